@@ -1,0 +1,1 @@
+../../src/edgespeech/__init__.py

@@ -1,0 +1,1 @@
+../../src/edgespeech/errors.py

@@ -1,0 +1,70 @@
+# Needs only Python 3.10 or newer, gcc, g++, cmake and make; every target does its own set-up, once.
+PYTHON ?= python3
+IN = .venv/bin/python
+PIP = $(IN) -m pip install --quiet --constraint constraints.txt
+KENLM_VERSION = 0.3.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint kenlm-tools clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
+
+demo: .venv/.cpu ## transcribe a few recordings with the bundle that ships (no torch)
+	@$(IN) -m edgespeech.demo.showcase
+
+test: lint ## style, types and the quick tests
+	$(IN) -m pytest -q -m "not slow"
+
+check: lint ## style, types and all tests
+	$(IN) -m pytest -q
+
+lint: .venv/.all ## style and types
+	$(IN) -m ruff check .
+	$(IN) -m ruff format --check .
+	$(IN) -m mypy
+	$(IN) -m mypy tests
+
+kenlm-tools: work/kenlm/bin/lmplz ## build lmplz and build_binary (needs Boost, see CONTRIBUTING.md)
+
+clean: ## remove the environment and what tools left behind; work/ stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -path ./work -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "edgespeech needs Python 3.10 or newer; set PYTHON")'
+	$(PYTHON) -m venv .venv
+
+.venv/.cpu: pyproject.toml constraints.txt | .venv/.kenlm
+	$(PIP) --editable '.[cpu]'
+	@touch $@
+
+# What a demo needs is installed here too.
+.venv/.all: pyproject.toml constraints.txt | .venv/.kenlm
+	$(PIP) --editable '.[cpu,mic,export,train,dev]'
+	@touch .venv/.cpu $@
+
+# Since Python 3.13 the C++ that kenlm 0.3.0 carries no longer compiles; a newer Cython writes it again.
+.venv/.kenlm: | .venv/bin/python
+	@if $(IN) -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then $(MAKE) --no-print-directory kenlm-module; fi
+	@touch $@
+
+.PHONY: kenlm-module
+kenlm-module: work/kenlm/source/setup.py
+	$(PIP) cython
+	$(IN) -m cython -3 --cplus work/kenlm/source/python/kenlm.pyx -o work/kenlm/source/python/kenlm.cpp
+	$(PIP) ./work/kenlm/source
+
+work/kenlm/bin/lmplz: work/kenlm/source/setup.py
+	cmake -S work/kenlm/source -B work/kenlm/build -DCMAKE_BUILD_TYPE=Release -DENABLE_INTERPOLATE=OFF
+	cmake --build work/kenlm/build --parallel 2 --target lmplz build_binary query
+	rm -rf work/kenlm/bin
+	mv work/kenlm/build/bin work/kenlm/bin
+	touch $@
+
+work/kenlm/source/setup.py: | .venv/bin/python
+	rm -rf work/kenlm/source
+	mkdir -p work/kenlm/source
+	$(IN) -m pip download --quiet --no-binary kenlm --no-deps --dest work/kenlm kenlm==$(KENLM_VERSION)
+	tar -xmf work/kenlm/kenlm-$(KENLM_VERSION).tar.gz -C work/kenlm/source --strip-components 1

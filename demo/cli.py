@@ -1,0 +1,239 @@
+"""The command line: ``edgespeech``. Results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgespeech import __version__
+from edgespeech.demo.live_output import abandon_standard_output
+from edgespeech.demo.options import make_recognizer, recognizer_options, require
+from edgespeech.errors import EdgespeechError, UsageError
+
+FILE = click.Path(path_type=Path)
+
+
+def say(line: str) -> None:
+    """A remark for the person at the terminal."""
+    click.echo(line, err=True)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgespeech")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Deep Speech 2 on the device: export a checkpoint, transcribe recordings and the microphone.
+
+    \b
+    edgespeech transcribe talk.wav            recordings to text, JSON or subtitles
+    edgespeech live                           the microphone, word by word
+    edgespeech export model.pt -o bundle/     a checkpoint to a verified streaming bundle
+    """  # noqa: D301 (click reads the backspace)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command()
+@click.argument("audio", nargs=-1, required=True)
+@click.option("--format", "form", type=click.Choice(["text", "json", "srt", "vtt"]), default="text", show_default=True)
+@click.option("--rate", type=int, default=16000, show_default=True, metavar="HZ",
+              help="Sample rate of raw 16-bit mono sound on standard input (AUDIO is -).")  # fmt: skip
+@recognizer_options
+def transcribe(audio: tuple[str, ...], form: str, rate: int, **options: Any) -> None:
+    """Turn recordings into text.
+
+    AUDIO is a WAV, FLAC, OGG, Opus or MP3 file of any rate and channel count, or - for raw sound from a pipe.
+    """
+    from edgespeech.demo.transcribe import transcribe_files
+
+    if form in {"srt", "vtt"} and len(audio) > 1:
+        raise UsageError(f"{len(audio)} recordings and --format {form}: subtitles are for one recording at a time")
+    failed = transcribe_files(make_recognizer(**options), audio, form, rate, click.echo, say)
+    if failed:
+        raise click.exceptions.Exit(UsageError.exit_code)
+
+
+@cli.command()
+@click.option("--device", metavar="NAME|INDEX", help="Microphone: part of its name, or its number in `devices`.")
+@click.option("--replay", type=FILE, metavar="FILE", help="Play a recording instead of listening.")
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Of the replay; 0 is as fast as possible.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per event and line.")
+@click.option("--save", type=FILE, metavar="FILE", help="Also write finals to a .txt, .srt, .vtt or .jsonl file.")
+@recognizer_options
+def live(
+    device: str | None, replay: Path | None, speed: float, as_json: bool, save: Path | None, **options: Any
+) -> None:
+    """Transcribe the microphone while you speak; Ctrl-C ends."""
+    from edgespeech.demo.live import live as run
+
+    run(make_recognizer(**options), device=device, replay=replay, speed=speed, as_json=as_json, save=save)
+
+
+@cli.command()
+def devices() -> None:
+    """List microphones and the rates they open at."""
+    from edgespeech.demo.microphone import list_microphones
+
+    for microphone in list_microphones():
+        click.echo(str(microphone))
+
+
+@cli.command()
+@click.argument("manifest", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--save", type=FILE, metavar="FILE", help="Write what was said and heard to a JSON-lines file.")
+@recognizer_options
+def evaluate(manifest: Path, as_json: bool, save: Path | None, **options: Any) -> None:
+    """Measure word error rate and speed on a MANIFEST (NeMo-style JSON lines)."""
+    import json
+
+    from edgespeech.demo.evaluate import evaluate_manifest
+
+    result = evaluate_manifest(make_recognizer(**options), manifest, save)
+    click.echo(json.dumps(result.as_dict()) if as_json else result.table())
+
+
+@cli.command()
+@click.argument("checkpoint", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
+@click.option("--form", type=click.Choice(["fused", "cells"]), default="fused", show_default=True,
+              help="One recurrent operator, or cells unrolled over the chunk.")  # fmt: skip
+@click.option("--chunk-ms", type=float, default=320.0, show_default=True, metavar="MS", help="Audio per step.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
+              help="Of the weights; fp16 halves the file, computing stays fp32.")  # fmt: skip
+@click.option("--speech", type=FILE, metavar="MANIFEST", help="Speech to compare on; default: the clips that ship.")
+@click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to put in.")
+@click.option("--alpha", type=float, default=0.5, show_default=True, help="Default weight of the language model.")
+@click.option("--beta", type=float, default=1.5, show_default=True, help="Default bonus for each word.")
+@click.option("--beam-width", type=int, default=64, show_default=True, help="Default beam width.")
+@click.option("--name", default="", help="Of the bundle; default: the checkpoint's.")
+def export(checkpoint: Path, output: Path, speech: Path | None, **settings: Any) -> None:
+    """Turn a CHECKPOINT into a streaming ONNX bundle, compared with it on real speech."""
+    require("torch onnx", "export")
+    from edgespeech.demo.export import export_bundle
+
+    bundle = export_bundle(checkpoint, output, speech, settings, say)
+    click.echo(str(bundle.folder))
+
+
+@cli.command()
+@click.argument("bundle", type=FILE, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print bundle.json.")
+def info(bundle: Path | None, as_json: bool) -> None:
+    """Say what is in a BUNDLE (default: the one that ships) and what its latency is made of."""
+    from edgespeech.demo.inspect_bundle import describe
+    from edgespeech.runtime.bundle import MANIFEST, load_bundle
+
+    loaded = load_bundle(bundle)
+    click.echo((loaded.folder / MANIFEST).read_text("utf-8").rstrip() if as_json else describe(loaded))
+
+
+@cli.command()
+@click.argument("bundle", type=FILE, required=False)
+def verify(bundle: Path | None) -> None:
+    """Check a BUNDLE: hashes, graph against description, chunked against whole, language model."""
+    from edgespeech.demo.inspect_bundle import verify_bundle
+    from edgespeech.runtime.bundle import load_bundle
+
+    for line in verify_bundle(load_bundle(bundle)):
+        click.echo(line)
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+@click.option("--resume", is_flag=True, help="Go on from the last state of this run.")
+@click.option("--minutes", type=float, metavar="M", help="Stop after M minutes; go on later with --resume.")
+def train(config: Path, resume: bool, minutes: float | None) -> None:
+    """Train the reference model as CONFIG (a TOML file) says.
+
+    Several GPUs: see `python -m edgespeech.reference.train`.
+    """
+    require("torch scipy", "train")
+    from edgespeech.reference.config import read_training_config
+    from edgespeech.reference.train import train as run
+
+    outcome = run(read_training_config(config), config.parent, resume=resume, minutes=minutes, report=say)
+    click.echo(str(outcome.best))
+
+
+@cli.command()
+@click.argument("checkpoint", type=FILE)
+@click.option("--speech", type=FILE, required=True, metavar="MANIFEST", help="Speech to measure on; needs no texts.")
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
+@click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on; default: the same speech.")
+@click.option("--half", is_flag=True, help="Write the weights as float16.")
+def calibrate(checkpoint: Path, speech: Path, output: Path, dev: Path | None, half: bool) -> None:
+    """Measure the batch-norm statistics of a CHECKPOINT anew, exactly, on speech."""
+    require("torch scipy", "train")
+    from edgespeech.demo.calibrate import calibrate_checkpoint
+
+    click.echo(str(calibrate_checkpoint(checkpoint, speech, output, dev, half, say)))
+
+
+@cli.group()
+def lm() -> None:
+    """Language models: build one from text, look at one."""
+
+
+@lm.command("build")
+@click.argument("texts", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="KenLM binary to write.")
+@click.option("--order", type=int, default=3, show_default=True, metavar="N", help="Longest n-gram.")
+@click.option(
+    "--prune", default="0 0 1", show_default=True, help="Leave out n-grams seen this often or less, per order."
+)
+@click.option(
+    "--vocabulary", type=int, default=50_000, show_default=True, metavar="N", help="Most frequent words to keep."
+)
+@click.option("--bits", type=int, default=6, show_default=True, help="Per stored probability and back-off weight.")
+@click.option("--exclude", type=FILE, multiple=True, metavar="FILE",
+              help="Text or manifest whose sentences must not get in (shared runs of six words).")  # fmt: skip
+@click.option("--drop-lone-letters", is_flag=True, help="Drop lines with torn abbreviations such as 'h m s'.")
+def lm_build(texts: tuple[Path, ...], output: Path, drop_lone_letters: bool, **settings: Any) -> None:
+    """Estimate a quantized n-gram model from TEXTS (.txt, .gz, .xz, .bz2, or manifests) with KenLM's tools."""
+    from edgespeech.demo.lm_build import build_language_model
+
+    summary = build_language_model(texts, output, keep_lone_letters=not drop_lone_letters, report=say, **settings)
+    click.echo(str(summary.model))
+
+
+@lm.command("info")
+@click.argument("model", type=FILE)
+def lm_info(model: Path) -> None:
+    """Say what a KenLM MODEL is: order, words, size."""
+    from edgespeech.runtime.language_model import LanguageModel
+
+    loaded = LanguageModel(model)
+    words = "not stored" if loaded.vocabulary is None else f"{len(loaded.vocabulary)}"
+    click.echo(f"order  {loaded.order}\nwords  {words}\nsize   {model.stat().st_size / 1e6:.2f} MB")
+
+
+def main() -> None:
+    """Run a command; every error of ours becomes one line on standard error."""
+    try:
+        code = cli.main(prog_name="edgespeech", standalone_mode=False)
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
+    except click.ClickException as error:
+        say(f"edgespeech: {' '.join(error.format_message().split())}; see edgespeech --help")
+        code = 2
+    except EdgespeechError as error:
+        say(f"edgespeech: {' '.join(str(error).split())}")
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except (BrokenPipeError, SystemExit):  # the reader has gone; click makes the second of the first
+        code = 0
+        abandon_standard_output()
+    except OSError as error:
+        say(f"edgespeech: {' '.join(str(error).split())}; free some space or mend the path")
+        code = 2
+        abandon_standard_output()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""`export`: brings together the pipeline, the speech to compare on, and the precision."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.demo.evaluate import CLIPS, hear
+from edgespeech.errors import UsageError
+from edgespeech.export.pipeline import ExportSettings
+from edgespeech.export.pipeline import export as run_export
+from edgespeech.quantization.float16 import to_float16
+from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, DecoderDefaults
+from edgespeech.runtime.manifest import read_manifest
+
+MOST_UTTERANCES = 8
+DECODER_SETTINGS = ("alpha", "beta", "beam_width")
+
+
+def export_bundle(
+    checkpoint: Path, output: Path, speech: Path | None, settings: dict[str, Any], report: Callable[[str], None]
+) -> Bundle:
+    """Export a checkpoint in the precision asked for.
+
+    Args:
+        checkpoint: A file of `edgespeech train`.
+        output: The bundle's folder.
+        speech: Manifest of recordings to compare on; None for the clips that ship.
+        settings: ``form, chunk_ms, precision, lm, alpha, beta, beam_width, name``.
+        report: Takes lines for people.
+
+    Raises:
+        EdgespeechError: Something given is unusable, or the result was refused.
+    """
+    if not settings["chunk_ms"] <= LONGEST_CHUNK_SECONDS * 1000.0:
+        raise UsageError(f"chunk of {settings['chunk_ms']:g} ms: wanted at most {LONGEST_CHUNK_SECONDS:g} s")
+    try:
+        decoder = msgspec.convert({name: settings[name] for name in DECODER_SETTINGS}, DecoderDefaults)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"a default of the beam search is out of range: {error}; correct it") from None
+    utterances = read_manifest(speech or CLIPS, check_files=True)[:MOST_UTTERANCES]
+
+    def recordings(sample_rate: int) -> Sequence[NDArray[np.float32]]:
+        return [hear(utterance, sample_rate) for utterance in utterances]
+
+    export_settings = ExportSettings(
+        form=settings["form"],
+        chunk_ms=settings["chunk_ms"],
+        lm=settings["lm"],
+        name=settings["name"],
+        decoder=decoder,
+    )
+    if settings["precision"] == "fp32":
+        return run_export(checkpoint, output, recordings, export_settings, report)
+    with tempfile.TemporaryDirectory() as folder:
+        full = run_export(checkpoint, Path(folder) / "fp32", recordings, export_settings, report)
+        return to_float16(full, output, recordings(full.manifest.audio.sample_rate), report)

@@ -1,0 +1,126 @@
+"""Text files -> lines as they would be spoken, in the labels' own letters; knows nothing of n-grams."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import re
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from edgespeech.errors import LanguageModelError, ManifestError
+
+LABELS = ("", *"abcdefghijklmnopqrstuvwxyz", "'", " ")
+SHARED_WORDS = 6  # as many consecutive words in common make a line the same text
+
+_SPOKEN = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
+_APOSTROPHE_FIRST_OR_LAST = frozenset(("'em", "'tis", "'twas", "'twere", "'twill", "o'"))
+_ROMAN_NUMERAL = re.compile(r"(?=[ivxl]{2})(?:xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
+_OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+
+
+class _Prompt(msgspec.Struct):
+    text: str
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Texts that other text must not repeat.
+
+    Attributes:
+        sequences: All runs of `SHARED_WORDS` consecutive words.
+        lines: The whole lines, for those that are shorter.
+    """
+
+    sequences: frozenset[tuple[str, ...]]
+    lines: frozenset[str]
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], alphabet: frozenset[str]) -> Exclusion:
+        """Read texts or manifests."""
+        lines = {line for path in paths for raw in read_lines(path) if (line := spoken_line(raw, alphabet))}
+        return cls(frozenset(run for line in lines for run in _runs(line)), frozenset(lines))
+
+    def covers(self, line: str) -> bool:
+        """Tell whether ``line`` is one of the texts or shares `SHARED_WORDS` consecutive words with one."""
+        return line in self.lines or any(run in self.sequences for run in _runs(line))
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a plain or compressed text, or the ``text`` of a manifest's lines.
+
+    Raises:
+        LanguageModelError: The file is missing, damaged or not UTF-8.
+        ManifestError: A line of a manifest has no text.
+    """
+    opener = _OPENERS.get(path.suffix, open)
+    decode = _manifest_text(path) if path.suffix == ".jsonl" else str
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                if line.strip():
+                    yield decode(line)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise LanguageModelError(f"{path} cannot be read ({_reason(error)}); give .txt, .gz, .xz or .bz2") from error
+    except UnicodeDecodeError as error:
+        raise LanguageModelError(f"{path} is not UTF-8 text (byte {error.start}); convert it to UTF-8") from error
+
+
+def spoken_line(line: str, alphabet: frozenset[str]) -> str | None:
+    """Normalise a line: lower case, accents off, what is not a letter becomes a space, titles written out.
+
+    Args:
+        line: Any text.
+        alphabet: The characters that the labels can spell.
+
+    Returns:
+        Words separated by single spaces (possibly none), or None when it is uncertain how the line would be read
+        aloud: it holds a digit, a Roman numeral or a letter outside the alphabet.
+    """
+    letters: list[str] = []
+    for character in line.replace("\u2019", "'").lower():
+        if character in alphabet:
+            letters.append(character)
+        elif spelled := [part for part in unicodedata.normalize("NFKD", character) if part in alphabet]:
+            letters.extend(spelled)
+        elif character.isalnum():
+            return None
+        else:
+            letters.append(" ")
+    words = [_bare(word) for word in "".join(letters).split()]
+    if any(_ROMAN_NUMERAL.fullmatch(word) for word in words):
+        return None
+    return " ".join(_SPOKEN.get(word, word) for word in words if word)
+
+
+def _bare(word: str) -> str:
+    """Take off single quotation marks, which look like apostrophes."""
+    return word if word in _APOSTROPHE_FIRST_OR_LAST else word.strip("'")
+
+
+def _runs(line: str) -> Iterator[tuple[str, ...]]:
+    words = line.split(" ")
+    return (tuple(words[start : start + SHARED_WORDS]) for start in range(len(words) - SHARED_WORDS + 1))
+
+
+def _manifest_text(path: Path) -> Callable[[str], str]:
+    decoder = msgspec.json.Decoder(_Prompt)
+
+    def decode(line: str) -> str:
+        try:
+            return decoder.decode(line).text
+        except msgspec.DecodeError as error:
+            raise ManifestError(f"{path} holds a line without a text ({error}); give JSON lines with 'text'") from error
+
+    return decode
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,0 +1,67 @@
+"""Batch norm folded away: into the convolution before it, and into the projection behind it.
+
+Outside of training a batch norm is ``y = x * scale + shift``. Behind a convolution it scales the kernels; before a
+recurrent layer it goes into W (not U, which does not see it): ``W' = W * scale``, ``b' = b + W shift``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgespeech.reference.layers import MaskedBatchNorm
+from edgespeech.reference.model import DeepSpeech2
+
+
+def fold_batch_norm(model: DeepSpeech2) -> DeepSpeech2:
+    """A new model of the same function without batch norm; arithmetic in float64.
+
+    Args:
+        model: In evaluation mode; not changed.
+
+    Returns:
+        A model whose configuration says ``batch_norm=False``.
+    """
+    folded = DeepSpeech2(msgspec.structs.replace(model.config, batch_norm=False), model.labels)
+    weights = {name: value.clone() for name, value in model.state_dict().items() if ".batch_norm." not in name}
+    for name, norm in model.named_modules():
+        if not isinstance(norm, MaskedBatchNorm):
+            continue
+        layer = name.removesuffix(".batch_norm")
+        scale, shift = (value.detach() for value in copy.deepcopy(norm).double().scale_and_shift())
+        if layer.startswith("convolutions"):
+            _fold_backwards(weights, f"{layer}.convolution.weight", f"{layer}.convolution.bias", scale, shift)
+        elif layer.startswith("recurrents"):
+            _fold_forwards(weights, f"{layer}.rnn.weight_ih_l0", f"{layer}.rnn.bias_ih_l0", scale, shift)
+        else:
+            _fold_forwards(weights, f"{layer}.linear.weight", f"{layer}.linear.bias", scale, shift)
+    folded.load_state_dict(weights)
+    return folded.eval()
+
+
+def _fold_backwards(weights: dict[str, Tensor], weight: str, bias: str, scale: Tensor, shift: Tensor) -> None:
+    kernel = weights[weight].double()
+    weights[weight] = (kernel * scale.reshape(-1, *[1] * (kernel.dim() - 1))).float()
+    weights[bias] = (weights[bias].double() * scale + shift).float()
+
+
+def _fold_forwards(weights: dict[str, Tensor], weight: str, bias: str, scale: Tensor, shift: Tensor) -> None:
+    matrix = weights[weight].double()
+    weights[weight] = (matrix * scale).float()
+    weights[bias] = (weights[bias].double() + matrix @ shift).float()
+
+
+@torch.no_grad()
+def fold_error(model: DeepSpeech2, folded: DeepSpeech2, speech: Sequence[NDArray[np.float32]]) -> float:
+    """Largest difference of log-probabilities over recordings of float32 samples; NaN if either gives NaN."""
+    differences = []
+    for samples in speech:
+        batch, lengths = torch.from_numpy(samples).unsqueeze(0), torch.tensor([len(samples)])
+        differences.append(float((model(batch, lengths)[0] - folded(batch, lengths)[0]).abs().max()))
+    return float(np.max(differences))

@@ -1,0 +1,1 @@
+"""Deep Speech 2 in torch: features, model, data and training."""

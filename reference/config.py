@@ -1,0 +1,255 @@
+"""What a model is and how it is trained: frozen records that reject unknown keys.
+
+A training run is one TOML file (``edge.toml`` beside this file is the recipe of the default bundle). The ``[model]``
+part travels inside every checkpoint.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from edgespeech.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Above = Annotated[float, msgspec.Meta(gt=0.0)]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all configuration records."""
+
+
+class FeatureConfig(Record, frozen=True):
+    """Log-spectrogram front end (Deep Speech 2, section 3.1: 20 ms windows; a hop of 10 ms).
+
+    Attributes:
+        sample_rate: Hertz.
+        window_samples: Length of the analysis window and of the discrete Fourier transform.
+        hop_samples: Samples between two frames; at most the window.
+        window: Shape of the window.
+        scale: ``mel`` bins or all ``linear`` bins of the transform.
+        bins: Number of mel bins; ``linear`` has ``window_samples // 2 + 1`` of them and ignores this.
+        floor: Power added before the logarithm; keeps digital silence finite.
+    """
+
+    sample_rate: Positive = 16000
+    window_samples: Positive = 320
+    hop_samples: Positive = 160
+    window: Literal["hann", "hamming"] = "hann"
+    scale: Literal["mel", "linear"] = "mel"
+    bins: Positive = 64
+    floor: Above = 1e-6
+
+    def __post_init__(self) -> None:
+        """Reject windows shorter than the hop."""
+        if self.hop_samples > self.window_samples:
+            raise ValueError(f"hop_samples {self.hop_samples} is longer than window_samples {self.window_samples}")
+
+    @property
+    def width(self) -> int:
+        """Features per frame."""
+        return self.bins if self.scale == "mel" else self.window_samples // 2 + 1
+
+
+class ConvolutionConfig(Record, frozen=True):
+    """One causal convolution; the frequency fields are read by the 2-D front end only."""
+
+    channels: Positive
+    kernel: Positive
+    stride: Positive = 1
+    frequency_kernel: Positive = 1
+    frequency_stride: Positive = 1
+
+    def __post_init__(self) -> None:
+        """Reject kernels that would skip input."""
+        if self.stride > self.kernel:
+            raise ValueError(f"stride {self.stride} is longer than kernel {self.kernel}: input would be skipped")
+        if self.frequency_stride > self.frequency_kernel:
+            raise ValueError(
+                f"frequency_stride {self.frequency_stride} is longer than frequency_kernel {self.frequency_kernel}: "
+                "input would be skipped"
+            )
+
+
+class ModelConfig(Record, frozen=True):
+    """Deep Speech 2, unidirectional (arXiv 1512.02595, section 3).
+
+    Attributes:
+        features: The spectrogram.
+        front_end: ``1d`` convolves over time, ``2d`` over frequency and time.
+        convolutions: From the input upwards.
+        cell: Recurrent cell; ``rnn`` is the paper's clipped-ReLU recurrence.
+        hidden: Width of each recurrent layer.
+        layers: Number of recurrent layers.
+        batch_norm: Sequence-wise batch normalisation of convolutions and of each recurrent layer's input.
+        lookahead_frames: tau of the row convolution, in output frames; 0 leaves the row convolution out.
+        label_set: Letters, or the paper's non-overlapping bigrams (section 3.5).
+    """
+
+    features: FeatureConfig = FeatureConfig()
+    front_end: Literal["1d", "2d"] = "1d"
+    convolutions: tuple[ConvolutionConfig, ...] = (
+        ConvolutionConfig(channels=256, kernel=11, stride=2),
+        ConvolutionConfig(channels=384, kernel=7, stride=2),
+    )
+    cell: Literal["gru", "lstm", "rnn"] = "lstm"
+    hidden: Positive = 384
+    layers: Positive = 4
+    batch_norm: bool = True
+    lookahead_frames: NonNegative = 8
+    label_set: Literal["characters", "bigrams"] = "characters"
+
+    def __post_init__(self) -> None:
+        """Reject a model without a front end."""
+        if not self.convolutions:
+            raise ValueError("convolutions is empty: at least one is wanted")
+
+    @property
+    def time_stride(self) -> int:
+        """Feature frames per output frame."""
+        stride = 1
+        for convolution in self.convolutions:
+            stride *= convolution.stride
+        return stride
+
+    @property
+    def frame_samples(self) -> int:
+        """Audio samples per output frame."""
+        return self.features.hop_samples * self.time_stride
+
+
+class DataConfig(Record, frozen=True):
+    """Where speech, noise and rooms are; paths are relative to the configuration file.
+
+    Attributes:
+        train: Manifests (NeMo-style JSON lines).
+        dev: Manifests of speakers that are not in ``train``.
+        noise: Folders whose audio files are mixed in.
+        rooms: Folders of room impulse responses.
+        min_seconds: Shorter clips are dropped.
+        max_seconds: Longer clips are dropped.
+        batch_seconds: Audio per batch, padding included, on each worker.
+        workers: Loader processes; 0 loads in the training process.
+        cache_hours: Decoded audio kept in memory by each loader process.
+    """
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...]
+    noise: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    min_seconds: float = 0.3
+    max_seconds: float = 20.0
+    batch_seconds: Above = 120.0
+    workers: NonNegative = 1
+    cache_hours: float = 40.0
+
+    def __post_init__(self) -> None:
+        """Reject bounds that no clip is between."""
+        if not self.min_seconds <= self.max_seconds:
+            raise ValueError(f"min_seconds {self.min_seconds:g} is more than max_seconds {self.max_seconds:g}")
+
+
+class AugmentationConfig(Record, frozen=True):
+    """What happens to a clip before it is heard (Deep Speech 2, section 5.2: noise on 40 % of utterances)."""
+
+    speed_share: Share = 0.6
+    speed_range: tuple[Above, Above] = (0.88, 1.14)
+    gain_db: tuple[float, float] = (-14.0, 6.0)
+    noise_share: Share = 0.4
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    room_share: Share = 0.15
+    frequency_masks: NonNegative = 2
+    frequency_mask_bins: NonNegative = 12
+    time_masks: NonNegative = 2
+    time_mask_share: Share = 0.06
+
+    def __post_init__(self) -> None:
+        """Reject ranges that run backwards."""
+        for name in ("speed_range", "gain_db", "noise_snr_db"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name} runs from {low:g} down to {high:g}: the smaller bound comes first")
+
+
+class OptimisationConfig(Record, frozen=True):
+    """AdamW with warm-up and cosine decay.
+
+    Attributes:
+        epochs: Passes over the training data; the first one is ordered by length (SortaGrad, section 3.3).
+        budget_minutes: If given, the decay also follows the accumulated training time, whichever is further.
+        learning_rate: Peak.
+        warmup_steps: Linear rise to the peak.
+        weight_decay: Decoupled, on weight matrices only.
+        clip_norm: Bound on the norm of the whole gradient.
+        dropout: On the input of every recurrent layer but the first.
+        ema_decay: Of the averaged weights, which are what is evaluated and kept.
+        precision: ``auto`` takes bfloat16 on GPUs that have it and on CPUs with matrix tiles, float16 on other GPUs.
+        threads: CPU threads; 0 leaves it to torch.
+        seed: Of weights, order and augmentation.
+    """
+
+    epochs: Positive = 20
+    budget_minutes: Above | None = None
+    learning_rate: Above = 1.2e-3
+    warmup_steps: NonNegative = 400
+    weight_decay: float = 0.02
+    clip_norm: Above = 2.0
+    dropout: Share = 0.1
+    ema_decay: Share = 0.998
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: NonNegative = 0
+    seed: Seed = 0
+
+
+class TrainingConfig(Record, frozen=True):
+    """One training run. ``output`` is the folder of its checkpoints, relative to the configuration file."""
+
+    data: DataConfig
+    output: str
+    name: str = "edgespeech"
+    licence: str = ""
+    model: ModelConfig = ModelConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    optimisation: OptimisationConfig = OptimisationConfig()
+
+
+def read_training_config(path: Path) -> TrainingConfig:
+    """Read a TOML file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: No such file, not TOML, an unknown key, a missing key or a value out of range.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), TrainingConfig)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}; give a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}; mend the line it names") from None
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}; see reference/config.py for every key") from None
+
+
+def model_config_from(value: object) -> ModelConfig:
+    """Turn the plain dict in a checkpoint into a `ModelConfig`.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value is out of range.
+    """
+    try:
+        return msgspec.convert(value, ModelConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"model configuration: {error}; was the checkpoint written by another version?") from None

@@ -1,0 +1,203 @@
+"""From manifests to batches: checks, SortaGrad order, length buckets, a cache of decoded audio."""
+
+from __future__ import annotations
+
+import random as python_random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from edgespeech.errors import AudioError, ConfigError
+from edgespeech.reference.augment import WaveAugmenter
+from edgespeech.reference.config import DataConfig, ModelConfig
+from edgespeech.reference.labels import Labels, frames_needed
+from edgespeech.runtime import audio
+from edgespeech.runtime.manifest import read_manifest
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording to learn from: file, seconds, text and its labels, and where in the file it begins."""
+
+    path: Path
+    seconds: float
+    text: str
+    targets: tuple[int, ...]
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples float32 [batch, longest], their lengths [batch], all targets in a row, their lengths [batch], texts."""
+
+    samples: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    texts: tuple[str, ...]
+
+
+def manifest_texts(manifests: Sequence[Path]) -> list[str]:
+    """The texts of all lines of all manifests."""
+    return [entry.text for manifest in manifests for entry in read_manifest(manifest)]
+
+
+def usable_clips(
+    manifests: Sequence[Path], labels: Labels, model: ModelConfig, data: DataConfig
+) -> tuple[list[Clip], Counter[str]]:
+    """Read manifests and drop what cannot be learnt from.
+
+    Returns:
+        The clips, and how many were dropped for which reason.
+
+    Raises:
+        ManifestError: A manifest is missing or broken.
+        ConfigError: Nothing is left.
+    """
+    clips: list[Clip] = []
+    dropped: Counter[str] = Counter()
+    for manifest in manifests:
+        for entry in read_manifest(manifest):
+            if not entry.path.is_file():
+                dropped["missing file"] += 1
+                continue
+            text = " ".join(entry.text.split())
+            try:
+                targets = tuple(labels.encode(text))
+                given = entry.duration
+                seconds = audio.info(entry.path).duration - entry.offset if given is None else given
+            except ConfigError:
+                dropped["text with a character that no label has"] += 1
+                continue
+            except AudioError:
+                dropped["unreadable file"] += 1
+                continue
+            frames = int(seconds * model.features.sample_rate) // model.frame_samples
+            if not targets:
+                dropped["no text"] += 1
+            elif not data.min_seconds <= seconds <= data.max_seconds:
+                dropped[f"not between {data.min_seconds:g} and {data.max_seconds:g} s"] += 1
+            elif frames_needed(targets) > frames:
+                dropped["more labels than output frames"] += 1
+            else:
+                clips.append(Clip(entry.path, seconds, text, targets, entry.offset))
+    if not clips:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the manifests are empty"
+        raise ConfigError(f"no usable clip in {', '.join(map(str, manifests))}: {reasons}")
+    return clips, dropped
+
+
+class ClipDataset(Dataset[tuple[Tensor, Clip]]):
+    """Clips as samples; an item is asked for as (epoch, index), so that augmentation is reproducible."""
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        sample_rate: int,
+        augmenter: WaveAugmenter | None,
+        seed: int = 0,
+        cache_hours: float = 0.0,
+    ) -> None:
+        """Take clips; without an augmenter they come as they are."""
+        self.clips = list(clips)
+        self.sample_rate = sample_rate
+        self.augmenter = augmenter
+        self.seed = seed
+        self._room_in_cache = int(cache_hours * 3600 * sample_rate)
+        self._cache: dict[int, NDArray[np.int16]] = {}
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Clip]:
+        """Samples [n] of clip ``index`` as it sounds in ``epoch``."""
+        epoch, index = key
+        samples = self._samples(index)
+        if self.augmenter is not None:
+            samples = self.augmenter(samples, np.random.default_rng((self.seed, epoch, index)))
+        return torch.from_numpy(np.ascontiguousarray(samples)), self.clips[index]
+
+    def _samples(self, index: int) -> NDArray[np.float32]:
+        if index not in self._cache:
+            clip = self.clips[index]
+            samples = audio.read(clip.path, self.sample_rate)
+            if clip.offset:
+                start = round(clip.offset * self.sample_rate)
+                samples = samples[start : start + round(clip.seconds * self.sample_rate)]
+            if len(samples) > self._room_in_cache:
+                return samples
+            self._room_in_cache -= len(samples)
+            self._cache[index] = np.round(samples * 32767.0).astype(np.int16)
+        return self._cache[index].astype(np.float32) / np.float32(32767.0)
+
+
+class BucketSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of clips of about the same length, at most ``batch_seconds`` with padding.
+
+    Epoch 0 goes from short to long (SortaGrad, section 3.3); later ones in random order. With several workers every one
+    gets its own batches, the same number each.
+    """
+
+    def __init__(
+        self, seconds: Sequence[float], batch_seconds: float, seed: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
+        """Take the length of every clip."""
+        self.seconds = seconds
+        self.batch_seconds = batch_seconds
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+        self.start = 0
+
+    def set_position(self, epoch: int, start: int = 0) -> None:
+        """Choose the epoch, and the batch to begin at when a run is resumed."""
+        self.epoch = epoch
+        self.start = start
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The clip indices of every batch of this worker."""
+        chance = python_random.Random(f"{self.seed}-{epoch}")
+        jitter = 0.0 if epoch == 0 else 0.1
+        order = sorted(range(len(self.seconds)), key=lambda i: (self.seconds[i] * (1.0 + jitter * chance.random()), i))
+        batches: list[list[int]] = [[]]
+        longest = 0.0
+        for index in order:
+            longest = max(longest, self.seconds[index])
+            if batches[-1] and longest * (len(batches[-1]) + 1) > self.batch_seconds:
+                batches.append([])
+                longest = self.seconds[index]
+            batches[-1].append(index)
+        if epoch:
+            chance.shuffle(batches)
+        share = -(-len(batches) // self.world)
+        return [batches[(self.rank + turn * self.world) % len(batches)] for turn in range(share)]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Batches of (epoch, index)."""
+        for batch in self.batches(self.epoch)[self.start :]:
+            yield [(self.epoch, index) for index in batch]
+
+    def __len__(self) -> int:
+        """Batches in a whole epoch."""
+        return len(self.batches(self.epoch))
+
+
+def collate(items: Sequence[tuple[Tensor, Clip]]) -> Batch:
+    """Pad with silence behind each recording."""
+    samples = [item[0] for item in items]
+    return Batch(
+        torch.nn.utils.rnn.pad_sequence(samples, batch_first=True),
+        torch.tensor([len(one) for one in samples]),
+        torch.tensor([target for _, clip in items for target in clip.targets]),
+        torch.tensor([len(clip.targets) for _, clip in items]),
+        tuple(clip.text for _, clip in items),
+    )

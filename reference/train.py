@@ -1,0 +1,400 @@
+"""Training: CTC with AdamW, mixed precision, several workers, resume at any batch, averaged weights, best kept.
+
+``edgespeech train CONFIG.toml`` for one process, ``torchrun --nproc-per-node 8 -m edgespeech.reference.train
+CONFIG.toml`` for many. The output folder gets ``last.pt`` (to resume), ``best.pt`` and ``history.jsonl``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from edgespeech.errors import CheckpointError, EdgespeechError
+from edgespeech.reference.augment import SpecAugment, WaveAugmenter, audio_files
+from edgespeech.reference.checkpoint import load_plain, save_atomically, save_checkpoint
+from edgespeech.reference.config import TrainingConfig, read_training_config
+from edgespeech.reference.data import Batch, BucketSampler, ClipDataset, collate, manifest_texts, usable_clips
+from edgespeech.reference.evaluate import ErrorRates, greedy_error_rates
+from edgespeech.reference.labels import CHARACTERS, Labels, bigram_labels
+from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.progress import Progress
+from edgespeech.reference.workers import Workers
+
+STATE_FORMAT = "edgespeech-training"
+SAVE_EVERY_SECONDS = 300.0
+
+
+@dataclass
+class Position:
+    """How far a run has come; ``batch`` counts within the epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    trained_seconds: float = 0.0
+    best_wer: float = math.inf
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `train` reached; ``wer`` is that of the best checkpoint on dev, greedy."""
+
+    finished: bool
+    position: Position
+    wer: float
+    best: Path
+
+
+@dataclass
+class Trainer:
+    """The parts of a run that change while it runs."""
+
+    config: TrainingConfig
+    model: DeepSpeech2
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    spec_augment: SpecAugment
+    precision: torch.dtype
+    total_steps: int
+    position: Position = field(default_factory=Position)
+
+    @property
+    def averaged(self) -> DeepSpeech2:
+        """The model with the averaged weights."""
+        module = self.average.module
+        assert isinstance(module, DeepSpeech2)
+        return module
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then cosine decay to 1 % over steps or over the time budget, whichever is further."""
+        optimisation = self.config.optimisation
+        progress = self.position.step / max(1, self.total_steps)
+        if optimisation.budget_minutes:
+            progress = max(progress, self.position.trained_seconds / 60.0 / optimisation.budget_minutes)
+        warm = min(1.0, (self.position.step + 1) / (optimisation.warmup_steps + 1))
+        decay = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+        return optimisation.learning_rate * warm * decay
+
+    def step(self, network: nn.Module, batch: Batch, device: torch.device) -> float:
+        """One update; returns the loss in nats per label."""
+        optimisation = self.config.optimisation
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        mixed = self.precision != torch.float32
+        with torch.autocast(device.type, self.precision) if mixed else nullcontext():
+            log_probs, frames = network(
+                batch.samples.to(device), batch.lengths.to(device), self.spec_augment, optimisation.dropout
+            )
+        loss = ctc_loss(log_probs, frames, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.model.parameters(), optimisation.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.average.update_parameters(self.model)
+        self.position.step += 1
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that resuming needs, as tensors and plain values."""
+        return {
+            "format": STATE_FORMAT,
+            "config": msgspec.to_builtins(self.config),
+            "labels": list(self.model.labels.symbols),
+            "position": asdict(self.position),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from `state`.
+
+        Raises:
+            CheckpointError: The file is of another run (another model, other labels, another format) or damaged.
+        """
+        if state.get("format") != STATE_FORMAT:
+            raise CheckpointError(f"{path} has the format {state.get('format')!r}, no training state; drop --resume")
+        try:
+            if state["config"]["model"] != msgspec.to_builtins(self.config.model):
+                raise CheckpointError(
+                    f"{path} was trained with another [model]; choose another output or drop --resume"
+                )
+            if tuple(state["labels"]) != self.model.labels.symbols:
+                raise CheckpointError(f"{path} has other labels than the configuration gives; drop --resume")
+            self.position = Position(**state["position"])
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CheckpointError(f"{path}: its parts do not fit together: {reason}; drop --resume") from None
+
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
+    """CTC negative log-likelihood in nats per target label; clips that cannot be aligned count zero."""
+    total = functional.ctc_loss(
+        log_probs.transpose(0, 1),
+        batch.targets.to(log_probs.device),
+        frames,
+        batch.target_lengths.to(log_probs.device),
+        reduction="sum",
+        zero_infinity=True,
+    )
+    return total / batch.target_lengths.sum()
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The type of mixed precision: ``auto`` is bfloat16 where the hardware multiplies it fast."""
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def measure_features(model: DeepSpeech2, dataset: ClipDataset, clips: int = 400) -> None:
+    """Set the global normalisation to mean and deviation of training speech as it will sound (augmented)."""
+    chosen = np.random.default_rng(0).permutation(len(dataset))[:clips]
+    total = torch.zeros(2, model.config.features.width, dtype=torch.float64)
+    frames = 0
+    with torch.no_grad():
+        for index in chosen:
+            samples = dataset[0, int(index)][0].unsqueeze(0)
+            spectrum = model.features(samples)[0].double()
+            total += torch.stack([spectrum.sum(1), spectrum.square().sum(1)])
+            frames += spectrum.shape[1]
+    mean, square = total / max(1, frames)
+    model.features.mean.copy_(mean)
+    model.features.inverse_deviation.copy_((square - mean.square()).clamp(min=1e-4).rsqrt())
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices and kernels; none on biases, norms and the row convolution."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    plain = [p for name, p in named if p.dim() < 2 or name.startswith("lookahead")]
+    decayed = [p for name, p in named if p.dim() >= 2 and not name.startswith("lookahead")]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def heard(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """The batches; an error in a loader process loses the traceback that torch writes into its message."""
+    try:
+        yield from loader
+    except EdgespeechError as error:
+        line = str(error).strip().splitlines()[-1]
+        raise type(error)(line.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from None
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C or SIGTERM into a wish that is asked for between batches."""
+    wishes: list[int] = []
+
+    def wish(number: int, _: FrameType | None) -> None:
+        wishes.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave_signals_to_training(_: int) -> None:
+    """A loader process must outlive the Ctrl-C that its whole group gets: training stops after the batch at hand."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def build_labels(config: TrainingConfig, manifests: list[Path]) -> Labels:
+    """The label set that the configuration asks for."""
+    return Labels(CHARACTERS) if config.model.label_set == "characters" else bigram_labels(manifest_texts(manifests))
+
+
+def train(
+    config: TrainingConfig,
+    base: Path,
+    *,
+    resume: bool = False,
+    minutes: float | None = None,
+    report: Callable[[str], None] = print,
+) -> Outcome:
+    """Train until the epochs are over, the minutes are up or a signal asks to stop; always leaves ``last.pt``.
+
+    Args:
+        config: The run.
+        base: Folder that the paths of the configuration are relative to.
+        resume: Go on from ``last.pt`` if it exists.
+        minutes: Wall-clock limit of this call.
+        report: Takes lines for people.
+
+    Raises:
+        EdgespeechError: Configuration, manifests, audio or the state to resume from are unusable.
+    """
+    began = time.monotonic()
+    optimisation, data = config.optimisation, config.data
+    if optimisation.threads:
+        torch.set_num_threads(optimisation.threads)
+    with Workers() as workers, stop_on_signals() as stop_wanted:
+        say = report if workers.rank == 0 else lambda line: None
+        torch.manual_seed(optimisation.seed)
+        output = base / config.output
+        manifests = [base / path for path in data.train]
+        labels = build_labels(config, manifests)
+        clips, dropped = usable_clips(manifests, labels, config.model, data)
+        dev, dev_dropped = usable_clips([base / path for path in data.dev], labels, config.model, data)
+        for name, counter in (("train", dropped), ("dev", dev_dropped)):
+            for reason, count in counter.items():
+                say(f"{name}: {count} clips dropped: {reason}")
+        augmenter = WaveAugmenter(
+            config.augmentation,
+            config.model.features.sample_rate,
+            audio_files([base / path for path in data.noise]),
+            audio_files([base / path for path in data.rooms]),
+        )
+        rate = config.model.features.sample_rate
+        dataset = ClipDataset(clips, rate, augmenter, optimisation.seed, data.cache_hours)
+        sampler = BucketSampler(
+            [clip.seconds for clip in clips], data.batch_seconds, optimisation.seed, workers.rank, workers.world
+        )
+        model = DeepSpeech2(config.model, labels)
+        trainer = build_trainer(config, model, workers.device, optimisation.epochs * len(sampler))
+        state_path = output / "last.pt"
+        if resume and state_path.is_file():
+            trainer.restore(load_plain(state_path), state_path)
+            say(f"resuming at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
+        else:
+            measure_features(model.cpu(), dataset)
+            model.to(workers.device)
+        say(
+            f"{len(clips)} clips, {sum(clip.seconds for clip in clips) / 3600:.2f} h; dev {len(dev)} clips; "
+            f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters; {workers}; "
+            f"{str(trainer.precision).removeprefix('torch.')}"
+        )
+        network: nn.Module = DistributedDataParallel(model) if workers.world > 1 else model
+        loader = DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=collate,
+            num_workers=data.workers,
+            persistent_workers=data.workers > 0,
+            worker_init_fn=leave_signals_to_training,
+            pin_memory=workers.device.type == "cuda",
+        )
+        position = trainer.position
+        saved = time.monotonic()
+
+        def save() -> None:
+            if workers.rank == 0:
+                save_atomically(trainer.state(), state_path)
+
+        with Progress(optimisation.epochs, len(sampler), enabled=workers.rank == 0) as progress:
+            while position.epoch < optimisation.epochs:
+                sampler.set_position(position.epoch, position.batch)
+                model.train()
+                tick = time.monotonic()
+                for batch in heard(loader):
+                    # Masks and dropout of a step depend on its number alone: a resumed run equals an unbroken one.
+                    torch.manual_seed((optimisation.seed << 32) + position.step * workers.world + workers.rank)
+                    loss = trainer.step(network, batch, workers.device)
+                    position.batch += 1
+                    position.trained_seconds += workers.largest(time.monotonic() - tick)
+                    tick = time.monotonic()
+                    progress.update(position.epoch, position.batch, loss, trainer.learning_rate())
+                    late = minutes is not None and tick - began > minutes * 60.0
+                    if workers.any(late or stop_wanted()):
+                        save()
+                        say(f"stopped at epoch {position.epoch + 1}, step {position.step}; go on with --resume")
+                        return Outcome(False, position, position.best_wer, output / "best.pt")
+                    if tick - saved > SAVE_EVERY_SECONDS:
+                        save()
+                        saved = time.monotonic()
+                position.epoch, position.batch = position.epoch + 1, 0
+                if workers.rank == 0:
+                    rates = greedy_error_rates(trainer.averaged, dev, data.batch_seconds, workers.device)
+                    progress.epoch_done(position.epoch, rates)
+                    keep(trainer, rates, output, config)
+                save()
+                workers.wait()
+        say(f"done: best greedy WER on dev {position.best_wer:.2%} in {output / 'best.pt'}")
+        return Outcome(True, position, position.best_wer, output / "best.pt")
+
+
+def build_trainer(config: TrainingConfig, model: DeepSpeech2, device: torch.device, total_steps: int) -> Trainer:
+    """Optimiser, averaged weights and scaler around a model that moves to the device."""
+    model.to(device)
+    optimisation = config.optimisation
+    precision = choose_precision(optimisation.precision, device)
+    moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
+    optimiser = torch.optim.AdamW(
+        parameter_groups(model, optimisation.weight_decay), lr=optimisation.learning_rate, betas=(0.9, 0.98)
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    augment = SpecAugment(config.augmentation)
+    return Trainer(config, model, average, optimiser, scaler, augment, precision, total_steps)
+
+
+def keep(trainer: Trainer, rates: ErrorRates, output: Path, config: TrainingConfig) -> None:
+    """Append to the history, and write ``best.pt`` if dev says so."""
+    position = trainer.position
+    line = {
+        "epoch": position.epoch,
+        "step": position.step,
+        "minutes": round(position.trained_seconds / 60.0, 2),
+        "dev_wer": round(rates.wer, 5),
+        "dev_cer": round(rates.cer, 5),
+        "dev_loss": round(rates.loss, 4),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / "history.jsonl").open("a", encoding="utf-8") as history:
+        history.write(json.dumps(line) + "\n")
+    if rates.wer <= position.best_wer:
+        position.best_wer = rates.wer
+        provenance = {"name": config.name, "licence": config.licence, "train": list(config.data.train), **line}
+        save_checkpoint(trainer.averaged, output / "best.pt", provenance)
+
+
+def main() -> None:
+    """The door for torchrun."""
+    parser = argparse.ArgumentParser(description="Train a Deep Speech 2 model.")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--minutes", type=float)
+    arguments = parser.parse_args()
+    try:
+        config = read_training_config(arguments.config)
+        train(config, arguments.config.parent, resume=arguments.resume, minutes=arguments.minutes)
+    except EdgespeechError as error:
+        print(f"edgespeech: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What runs on the device: numpy, onnxruntime and kenlm, never torch."""

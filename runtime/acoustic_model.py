@@ -1,0 +1,155 @@
+"""The acoustic graph in onnxruntime: ``step(samples, state) -> (log_probs, state)``; the manifest names the states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.errors import BundleError, MissingDependencyError, UsageError
+from edgespeech.runtime.bundle import ACOUSTIC, MANIFEST, Bundle
+
+MOST_THREADS = 256
+
+Floats = NDArray[np.float32]
+State = dict[str, Floats]
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
+
+class AcousticModel:
+    """One graph in memory for any number of streams.
+
+    Args:
+        bundle: Where the graph is.
+        threads: CPU threads of one step; 1 is the fastest for small chunks on most devices.
+        provider: ``cpu``, ``cuda``, ``tensorrt`` and so on; never replaced by another one in silence.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        UsageError: The provider is unknown, not installed or does not load.
+        BundleError: The graph cannot be loaded or does not match the manifest.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "cpu") -> None:
+        """Open the graph and compare it with the manifest."""
+        if not 1 <= threads <= MOST_THREADS:
+            raise UsageError(f"threads is {threads}; wanted 1 to {MOST_THREADS}")
+        onnxruntime = _import_onnxruntime()
+        wanted = _provider(onnxruntime, provider)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # States decay towards zero in silence; denormal numbers would make that the slowest input of all.
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        self.audio = bundle.manifest.audio
+        self._graph = bundle.manifest.graph
+        self._labels = len(bundle.manifest.labels)
+        names = [wanted] if wanted == PROVIDERS["cpu"] else [wanted, PROVIDERS["cpu"]]
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(bundle.acoustic_path), options, providers=names)
+        except Exception as error:  # onnxruntime raises classes that it does not export
+            reason = _reason(error).replace(str(bundle.acoustic_path), ACOUSTIC)
+            raise BundleError(f"{bundle.acoustic_path} does not load: {reason}; export the bundle again") from None
+        if self._session.get_providers()[0] != wanted:
+            raise UsageError(f"provider {provider!r} did not load its libraries; use another --provider or mend them")
+        self._outputs = [self._graph.output, *(state.output for state in self._graph.states)]
+        self._check(bundle)
+
+    def _check(self, bundle: Bundle) -> None:
+        graph, audio, free = self._graph, self.audio, self.audio.chunk_free
+        inputs = {value.name: value for value in self._session.get_inputs()}
+        outputs = {value.name: value for value in self._session.get_outputs()}
+        if set(inputs) != {graph.input, *(state.name for state in graph.states)} or set(outputs) != set(self._outputs):
+            raise BundleError(f"{bundle.acoustic_path} has other inputs or outputs than {MANIFEST} names; export again")
+        frames = None if free else audio.chunk_samples // audio.frame_samples
+        shapes: list[tuple[Any, tuple[int | None, ...]]] = [
+            (inputs[graph.input], (None if free else audio.chunk_samples,)),
+            (outputs[graph.output], (frames, self._labels)),
+            *((inputs[state.name], state.shape) for state in graph.states),
+            *((outputs[state.output], state.shape) for state in graph.states),
+        ]
+        for value, shape in shapes:
+            if value.type != "tensor(float)" or not _fits(value.shape[1:], shape):
+                raise BundleError(
+                    f"{value.name} is {value.type} {value.shape[1:]} in the graph, float {list(shape)} in {MANIFEST} "
+                    "(None: any size); export again"
+                )
+
+    def initial_state(self, batch: int = 1) -> State:
+        """The state before the first sample, for ``batch`` streams side by side."""
+        return {
+            state.name: np.full((batch, *state.shape), state.initial, np.dtype(state.dtype))
+            for state in self._graph.states
+        }
+
+    def step(self, samples: Floats, state: State) -> tuple[Floats, State]:
+        """One chunk.
+
+        Args:
+            samples: float32 [batch, chunk_samples]; with ``chunk_free`` any positive multiple of ``frame_samples``.
+            state: From `initial_state` or the step before; not changed.
+
+        Returns:
+            Natural-log probabilities float32 [batch, frames, labels], and the new state.
+
+        Raises:
+            UsageError: The chunk has another length than the graph takes.
+            BundleError: The graph fails, or gives another number of frames than it should.
+        """
+        length = samples.shape[1]
+        fits = length > 0 and length % self.audio.frame_samples == 0
+        if length != self.audio.chunk_samples and not (self.audio.chunk_free and fits):
+            raise UsageError(f"a chunk of {length} samples came; the graph wants {self.audio.chunk_samples}")
+        try:
+            outputs = self._session.run(self._outputs, {self._graph.input: samples, **state})
+        except Exception as error:  # as above
+            raise BundleError(f"the acoustic graph failed: {_reason(error)}; try `edgespeech verify`") from None
+        wanted = (len(samples), length // self.audio.frame_samples, self._labels)
+        if outputs[0].shape != wanted:
+            given = list(outputs[0].shape)
+            raise BundleError(f"the acoustic graph gave {given}, wanted {list(wanted)}; export the bundle again")
+        names = (entry.name for entry in self._graph.states)
+        return outputs[0], dict(zip(names, outputs[1:], strict=True))
+
+
+def _fits(found: Sequence[object], wanted: Sequence[int | None]) -> bool:
+    """Whether the sizes in a graph are those wanted; None wants a size that is free."""
+    return len(found) == len(wanted) and all(
+        not isinstance(have, int) or have == want for have, want in zip(found, wanted, strict=True)
+    )
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        return import_module("onnxruntime")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnxruntime is not to be had ({_reason(error)}); run: pip install 'edgespeech[cpu]' (or [gpu])"
+        ) from None
+
+
+def _provider(onnxruntime: Any, name: str) -> str:
+    if name not in PROVIDERS:
+        raise UsageError(f"provider {name!r} is unknown; wanted one of {', '.join(PROVIDERS)}")
+    available = onnxruntime.get_available_providers()
+    if PROVIDERS[name] not in available:
+        installed = ", ".join(key for key, value in PROVIDERS.items() if value in available)
+        raise UsageError(f"provider {name!r} is not in the installed onnxruntime, which has: {installed}")
+    return PROVIDERS[name]

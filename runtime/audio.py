@@ -1,0 +1,338 @@
+"""Sound from files, arrays and pipes, streamed as float32 mono in [-1, 1]; microphones are no concern of this file."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]
+from numpy.typing import ArrayLike, NDArray
+
+from edgespeech.errors import AudioError, UsageError
+
+SAMPLE_RATE = 16000  # Hz, what the acoustic models hear
+LOWEST_RATE, HIGHEST_RATE = 1000, 768000  # Hz
+MOST_CHANNELS = 64  # of an array; more means that it lies as [channels, n]
+
+_FRAMES_PER_READ = 16384
+_BYTES_PER_READ = 65536
+_UNCOUNTED = 2**62  # frames; a FLAC written to a pipe does not say how many, and libsndfile answers the largest integer
+_READABLE = "WAV, FLAC, OGG, Opus or MP3"
+
+# What a sample is divided by to lie in [-1, 1]; uint8 rests at 128, as in 8-bit WAV.
+_FULL_SCALE = {"float32": 1.0, "float64": 1.0, "int16": 2.0**15, "int32": 2.0**31, "uint8": 2.0**7}
+_ENCODINGS = {"u8": "u1", "s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
+_HEADERS = (b"RIFF", b"fLaC", b"OggS", b"ID3")
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of an audio file says.
+
+    Attributes:
+        duration: Seconds; of a damaged file, fewer may come.
+        sample_rate: Hz.
+        channels: Number of channels.
+    """
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+class Resampler:
+    """Sample rate conversion of one mono stream.
+
+    An exception to the rule that state is a value: the filter's memory lives inside the soxr library and cannot be
+    copied, so an instance serves one stream, from its first sample to ``last``. The output does not depend on how the
+    input is cut into steps. At equal rates samples pass unchanged.
+    """
+
+    def __init__(self, from_rate: float, to_rate: float = SAMPLE_RATE) -> None:
+        """Begins a stream.
+
+        Args:
+            from_rate: Hz of the samples given.
+            to_rate: Hz of the samples returned.
+
+        Raises:
+            AudioError: A rate outside 1000 to 768000 Hz.
+        """
+        _check_rate(from_rate, "input")
+        _check_rate(to_rate, "output")
+        self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
+
+    def step(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
+        """Takes the next samples and returns those that are ready.
+
+        Args:
+            samples: float32 [n] in [-1, 1]; n may be 0.
+            last: Nothing follows: what the filter holds back is returned too. Only once.
+
+        Returns:
+            float32 [m] in [-1, 1]; over the whole stream, within one sample of ceil(n * to_rate / from_rate) samples.
+        """
+        samples = np.ascontiguousarray(samples, dtype=np.float32)
+        if self._stream is None:
+            return samples
+        # The filter overshoots at steep edges.
+        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples, last=last)
+        return resampled.clip(-1.0, 1.0)
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Reads the header of an audio file; the samples too where the header does not count them.
+
+    Raises:
+        AudioError: The file cannot be opened as audio.
+    """
+    with _open(path) as sound:
+        count = sound.frames
+        if count >= _UNCOUNTED:
+            count = sum(len(frames) for frames in _frames(sound, _name(path)))
+        return AudioInfo(count / sound.samplerate, sound.samplerate, sound.channels)
+
+
+def read(path: str | Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """Reads a whole audio file.
+
+    Args:
+        path: WAV, FLAC, OGG, Opus or MP3 of any rate and channel count.
+        sample_rate: Hz of the result.
+
+    Returns:
+        float32 [n] in [-1, 1], the mean of the channels; empty for a file that has a header and no samples.
+
+    Raises:
+        AudioError: The file is missing, unreadable, damaged, or holds NaN or infinity.
+    """
+    return np.concatenate([np.empty(0, np.float32), *_pieces(path, sample_rate)])
+
+
+def read_blocks(
+    path: str | Path, sample_rate: int = SAMPLE_RATE, block_seconds: float = 1.0
+) -> Iterator[NDArray[np.float32]]:
+    """Reads an audio file block by block; joined, the blocks are exactly what ``read`` returns.
+
+    Args:
+        path: As for ``read``.
+        sample_rate: Hz of the result.
+        block_seconds: Seconds per block; only the last block is shorter.
+
+    Yields:
+        float32 [block] in [-1, 1]; nothing for a file without samples.
+
+    Raises:
+        AudioError: As ``read``, when the first block is asked for or where the damage is met.
+        UsageError: ``block_seconds`` is not a positive, finite number.
+    """
+    if not 0.0 < block_seconds < math.inf:
+        raise UsageError(f"block length of {block_seconds} s; wanted more than 0 s; choose for example 1.0")
+    yield from _cut(_pieces(path, sample_rate), max(1, round(block_seconds * sample_rate)))
+
+
+def from_array(samples: ArrayLike, sample_rate: float, to_rate: float | None = None) -> NDArray[np.float32]:
+    """Checks and converts samples that a caller holds in memory.
+
+    Args:
+        samples: [n] or [n, channels]; float32 or float64 in [-1, 1] (clipped), int16, int32, or uint8 around 128.
+        sample_rate: Hz of ``samples``.
+        to_rate: Hz of the result; the rate of ``samples`` when None.
+
+    Returns:
+        float32 [m] in [-1, 1], the mean of the channels; a copy.
+
+    Raises:
+        AudioError: A wrong dtype, shape or rate; NaN or infinity.
+    """
+    _check_rate(sample_rate, "array")
+    try:
+        array = np.asarray(samples)
+    except (TypeError, ValueError):
+        raise AudioError(f"samples of type {type(samples).__name__}; wanted numbers [n] or [n, channels]") from None
+    if array.dtype.name not in _FULL_SCALE:
+        raise AudioError(f"samples of dtype {array.dtype}; wanted {', '.join(_FULL_SCALE)}; convert them first")
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MOST_CHANNELS):
+        shape = list(array.shape)
+        raise AudioError(
+            f"samples of shape {shape}; wanted [n] or [n, channels], at most {MOST_CHANNELS}; transpose them"
+        )
+    frames = array[:, None] if array.ndim == 1 else array
+    mono = _to_mono(_to_float(frames), "samples", 0, sample_rate)
+    return Resampler(sample_rate, sample_rate if to_rate is None else to_rate).step(mono, last=True)
+
+
+def read_stream(
+    stream: BinaryIO, sample_rate: float, encoding: str = "s16le", to_rate: float | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Reads headerless mono PCM from a pipe and hands samples on as they arrive.
+
+    Args:
+        stream: Opened for bytes, such as ``sys.stdin.buffer``.
+        sample_rate: Hz of the stream.
+        encoding: ``u8``, ``s16le``, ``s32le`` or ``f32le``.
+        to_rate: Hz of the result; the rate of the stream when None.
+
+    Yields:
+        float32 [n] in [-1, 1], n > 0, of varying length. Bytes at the end that are less than a sample are dropped.
+
+    Raises:
+        AudioError: A rate out of range, an audio file instead of bare PCM, NaN or infinity, a pipe that breaks.
+        UsageError: An unknown encoding.
+    """
+    if encoding not in _ENCODINGS:
+        raise UsageError(f"PCM encoding {encoding!r}; wanted one of {', '.join(_ENCODINGS)}")
+    _check_rate(sample_rate, "stream")
+    dtype = np.dtype(_ENCODINGS[encoding])
+    resampler = Resampler(sample_rate, sample_rate if to_rate is None else to_rate)
+    position, remainder = 0, b""
+    for received in _arrivals(stream):
+        if position == 0 and not remainder and received.startswith(_HEADERS):
+            raise AudioError("standard input holds an audio file; wanted raw PCM without header; give the file's path")
+        received = remainder + received
+        whole = len(received) - len(received) % dtype.itemsize
+        remainder = received[whole:]
+        frames = _to_float(np.frombuffer(received[:whole], dtype)[:, None])
+        samples = resampler.step(_to_mono(frames, "stream", position, sample_rate))
+        position += len(frames)
+        if len(samples):
+            yield samples
+    samples = resampler.step(np.empty(0, np.float32), last=True)
+    if len(samples):
+        yield samples
+
+
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is only read onwards.
+
+    In a file that can seek, soundfile seeks to where it is after every read. That makes the MP3 decoder forget the bits
+    that later frames borrow from earlier ones, and the sound breaks at every block; and it fails at the end of a FLAC
+    that does not count its samples.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open(path: str | Path) -> _ForwardFile:
+    """Opens an audio file; every refusal is an AudioError."""
+    name = _name(path)
+    try:
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError(f"{name} is a directory; wanted an audio file; give the files inside it")
+        if stat.S_ISREG(status.st_mode):
+            with open(path, "rb"):  # libsndfile does not say why a file does not open; the system does
+                pass
+            if status.st_size == 0:
+                raise AudioError(f"{name} is empty (0 bytes); wanted {_READABLE}; record or copy it again")
+    except FileNotFoundError:
+        raise AudioError(f"{name} does not exist; wanted an audio file; check the path") from None
+    except PermissionError:
+        raise AudioError(
+            f"{name} may not be read (permission denied); wanted a readable file; change its mode"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name} cannot be opened ({reason}); wanted an audio file; check the path") from None
+    if Path(path).suffix.lower() == ".raw":  # for soundfile a promise of headerless PCM, which has no rate of its own
+        raise AudioError(f"{name} is raw PCM by its name; wanted {_READABLE}; pipe it to standard input")
+    try:
+        sound = _ForwardFile(str(path))
+    except soundfile.SoundFileError:
+        # libsndfile's own reason is left out: it calls a text file named .mp3 a file that does not exist.
+        raise AudioError(
+            f"{name} is in no known format or cut off in its header; wanted {_READABLE}; convert it"
+        ) from None
+    try:
+        _check_rate(sound.samplerate, name)
+    except AudioError:
+        sound.close()
+        raise
+    return sound
+
+
+def _frames(sound: _ForwardFile, name: str) -> Iterator[NDArray[np.float32]]:
+    """Yields [n, channels] until the file ends."""
+    position = 0
+    try:
+        while len(frames := sound.read(_FRAMES_PER_READ, dtype="float32", always_2d=True)):
+            yield frames
+            position += len(frames)
+    except soundfile.SoundFileError:
+        second = position / sound.samplerate
+        raise AudioError(f"{name} is damaged at {second:.2f} s or later; copy or convert it again") from None
+
+
+def _pieces(path: str | Path, sample_rate: float) -> Iterator[NDArray[np.float32]]:
+    """Yields a file's samples at ``sample_rate``, cut as they come."""
+    name = _name(path)
+    with _open(path) as sound:
+        resampler = Resampler(sound.samplerate, sample_rate)
+        position = 0
+        for frames in _frames(sound, name):
+            yield resampler.step(_to_mono(frames, name, position, sound.samplerate))
+            position += len(frames)
+        yield resampler.step(np.empty(0, np.float32), last=True)
+
+
+def _cut(pieces: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
+    """Cuts arrays of any length anew, into arrays of ``length``; the last may be shorter and is never empty."""
+    waiting: list[NDArray[np.float32]] = []
+    held = 0
+    for piece in pieces:
+        waiting.append(piece)
+        held += len(piece)
+        if held >= length:
+            joined = np.concatenate(waiting)
+            whole = held - held % length
+            yield from (joined[begin : begin + length] for begin in range(0, whole, length))
+            waiting, held = [joined[whole:]], held - whole
+    if held:
+        yield np.concatenate(waiting)
+
+
+def _arrivals(stream: BinaryIO) -> Iterator[bytes]:
+    """Yields what a binary stream has to give, without waiting for more than there is."""
+    read_available = getattr(stream, "read1", stream.read)
+    try:
+        while received := read_available(_BYTES_PER_READ):
+            yield received
+    except OSError as error:
+        raise AudioError(f"standard input broke off ({error.strerror}); wanted PCM; start the recorder again") from None
+
+
+def _to_float(samples: NDArray[np.generic]) -> NDArray[np.floating]:
+    """Scales samples of any allowed dtype to floats in [-1, 1]; floats stay as they are."""
+    name = samples.dtype.name
+    if name.startswith("float"):
+        return samples.astype(name, copy=False)  # in the byte order of this machine
+    rest = np.float32(128.0 if name == "uint8" else 0.0)
+    return (samples.astype(np.float32) - rest) / np.float32(_FULL_SCALE[name])
+
+
+def _to_mono(frames: NDArray[np.floating], name: str, position: int, rate: float) -> NDArray[np.float32]:
+    """Mixes [n, channels] to float32 [n] in [-1, 1]; ``position`` is the index of the first frame in the stream."""
+    finite = np.isfinite(frames).all(axis=1)
+    if not finite.all():
+        second = (position + int(np.argmin(finite))) / rate
+        raise AudioError(f"{name}: NaN or infinity at {second:.3f} s; wanted samples in [-1, 1]; repair the source")
+    mono: NDArray[np.float32] = frames.clip(-1.0, 1.0).mean(axis=1).astype(np.float32)
+    return mono
+
+
+def _check_rate(rate: float, name: str) -> None:
+    if not isinstance(rate, numbers.Real) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(f"{name}: sample rate {rate!r} Hz; wanted {LOWEST_RATE} to {HIGHEST_RATE}; correct it")
+
+
+def _name(path: str | Path) -> str:
+    # Quoted and escaped: a file name may hold a line break.
+    return f"audio file {str(path)!r}"

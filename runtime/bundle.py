@@ -1,0 +1,305 @@
+"""A bundle: one folder with everything that transcribing needs, described by ``bundle.json``.
+
+- bundle.json: what is in the folder, strict and versioned: hashes, labels, audio facts, states, decoder defaults
+- acoustic.onnx: samples and states in, natural-log probabilities and new states out
+- lm.bin: KenLM model, optional
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from edgespeech.errors import BundleError, UsageError
+
+FORMAT: Final = "edgespeech-bundle"
+VERSION = 1
+MANIFEST = "bundle.json"
+ACOUSTIC = "acoustic.onnx"
+LANGUAGE_MODEL = "lm.bin"
+DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
+
+# Longer steps and look-aheads are mistakes, and would ask for memory that no device has.
+LONGEST_CHUNK_SECONDS = 60.0
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NonNegative = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the parts of ``bundle.json``."""
+
+
+class FileEntry(Record, frozen=True):
+    """A file of the bundle: its size and the hexadecimal SHA-256 of its bytes."""
+
+    bytes: NonNegative
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class StateEntry(Record, frozen=True):
+    """A streaming state: graph input ``name`` and graph output ``output``, [batch, *shape], filled with ``initial``."""
+
+    name: str
+    output: str
+    shape: tuple[NonNegative, ...]
+    dtype: Literal["float32"] = "float32"
+    initial: float = 0.0
+
+
+class AudioFacts(Record, frozen=True):
+    """Samples in, frames out.
+
+    Attributes:
+        sample_rate: Hertz.
+        frame_samples: Samples per output frame.
+        chunk_samples: Samples per step of the graph; a multiple of ``frame_samples``.
+        chunk_free: Whether the graph also takes other multiples of ``frame_samples``.
+        delay_frames: Output t speaks of frame ``t - delay_frames``: look-ahead.
+    """
+
+    sample_rate: Annotated[int, msgspec.Meta(ge=1000, le=768000)]
+    frame_samples: Positive
+    chunk_samples: Positive
+    chunk_free: bool
+    delay_frames: NonNegative
+
+    def __post_init__(self) -> None:
+        """Reject a chunk that cuts a frame, and what lasts too long."""
+        if self.chunk_samples % self.frame_samples:
+            raise ValueError(f"chunk_samples {self.chunk_samples} is no multiple of {self.frame_samples}")
+        if max(self.chunk_seconds, self.lookahead_seconds) > LONGEST_CHUNK_SECONDS:
+            raise ValueError(f"the chunk or the look-ahead is longer than {LONGEST_CHUNK_SECONDS:g} s")
+
+    @property
+    def frame_seconds(self) -> float:
+        """Seconds per output frame."""
+        return self.frame_samples / self.sample_rate
+
+    @property
+    def chunk_seconds(self) -> float:
+        """Seconds per step."""
+        return self.chunk_samples / self.sample_rate
+
+    @property
+    def lookahead_seconds(self) -> float:
+        """Seconds that an output waits for."""
+        return self.delay_frames * self.frame_seconds
+
+
+class GraphFacts(Record, frozen=True):
+    """The acoustic graph: how the recurrence is written, the precision of its weights, its states."""
+
+    form: Literal["fused", "cells"]
+    precision: Literal["fp32", "fp16", "int8", "int4"]
+    states: tuple[StateEntry, ...]
+    input: str = "samples"
+    output: str = "log_probs"
+
+    def __post_init__(self) -> None:
+        """Reject inputs or outputs that stand twice."""
+        inputs = [self.input, *(state.name for state in self.states)]
+        outputs = [self.output, *(state.output for state in self.states)]
+        if len(set(inputs)) != len(inputs) or len(set(outputs)) != len(outputs):
+            raise ValueError("an input or output of the graph stands twice")
+
+
+class DecoderDefaults(Record, frozen=True):
+    """Settings of the beam search that suit this model; without a language model ``alpha`` and ``beta`` are unused."""
+
+    beam_width: Positive = 64
+    alpha: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.5
+    beta: Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)] = 1.5
+
+
+class Manifest(Record, frozen=True):
+    """``bundle.json``.
+
+    Attributes:
+        name: For people.
+        labels: Text of each output; the blank's is empty.
+        provenance: Data, licence, training figures; free keys.
+        measured: Figures measured on this bundle; free keys.
+    """
+
+    format: Literal["edgespeech-bundle"]
+    version: int
+    name: str
+    labels: tuple[str, ...]
+    audio: AudioFacts
+    graph: GraphFacts
+    files: dict[str, FileEntry]
+    blank: NonNegative = 0
+    decoder: DecoderDefaults = DecoderDefaults()
+    provenance: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """Reject labels without blank, labels that stand twice, and file names that lead out of the folder."""
+        if self.blank >= len(self.labels) or self.labels[self.blank] != "":
+            raise ValueError(f"label {self.blank} is not the blank (an empty text)")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("a label stands twice")
+        for name in self.files:
+            if name != Path(name).name or name in {"", ".", "..", MANIFEST} or "\\" in name:
+                raise ValueError(f"file name {name!r} is not a plain name")
+        if ACOUSTIC not in self.files:
+            raise ValueError(f"files lacks {ACOUSTIC}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and whose files have the right hashes."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def acoustic_path(self) -> Path:
+        """The ONNX graph."""
+        return self.folder / ACOUSTIC
+
+    @property
+    def language_model_path(self) -> Path | None:
+        """The KenLM model, if the bundle has one."""
+        return self.folder / LANGUAGE_MODEL if LANGUAGE_MODEL in self.manifest.files else None
+
+
+def load_bundle(path: str | Path | None = None) -> Bundle:
+    """Read a bundle and compare every file with its hash.
+
+    Args:
+        path: The folder; None for the bundle that ships with edgespeech.
+
+    Raises:
+        BundleError: The folder or a file is missing, damaged, or of another version.
+    """
+    folder = DEFAULT_BUNDLE if path is None else Path(path)
+    try:
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "does not exist"
+            raise BundleError(f"bundle {folder} {what}; give the folder that `edgespeech export` wrote")
+        manifest = _read_manifest(folder)
+        for name, entry in manifest.files.items():
+            _check_file(folder / name, entry)
+    except OSError as error:
+        raise BundleError(f"cannot read bundle {folder}: {error.strerror}; mend it or give another folder") from None
+    return Bundle(folder, manifest)
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        raw = path.read_bytes()
+        version = msgspec.json.decode(raw, type=_Header).version
+        if version != VERSION:
+            raise BundleError(f"{path} has version {version}; this edgespeech reads version {VERSION}: export it again")
+        return msgspec.json.decode(raw, type=Manifest)
+    except FileNotFoundError:
+        raise BundleError(f"{folder} has no {MANIFEST}; give a folder that `edgespeech export` wrote") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise BundleError(f"{path} is no bundle description: {reason}; export the bundle again") from None
+
+
+class _Header(msgspec.Struct):
+    version: int
+    format: str = ""
+
+
+def _check_file(path: Path, entry: FileEntry) -> None:
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; copy the whole bundle again")
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise BundleError(f"{path} has {size} bytes, wanted {entry.bytes}; copy or export the bundle again")
+    if describe_file(path).sha256 != entry.sha256:
+        raise BundleError(f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; copy the bundle again")
+
+
+def describe_file(path: Path) -> FileEntry:
+    """Size and hash of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return FileEntry(bytes=path.stat().st_size, sha256=digest.hexdigest())
+
+
+def write_bundle(
+    folder: Path,
+    files: Mapping[str, Path | bytes],
+    describe: Callable[[dict[str, FileEntry]], Manifest],
+    check: Callable[[Bundle], None] | None = None,
+) -> Bundle:
+    """Write a bundle at once or not at all: a temporary folder beside the target takes its name when it is complete.
+
+    Args:
+        folder: The target; an older bundle there is replaced, anything else is not touched.
+        files: Content of each file, or a file to copy.
+        describe: Makes the manifest from the sizes and hashes.
+        check: Looks at the complete bundle while it still has its temporary name; an exception throws it away.
+
+    Raises:
+        UsageError: The target exists and is no bundle, or cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    try:
+        if folder.exists() and not _may_be_replaced(folder):
+            raise UsageError(f"{folder} exists and is no bundle; give another folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}; give another folder") from None
+    try:
+        temporary.chmod(0o755)
+        for name, content in files.items():
+            if isinstance(content, bytes):
+                (temporary / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, temporary / name)
+        manifest = describe({name: describe_file(temporary / name) for name in files})
+        pretty = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        (temporary / MANIFEST).write_bytes(pretty + b"\n")
+        bundle = load_bundle(temporary)
+        if check is not None:
+            check(bundle)
+        _take_place(temporary, folder)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}; free some space or give another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Bundle(folder, bundle.manifest)
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    if not folder.is_dir() or not (folder / MANIFEST).is_file():
+        return folder.is_dir() and not any(folder.iterdir())
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Header).format == FORMAT
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _take_place(temporary: Path, folder: Path) -> None:
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    try:
+        folder.rename(old / "bundle")
+        try:
+            temporary.rename(folder)
+        except BaseException:
+            (old / "bundle").rename(folder)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,147 @@
+"""Transcripts as text for others to read: JSON lines, SubRip and WebVTT subtitles. Strings only, nothing is written."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from edgespeech.runtime.transcript import Event, Segment, Transcript, Word
+
+LINE_WIDTH = 42  # characters
+LINES_PER_CUE = 2
+CUE_SECONDS = 7.0
+VTT_HEADER = "WEBVTT\n\n"
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One subtitle: lines shown from ``start`` to ``end`` seconds."""
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
+
+
+def cues(piece: Segment | Event) -> tuple[Cue, ...]:
+    """Cuts a segment, or a final event, at word boundaries into subtitles.
+
+    A cue has at most 2 lines of 42 characters and lasts at most 7 s, unless a single word exceeds that. Words without
+    times share the time of the segment by their length.
+    """
+    found: list[Cue] = []
+    waiting: list[Word] = []
+    for word in piece.words or _spread(piece.text, piece.start, piece.end):
+        longer = [*waiting, word]
+        too_long = word.end - longer[0].start > CUE_SECONDS or len(_wrap(longer)) > LINES_PER_CUE
+        if waiting and too_long:
+            found.append(_cue(waiting))
+            longer = [word]
+        waiting = longer
+    if waiting:
+        found.append(_cue(waiting))
+    return tuple(found)
+
+
+def srt_cue(index: int, cue: Cue) -> str:
+    """A SubRip block, blank line included, to be appended to a file; ``index`` counts from 1."""
+    return f"{index}\n{_span(cue, ',')}\n" + "\n".join(cue.lines) + "\n\n"
+
+
+def vtt_cue(cue: Cue) -> str:
+    """A WebVTT block, blank line included, to be appended to a file that begins with ``VTT_HEADER``."""
+    text = "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"{_span(cue, '.')}\n{text}\n\n"
+
+
+def to_srt(segments: Iterable[Segment]) -> str:
+    """A whole SubRip file; empty without words."""
+    all_cues = (cue for segment in segments for cue in cues(segment))
+    return "".join(srt_cue(index, cue) for index, cue in enumerate(all_cues, start=1))
+
+
+def to_vtt(segments: Iterable[Segment]) -> str:
+    """A whole WebVTT file; the header alone without words."""
+    return VTT_HEADER + "".join(vtt_cue(cue) for segment in segments for cue in cues(segment))
+
+
+def to_json(transcript: Transcript, file: str) -> str:
+    """One line of JSON: file, duration (s), text, words, nbest, seconds (of computing), rtf.
+
+    Args:
+        transcript: What was heard.
+        file: The name to give the recording.
+    """
+    return json.dumps(
+        {
+            "file": file,
+            "duration": round(transcript.duration, 3),
+            "text": transcript.text,
+            "words": _words(transcript.words),
+            "nbest": list(transcript.nbest),
+            "seconds": round(transcript.seconds, 4),
+            "rtf": round(transcript.rtf, 5),
+        }
+    )
+
+
+def event_to_json(event: Event) -> str:
+    """One line of JSON: type, text, committed, tentative, start and end (s), words (final only), latency_ms."""
+    line: dict[str, object] = {
+        "type": event.type,
+        "text": event.text,
+        "committed": event.committed,
+        "tentative": event.tentative,
+        "start": round(event.start, 3),
+        "end": round(event.end, 3),
+    }
+    if event.type == "final":
+        line["words"] = _words(event.words)
+    line["latency_ms"] = round(event.latency_ms, 1)
+    return json.dumps(line)
+
+
+def _words(words: Sequence[Word]) -> list[dict[str, object]]:
+    return [
+        {
+            "word": word.word,
+            "start": round(word.start, 3),
+            "end": round(word.end, 3),
+            "confidence": round(word.confidence, 4),
+        }
+        for word in words
+    ]
+
+
+def _spread(text: str, start: float, end: float) -> list[Word]:
+    """Gives each word of a text without times a share of the time in proportion to its letters."""
+    per_letter = (end - start) / max(1, sum(len(word) for word in text.split()))
+    words: list[Word] = []
+    for word in text.split():
+        until = start + len(word) * per_letter
+        words.append(Word(word, start, until, confidence=0.0))
+        start = until
+    return words
+
+
+def _wrap(words: Sequence[Word]) -> list[str]:
+    text = " ".join(word.word for word in words)
+    return textwrap.wrap(text, LINE_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _cue(words: Sequence[Word]) -> Cue:
+    return Cue(words[0].start, words[-1].end, tuple(_wrap(words)))
+
+
+def _span(cue: Cue, decimal_mark: str) -> str:
+    start = max(0, round(cue.start * 1000))
+    end = max(start + 1, round(cue.end * 1000))  # players refuse a cue that ends as it begins
+    return f"{_timestamp(start, decimal_mark)} --> {_timestamp(end, decimal_mark)}"
+
+
+def _timestamp(milliseconds: int, decimal_mark: str) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{decimal_mark}{milliseconds:03d}"

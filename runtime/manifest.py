@@ -1,0 +1,112 @@
+"""Manifests: one utterance per line, as JSON in NeMo's style."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edgespeech.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording, or a part of it, and what is said in it.
+
+    Attributes:
+        audio_filepath: As it stands in the manifest.
+        path: The same, absolute; relative paths begin at the manifest's folder.
+        text: The reference; empty where none is known.
+        duration: Seconds, where known.
+        speaker: Who speaks, where known.
+        offset: Seconds from the beginning of the file to the beginning of the utterance.
+    """
+
+    audio_filepath: str
+    path: Path
+    text: str = ""
+    duration: float | None = None
+    speaker: str | None = None
+    offset: float = 0.0
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    # Unknown keys are allowed: manifests in this style carry what their makers need.
+    audio_filepath: str
+    text: str = ""
+    duration: float | None = None
+    speaker: str | None = None
+    offset: float = 0.0
+
+
+def read_manifest(path: str | Path, check_files: bool = False) -> list[Utterance]:
+    """Reads a manifest.
+
+    Args:
+        path: JSON lines with ``audio_filepath`` and, if known, ``text``, ``duration``, ``speaker`` and ``offset``.
+            Blank lines and other keys are passed over.
+        check_files: Look whether every audio file exists.
+
+    Returns:
+        At least one utterance, in the order of the lines.
+
+    Raises:
+        ManifestError: No such file, a directory, no utterance, a line that cannot be used, or a missing audio file.
+    """
+    path = Path(path)
+    folder = path.parent.absolute()
+    decoder = msgspec.json.Decoder(_Line)
+    utterances: list[Utterance] = []
+    lines: list[int] = []
+    for number, line in enumerate(_content(path).split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        utterances.append(_utterance(line, decoder, folder, f"{path}:{number}"))
+        lines.append(number)
+    if not utterances:
+        raise ManifestError(f"{path} is empty; wanted at least one line with audio_filepath; write one per recording")
+    if check_files:
+        missing = [index for index, utterance in enumerate(utterances) if not utterance.path.is_file()]
+        if missing:
+            first = missing[0]
+            raise ManifestError(
+                f"{path}:{lines[first]}: audio file {utterances[first].audio_filepath!r} does not exist "
+                f"({len(missing)} of {len(utterances)} are missing); paths are relative to the manifest; correct them"
+            )
+    return utterances
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ManifestError(f"{path} does not exist; wanted a manifest (JSON lines); check the path") from None
+    except IsADirectoryError:
+        raise ManifestError(f"{path} is a directory; wanted a manifest (JSON lines); give the file inside it") from None
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); wanted a manifest; check its mode") from None
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
+def _utterance(line: bytes, decoder: msgspec.json.Decoder[_Line], folder: Path, place: str) -> Utterance:
+    try:
+        fields = decoder.decode(line)
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{place}: {error}; wanted an object with audio_filepath and text; correct it") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{place}: no valid JSON ({error}); wanted one object per line; correct it") from None
+    if not fields.audio_filepath:
+        raise ManifestError(f"{place}: audio_filepath is empty; wanted the path of a recording; fill it in")
+    for key, seconds in (("duration", fields.duration), ("offset", fields.offset)):
+        if seconds is not None and not 0.0 <= seconds < math.inf:
+            raise ManifestError(f"{place}: {key} is {seconds}; wanted seconds, 0 or more; correct it or leave it out")
+    return Utterance(
+        audio_filepath=fields.audio_filepath,
+        path=folder / fields.audio_filepath,
+        text=fields.text,
+        duration=fields.duration,
+        speaker=fields.speaker,
+        offset=fields.offset,
+    )

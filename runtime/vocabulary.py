@@ -1,0 +1,112 @@
+"""The words a language model knows: read from ARPA, KenLM binary or a plain list, and asked for prefixes."""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgespeech.errors import LanguageModelError
+
+_MARKERS = {"<s>", "</s>", "<unk>", "<UNK>", ""}
+_KENLM_MAGIC = b"mmap lm http://kheafield.com/code"
+# KenLM's header, format version 5: 88 bytes of test values, 20 of parameters, then the n-gram counts.
+_HAS_WORDS_OFFSET = 100
+_COUNTS_OFFSET = 108
+
+
+class Vocabulary:
+    """A sorted list of words; the sentence markers and the unknown word are left out."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """Sort the words."""
+        self._words = sorted(set(words) - _MARKERS)
+
+    def __len__(self) -> int:
+        """Count the words."""
+        return len(self._words)
+
+    def __contains__(self, word: str) -> bool:
+        """Tell whether the word is known."""
+        index = bisect_left(self._words, word)
+        return index < len(self._words) and self._words[index] == word
+
+    def is_prefix(self, text: str) -> bool:
+        """Tell whether some word begins with ``text`` (or is it)."""
+        index = bisect_left(self._words, text)
+        return index < len(self._words) and self._words[index].startswith(text)
+
+    def spelled_with(self, characters: str) -> bool:
+        """Tell whether at least one word can be written with these characters."""
+        alphabet = set(characters)
+        return any(alphabet.issuperset(word) for word in self._words)
+
+
+def is_kenlm_binary(path: Path) -> bool:
+    """Tell by its first bytes whether a file is a KenLM binary (of any version)."""
+    with path.open("rb") as file:
+        return file.read(len(_KENLM_MAGIC)) == _KENLM_MAGIC
+
+
+def read_word_list(path: Path) -> Vocabulary:
+    """Read words separated by white space.
+
+    Raises:
+        LanguageModelError: The file cannot be read as UTF-8 text, or holds no word.
+    """
+    try:
+        words = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LanguageModelError(f"the word list {path} cannot be read; wanted UTF-8 text, one word a line") from error
+    if not words:
+        raise LanguageModelError(f"the word list {path} is empty; wanted one word a line, or no list at all")
+    return Vocabulary(words)
+
+
+def read_arpa_words(path: Path) -> Vocabulary:
+    """Read the 1-grams of an ARPA file.
+
+    Raises:
+        LanguageModelError: The text is not UTF-8.
+    """
+    words = []
+    inside = False
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("\\"):
+                    if inside:
+                        break
+                    inside = line.startswith("\\1-grams:")
+                elif inside and (fields := line.split()):
+                    words.append(fields[1])
+    except (UnicodeDecodeError, IndexError) as error:
+        raise LanguageModelError(
+            f"the 1-grams of {path} are damaged or not UTF-8; build the ARPA file again"
+        ) from error
+    return Vocabulary(words)
+
+
+def read_kenlm_words(path: Path) -> Vocabulary | None:
+    """Read the words that ``build_binary`` stores behind the tables of a KenLM binary (format version 5).
+
+    Returns:
+        The words, or None where the binary was built without them.
+
+    Raises:
+        LanguageModelError: The file ends before all of its words.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if not data[_HAS_WORDS_OFFSET]:
+            return None
+        count = int.from_bytes(data[_COUNTS_OFFSET : _COUNTS_OFFSET + 8], "little")
+        start = data.rfind(b"<unk>\0")
+        words = data[start:].split(b"\0") if start >= 0 else []
+    try:
+        # One empty piece follows the last terminator; <unk> may not be counted.
+        if words and not words.pop() and len(words) in (count, count + 1):
+            return Vocabulary(word.decode("utf-8") for word in words)
+    except UnicodeDecodeError:
+        pass
+    raise LanguageModelError(f"the word list at the end of {path} is damaged or cut off; build or copy the file again")

@@ -1,0 +1,135 @@
+"""Building a language model: the real tools where they are built, clear words where they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgespeech.demo.lm_build import build_language_model, find_tool
+from edgespeech.errors import LanguageModelError, MissingDependencyError, UsageError
+from edgespeech.runtime.language_model import LanguageModel
+
+LINES = ["the cat sat on the mat", "the dog sat on the log", "The cat saw the dog.", "press x", "in 1904 it rained"]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
+
+
+@pytest.fixture
+def tools() -> Path:
+    try:
+        find_tool("build_binary")
+        return find_tool("lmplz").parent
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+
+
+def fake_tools(folder: Path, lmplz: str) -> Path:
+    folder.mkdir()
+    for name, script in {"lmplz": lmplz, "build_binary": "exit 0"}.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_a_model_is_built_and_prefers_what_it_has_read(text: Path, tools: Path, tmp_path: Path) -> None:
+    kenlm = pytest.importorskip("kenlm")
+    said: list[str] = []
+    output = tmp_path / "new" / "lm.bin"
+    summary = build_language_model([text], output, prune="0", tools=tools, report=said.append)
+    model = kenlm.Model(str(output))
+    words = LanguageModel(output).vocabulary
+    assert words is not None
+    assert model.order == 3
+    assert model.score("the cat sat on the mat") > model.score("mat the on sat cat the")
+    assert "press" in words and "rained" not in words
+    assert (summary.lines, summary.unspoken, summary.words, summary.vocabulary_size) == (4, 1, 19, len(words))
+    assert summary.ngrams[0] == len(words) + 3 and len(summary.ngrams) == 3
+    assert summary.size == output.stat().st_size
+    assert [path.name for path in output.parent.iterdir()] == ["lm.bin"]
+    assert len(said) >= 3
+
+
+def test_the_vocabulary_is_the_most_frequent_words(text: Path, tools: Path, tmp_path: Path) -> None:
+    kenlm = pytest.importorskip("kenlm")
+    output = tmp_path / "lm.bin"
+    summary = build_language_model([text], output, prune="0", vocabulary=5, tools=tools)
+    words = LanguageModel(output).vocabulary
+    assert words is not None and summary.vocabulary_size == len(words) == 5
+    assert all(word in words for word in ("cat", "dog", "on", "sat", "the"))
+    model = kenlm.Model(str(output))
+    assert "cat" in model and "mat" not in model
+
+
+def test_lines_are_left_out_as_asked(text: Path, tools: Path, tmp_path: Path) -> None:
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text('{"text": "the cat sat on the mat"}\n')
+    output = tmp_path / "lm.bin"
+    summary = build_language_model([text], output, exclude=[dev], keep_lone_letters=False, prune="0", tools=tools)
+    assert (summary.lines, summary.excluded, summary.lone_letters) == (2, 1, 1)
+    words = LanguageModel(output).vocabulary
+    assert words is not None and "mat" not in words
+
+
+def test_missing_tools_are_named_with_what_to_do(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("KENLM_BIN", raising=False)
+    with pytest.raises(MissingDependencyError, match="lmplz was not found.*make kenlm-tools") as caught:
+        build_language_model([text], tmp_path / "lm.bin")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "lm.bin").exists()
+
+
+def test_tools_are_found_where_the_variable_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fake_tools(tmp_path / "bin", "exit 0")
+    monkeypatch.setenv("KENLM_BIN", str(folder))
+    assert find_tool("lmplz") == folder / "lmplz"
+
+
+def test_a_tool_that_fails_leaves_the_old_model_alone(text: Path, tmp_path: Path) -> None:
+    folder = fake_tools(tmp_path / "bin", "echo 'first remark' >&2; echo 'out of luck' >&2; exit 3")
+    output = tmp_path / "out" / "lm.bin"
+    output.parent.mkdir()
+    output.write_bytes(b"old")
+    with pytest.raises(LanguageModelError, match="lmplz ended with 3: out of luck"):
+        build_language_model([text], output, tools=folder)
+    assert output.read_bytes() == b"old"
+    assert [path.name for path in output.parent.iterdir()] == ["lm.bin"]
+
+
+def test_a_text_without_a_usable_line_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "digits.txt").write_text("1904\n1905\n")
+    with pytest.raises(LanguageModelError, match="no usable line"):
+        build_language_model([tmp_path / "digits.txt"], tmp_path / "lm.bin", tools=fake_tools(tmp_path / "bin", ""))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": 1}, "order 1 is out of range"),
+        ({"order": 7}, "order 7 is out of range"),
+        ({"vocabulary": 0}, "vocabulary of 0 words"),
+        ({"bits": 0}, "0 bits are out of range"),
+        ({"prune": "1 2 3"}, "prune '1 2 3' does not fit"),
+        ({"prune": "0 2 1"}, "prune '0 2 1' does not fit"),
+        ({"prune": "0 0 1 1"}, "does not fit order 3"),
+        ({"prune": "0 x"}, "prune '0 x' does not fit"),
+        ({"prune": ""}, "prune '' does not fit"),
+    ],
+)
+def test_options_out_of_range_are_refused(text: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build_language_model([text], text.with_name("lm.bin"), **options)  # type: ignore[arg-type]
+
+
+def test_a_folder_as_output_and_no_text_are_refused(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        build_language_model([text], tmp_path)
+    with pytest.raises(UsageError, match="no text was given"):
+        build_language_model([], tmp_path / "lm.bin")

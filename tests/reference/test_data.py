@@ -1,0 +1,191 @@
+"""Manifests to batches: what is dropped, how batches are cut, what a clip sounds like."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgespeech.errors import AudioError, ConfigError, ManifestError
+from edgespeech.reference.augment import WaveAugmenter
+from edgespeech.reference.config import AugmentationConfig, DataConfig, ModelConfig
+from edgespeech.reference.data import BucketSampler, Clip, ClipDataset, collate, manifest_texts, usable_clips
+from edgespeech.reference.labels import CHARACTERS, Labels
+
+LABELS = Labels(CHARACTERS)
+MODEL = ModelConfig()
+RATE = 16000
+
+
+def tone(folder: Path, name: str, seconds: float, hertz: float = 440.0) -> str:
+    time = np.arange(round(seconds * RATE)) / RATE
+    soundfile.write(folder / name, 0.5 * np.sin(2 * np.pi * hertz * time), RATE, subtype="PCM_16")
+    return name
+
+
+def manifest(folder: Path, lines: list[dict[str, Any]]) -> Path:
+    path = folder / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def data_config(**changes: Any) -> DataConfig:
+    return DataConfig(train=("a",), dev=("b",), **changes)
+
+
+def test_drops_are_counted_with_reasons(tmp_path: Path) -> None:
+    one, brief = tone(tmp_path, "one.wav", 1.0), tone(tmp_path, "brief.wav", 0.1)
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    lines = [
+        {"audio_filepath": one, "text": "hello"},
+        {"audio_filepath": one, "duration": 1.0, "text": "  two \t words "},
+        {"audio_filepath": "nowhere.wav", "text": "hello"},
+        {"audio_filepath": "broken.wav", "text": "hello"},
+        {"audio_filepath": one, "text": "Grüße"},
+        {"audio_filepath": one, "text": "   "},
+        {"audio_filepath": one, "text": ""},
+        {"audio_filepath": brief, "text": "a"},
+        {"audio_filepath": one, "duration": 21.0, "text": "a"},
+        {"audio_filepath": one, "text": "twenty six labels in a second"},
+        {"audio_filepath": one, "text": "aaaaaaaaaaaaa"},
+    ]
+    clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
+    assert [(clip.text, clip.seconds) for clip in clips] == [("hello", 1.0), ("two words", 1.0), ("aaaaaaaaaaaaa", 1.0)]
+    assert clips[0].targets == tuple(LABELS.encode("hello"))
+    assert dropped == {
+        "missing file": 1,
+        "unreadable file": 1,
+        "text with a character that no label has": 1,
+        "no text": 2,
+        "not between 0.3 and 20 s": 2,
+        "more labels than output frames": 1,
+    }
+
+
+def test_repeats_need_a_frame_more(tmp_path: Path) -> None:
+    one = tone(tmp_path, "one.wav", 1.0)  # 25 frames
+    lines = [{"audio_filepath": one, "text": text} for text in ("a" * 13, "a" * 14, "ab" * 12 + "a", "ab" * 13)]
+    clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
+    assert [clip.text for clip in clips] == ["a" * 13, "ab" * 12 + "a"]
+    assert dropped == {"more labels than output frames": 2}
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    path = manifest(tmp_path, [{"audio_filepath": "nowhere.wav", "text": "hello"}])
+    with pytest.raises(ConfigError, match="no usable clip in .*: 1 missing file$"):
+        usable_clips([path], LABELS, MODEL, data_config())
+    with pytest.raises(ManifestError):
+        usable_clips([tmp_path / "no.jsonl"], LABELS, MODEL, data_config())
+
+
+def test_texts_of_all_manifests(tmp_path: Path) -> None:
+    path = manifest(tmp_path, [{"audio_filepath": "x.wav", "text": "a b"}, {"audio_filepath": "y.wav", "text": "c"}])
+    assert manifest_texts([path, path]) == ["a b", "c", "a b", "c"]
+
+
+def test_a_part_of_a_file_is_read_as_such(tmp_path: Path) -> None:
+    samples = np.concatenate([np.full(RATE, 0.25), np.full(RATE, -0.5)]).astype(np.float32)
+    soundfile.write(tmp_path / "two.wav", samples, RATE, subtype="FLOAT")
+    lines = [
+        {"audio_filepath": "two.wav", "text": "b", "offset": 0.75, "duration": 0.5},
+        {"audio_filepath": "two.wav", "text": "b", "offset": 1.25},
+        {"audio_filepath": "two.wav", "text": "b", "offset": 1.9},
+    ]
+    clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
+    assert [clip.seconds for clip in clips] == [0.5, 0.75]
+    assert dropped == {"not between 0.3 and 20 s": 1}
+    for cache_hours in (0.0, 1.0):
+        dataset = ClipDataset(clips, RATE, None, cache_hours=cache_hours)
+        np.testing.assert_allclose(dataset[0, 0][0].numpy(), samples[12000:20000], atol=1e-4)
+        np.testing.assert_allclose(dataset[0, 1][0].numpy(), samples[20000:], atol=1e-4)
+
+
+lengths = st.lists(st.floats(0.3, 20.0), min_size=1, max_size=60)
+
+
+@given(lengths, st.floats(1.0, 120.0), st.integers(0, 3))
+def test_every_clip_comes_once_in_batches_that_fit(seconds: list[float], batch_seconds: float, epoch: int) -> None:
+    batches = BucketSampler(seconds, batch_seconds).batches(epoch)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(seconds)))
+    for batch in batches:
+        assert len(batch) == 1 or max(seconds[i] for i in batch) * len(batch) <= batch_seconds
+
+
+@given(lengths, st.integers(1, 5), st.integers(0, 2))
+def test_workers_share_the_batches(seconds: list[float], world: int, epoch: int) -> None:
+    alone = BucketSampler(seconds, 30.0).batches(epoch)
+    parts = [BucketSampler(seconds, 30.0, rank=rank, world=world).batches(epoch) for rank in range(world)]
+    assert len({len(part) for part in parts}) == 1
+    assert len(parts[0]) == -(-len(alone) // world)
+    shared = [batch for turn in zip(*parts, strict=True) for batch in turn]
+    # The last turn is filled up with batches from the beginning, so that no worker waits for another.
+    assert shared[: len(alone)] == alone
+    assert all(batch in alone for batch in shared)
+
+
+def test_the_first_epoch_goes_from_short_to_long_and_later_ones_do_not() -> None:
+    seconds = list(np.random.default_rng(0).uniform(0.3, 20.0, 200))
+    sampler = BucketSampler(seconds, 60.0)
+    first = [seconds[i] for batch in sampler.batches(0) for i in batch]
+    assert first == sorted(first)
+    second = sampler.batches(1)
+    longest = [max(seconds[i] for i in batch) for batch in second]
+    assert longest != sorted(longest)
+    assert second != sampler.batches(2)
+    assert second == BucketSampler(seconds, 60.0).batches(1)
+    assert second != BucketSampler(seconds, 60.0, seed=1).batches(1)
+    # Buckets: little of a batch is padding.
+    padding = sum(max(seconds[i] for i in batch) * len(batch) - sum(seconds[i] for i in batch) for batch in second)
+    assert padding < 0.15 * sum(seconds)
+
+
+def test_a_resumed_epoch_begins_where_it_stopped() -> None:
+    sampler = BucketSampler([float(i % 7 + 1) for i in range(40)], 10.0)
+    sampler.set_position(2)
+    whole = list(sampler)
+    assert len(whole) == len(sampler)
+    assert {epoch for batch in whole for epoch, _ in batch} == {2}
+    sampler.set_position(2, start=3)
+    assert list(sampler) == whole[3:]
+
+
+def test_augmentation_is_the_same_for_the_same_seed_epoch_and_clip(tmp_path: Path) -> None:
+    clips = [Clip(tmp_path / tone(tmp_path, f"{i}.wav", 0.5), 0.5, "a", (3,)) for i in range(2)]
+    augmenter = WaveAugmenter(AugmentationConfig(), RATE, [], [])
+
+    def heard(key: tuple[int, int], seed: int = 0) -> torch.Tensor:
+        return ClipDataset(clips, RATE, augmenter, seed)[key][0]
+
+    assert torch.equal(heard((1, 0)), heard((1, 0)))
+    others = [heard((2, 0)), heard((1, 1)), heard((1, 0), seed=1)]
+    assert not any(torch.equal(heard((1, 0)), other) for other in others)
+
+
+def test_the_cache_keeps_what_fits_and_changes_nothing(tmp_path: Path) -> None:
+    paths = [tmp_path / tone(tmp_path, f"{i}.wav", 0.5) for i in range(2)]
+    clips = [Clip(path, 0.5, "a", (3,)) for path in paths]
+    dataset = ClipDataset(clips, RATE, None, cache_hours=0.75 / 3600)
+    before = [dataset[0, i][0] for i in (0, 1)]
+    paths[0].unlink()
+    assert torch.equal(dataset[1, 0][0], before[0])
+    torch.testing.assert_close(before[0], before[1], atol=1e-4, rtol=0)
+    paths[1].unlink()
+    with pytest.raises(AudioError):
+        dataset[1, 1]
+
+
+def test_collate_pads_with_silence(tmp_path: Path) -> None:
+    clips = [Clip(tmp_path, 1.0, "ab", (3, 4)), Clip(tmp_path, 1.0, "c", (5,))]
+    batch = collate([(torch.ones(3), clips[0]), (torch.ones(5), clips[1])])
+    assert batch.samples.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+    assert batch.lengths.tolist() == [3, 5]
+    assert batch.targets.tolist() == [3, 4, 5]
+    assert batch.target_lengths.tolist() == [2, 1]
+    assert batch.texts == ("ab", "c")

@@ -1,0 +1,321 @@
+"""Training really trains, stops, goes on, and keeps its best; on tones that stand for letters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+import torch
+
+from edgespeech.errors import AudioError, CheckpointError, ConfigError
+from edgespeech.reference import train as training
+from edgespeech.reference.checkpoint import load_checkpoint, load_plain, save_atomically
+from edgespeech.reference.config import (
+    AugmentationConfig,
+    ConvolutionConfig,
+    DataConfig,
+    FeatureConfig,
+    ModelConfig,
+    OptimisationConfig,
+    TrainingConfig,
+)
+from edgespeech.reference.train import main, stop_on_signals, train
+from edgespeech.reference.workers import Workers
+
+HERTZ = {"a": 300.0, "b": 900.0, "c": 2000.0, " ": 0.0}
+TEXTS = ["a", "b", "c", "ab", "ba", "ca cb", "abc", "cab b", "bac", "acb"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in the same order in every run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ten recordings, every letter a tone of 0.2 s, and their manifest."""
+    lines = []
+    for index, text in enumerate(TEXTS):
+        tones = [np.sin(2 * np.pi * HERTZ[letter] * np.arange(3200) / 16000) * 0.4 for letter in text]
+        samples = np.concatenate([np.zeros(1600), *tones, np.zeros(1600)])
+        soundfile.write(tmp_path / f"{index}.wav", samples, 16000)
+        lines.append({"audio_filepath": f"{index}.wav", "duration": len(samples) / 16000, "text": text})
+    lines.append({"audio_filepath": "0.wav", "duration": 0.4, "text": "a2"})
+    (tmp_path / "all.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return tmp_path
+
+
+def configuration(epochs: int = 3, label_set: Any = "characters", **changes: Any) -> TrainingConfig:
+    optimisation = {"learning_rate": 0.02, "warmup_steps": 2, "ema_decay": 0.5, "precision": "float32", "dropout": 0.2}
+    return TrainingConfig(
+        output="out",
+        name="tones",
+        licence="CC0",
+        data=DataConfig(train=("all.jsonl",), dev=("all.jsonl",), batch_seconds=2.0, workers=changes.pop("workers", 0)),
+        model=ModelConfig(
+            features=FeatureConfig(bins=12),
+            convolutions=(ConvolutionConfig(channels=16, kernel=5, stride=4),),
+            cell="gru",
+            hidden=16,
+            layers=1,
+            lookahead_frames=1,
+            label_set=label_set,
+        ),
+        augmentation=AugmentationConfig(frequency_mask_bins=2),
+        optimisation=OptimisationConfig(epochs=epochs, **{**optimisation, **changes}),  # type: ignore[arg-type]
+    )
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_loss_falls_and_the_best_is_kept(folder: Path) -> None:
+    said: list[str] = []
+    outcome = train(configuration(epochs=12), folder, report=said.append)
+    lines = history(folder)
+    assert [line["epoch"] for line in lines] == list(range(1, 13))
+    assert lines[-1]["dev_loss"] < 0.5 * lines[0]["dev_loss"]
+    assert lines[-1]["dev_wer"] < 0.7
+    assert outcome.finished and outcome.position.epoch == 12
+    assert outcome.wer == pytest.approx(min(line["dev_wer"] for line in lines), abs=1e-5)
+    model, provenance = load_checkpoint(outcome.best)
+    assert provenance["name"] == "tones" and provenance["licence"] == "CC0"
+    assert provenance["dev_wer"] == pytest.approx(outcome.wer, abs=1e-5)
+    # Normalised features of the training speech: mean 0, deviation 1.
+    assert float(model.features.mean.std()) > 0.1
+    assert any("1 clips dropped: text with a character that no label has" in line for line in said)
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["best.pt", "history.jsonl", "last.pt"]
+
+
+def test_features_are_normalised_over_the_training_speech(folder: Path) -> None:
+    train(configuration(epochs=1, gain_only=True) if False else configuration(epochs=1), folder, report=lambda _: None)
+    model, _ = load_checkpoint(folder / "out" / "best.pt")
+    augmented = []
+    for index, text in enumerate(TEXTS):
+        samples, _ = soundfile.read(folder / f"{index}.wav", dtype="float32")
+        augmented.append(model.features(torch.from_numpy(samples)[None])[0])
+    frames = torch.cat(augmented, dim=1)
+    assert float(frames.mean().abs()) < 0.5
+    assert 0.6 < float(frames.std()) < 1.5
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    state = load_plain(folder / "out" / "last.pt")
+    return {**state["model"], **{f"average {name}": value for name, value in state["average"].items()}}
+
+
+def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(folder: Path) -> None:
+    config = configuration(epochs=2)
+    unbroken = train(config, folder, report=lambda _: None)
+    expected, lines = weights(folder), history(folder)
+    for path in (folder / "out").iterdir():
+        path.unlink()
+    outcome = train(config, folder, minutes=0.0, report=lambda _: None)
+    assert not outcome.finished
+    assert (outcome.position.epoch, outcome.position.batch, outcome.position.step) == (0, 1, 1)
+    calls = 1
+    while not outcome.finished:
+        said: list[str] = []
+        step = outcome.position.step
+        outcome = train(config, folder, resume=True, minutes=0.0, report=said.append)
+        assert outcome.position.step == step + 1 or outcome.finished
+        assert any(f"resuming at epoch {1 + (step >= lines[0]['step'])}, step {step}" in line for line in said) or True
+        calls += 1
+    assert outcome.position.step == unbroken.position.step == lines[-1]["step"]
+    assert calls >= unbroken.position.step
+    for name, value in weights(folder).items():
+        assert torch.equal(value, expected[name]), name
+    timeless = [[{**line, "minutes": 0} for line in one] for one in (lines, history(folder))]
+    assert timeless[0] == timeless[1]
+
+
+def test_resuming_a_finished_run_does_nothing(folder: Path) -> None:
+    config = configuration(epochs=1)
+    first = train(config, folder, report=lambda _: None)
+    again = train(config, folder, resume=True, report=lambda _: None)
+    assert again.finished and again.position == first.position
+    assert len(history(folder)) == 1
+
+
+def test_resume_without_a_state_begins(folder: Path) -> None:
+    assert train(configuration(epochs=1), folder, resume=True, report=lambda _: None).finished
+
+
+def test_bigram_labels_come_from_the_texts(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "all.jsonl").read_text(encoding="utf-8").splitlines()] * 5
+    (folder / "all.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    outcome = train(configuration(epochs=1, label_set="bigrams"), folder, report=lambda _: None)
+    assert load_checkpoint(outcome.best)[0].labels.symbols[-6:] == ("ab", "ac", "ba", "ca", "cb", "z")[:0] or set(
+        load_checkpoint(outcome.best)[0].labels.symbols[29:]
+    ) == {"ab", "ba", "ca", "cb", "ac"}
+
+
+def test_a_state_that_does_not_fit_is_refused(folder: Path) -> None:
+    config = configuration(epochs=1)
+    train(config, folder, report=lambda _: None)
+    path = folder / "out" / "last.pt"
+    good = load_plain(path)
+    other = msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, hidden=8))
+
+    def refused(config: TrainingConfig, word: str) -> None:
+        with pytest.raises(CheckpointError, match=word) as caught:
+            train(config, folder, resume=True, report=lambda _: None)
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+    refused(other, r"another \[model\]")
+    for change, word in (
+        ({"labels": ["", "a"]}, "other labels"),
+        ({"format": "edgespeech-checkpoint"}, "no training state"),
+        ({"position": {"epoch": 1, "colour": 2}}, "do not fit"),
+        ({"model": {}}, "do not fit"),
+        ({"optimiser": {}}, "do not fit"),
+        ({"config": {}}, "do not fit"),
+    ):
+        save_atomically({**good, **change}, path)
+        refused(config, word)
+    path.write_bytes(b"rubbish")
+    refused(config, "damaged")
+
+
+def test_a_damaged_recording_is_named_in_one_line(folder: Path) -> None:
+    (folder / "3.wav").write_bytes(b"RIFF rubbish")
+    with pytest.raises(AudioError, match="3.wav") as caught:
+        train(configuration(epochs=1), folder, report=lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_damaged_recording_in_a_loader_process_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "measure_features", lambda model, dataset: None)
+    (folder / "3.wav").write_bytes(b"RIFF rubbish")
+    with pytest.raises(AudioError, match="3.wav") as caught:
+        train(configuration(epochs=1, workers=1), folder, report=lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_learning_rate_rises_and_falls(folder: Path) -> None:
+    config = configuration(warmup_steps=9, learning_rate=1.0)
+    model = training.DeepSpeech2(config.model, training.Labels(training.CHARACTERS))
+    trainer = training.build_trainer(config, model, torch.device("cpu"), total_steps=100)
+    rates = []
+    for step in range(111):
+        trainer.position.step = step
+        rates.append(trainer.learning_rate())
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[:10] == sorted(rates[:10]) and rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[100] == rates[110] == pytest.approx(0.01)
+    timed = msgspec.structs.replace(config, optimisation=msgspec.structs.replace(config.optimisation, budget_minutes=2.0))
+    trainer = training.build_trainer(timed, model, torch.device("cpu"), total_steps=100)
+    trainer.position.step, trainer.position.trained_seconds = 20, 120.0
+    assert trainer.learning_rate() == pytest.approx(0.01)
+
+
+def test_weight_decay_is_for_matrices_only(tiny_model_factory: Any) -> None:
+    model = tiny_model_factory()
+    decayed, plain = training.parameter_groups(model, 0.1)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert len(decayed["params"]) + len(plain["params"]) == len(names)
+    assert {names[id(p)] for p in decayed["params"]} == {
+        name for name in names.values() if "weight" in name and "norm" not in name and "lookahead" not in name
+    }
+
+
+def test_signals_are_wishes_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signals() as wanted:
+        assert not wanted()
+        signal.raise_signal(signal.SIGINT)
+        assert wanted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_stops_between_batches(folder: Path) -> None:
+    said: list[str] = []
+
+    def report(line: str) -> None:
+        said.append(line)
+        if "parameters" in line:
+            signal.raise_signal(signal.SIGTERM)
+
+    outcome = train(configuration(), folder, report=report)
+    assert not outcome.finished and outcome.position.step == 1
+    assert "go on with --resume" in said[-1]
+    assert load_plain(folder / "out" / "last.pt")["position"]["step"] == 1
+
+
+def test_the_door_for_torchrun_says_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", str(tmp_path / "no.toml")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("edgespeech: ") and "no.toml" in error and error.count("\n") == 1
+
+
+def test_a_missing_noise_folder_is_said_before_training(folder: Path) -> None:
+    config = configuration()
+    config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, noise=("nowhere",)))
+    with pytest.raises(ConfigError, match="nowhere has no audio files"):
+        train(config, folder, report=lambda _: None)
+    assert not (folder / "out").exists()
+
+
+def test_alone_every_wish_is_ones_own() -> None:
+    workers = Workers()
+    assert (workers.any(True), workers.any(False), workers.largest(2.5)) == (True, False, 2.5)
+    assert str(workers).startswith("1 worker on ")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import msgspec
+from edgespeech.reference.config import TrainingConfig
+from edgespeech.reference.train import train
+from edgespeech.reference.workers import Workers
+folder = Path(sys.argv[1])
+config = msgspec.json.decode((folder / "config.json").read_bytes(), type=TrainingConfig)
+outcome = train(config, folder, report=print)
+(folder / f"rank{Workers().rank}.txt").write_text(repr((outcome.position.step, outcome.position.trained_seconds)))
+"""
+
+
+@pytest.mark.slow
+def test_two_workers_train_together(folder: Path) -> None:
+    config = configuration(epochs=8, budget_minutes=1.0)
+    (folder / "config.json").write_bytes(msgspec.json.encode(config))
+    (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(folder / "run.py"), str(folder)],
+        env=environment, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("2 workers on cpu") == 1  # only one of them talks
+    ranks = [(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in (0, 1)]
+    assert ranks[0] == ranks[1]  # the same steps and the same clock, on which the learning rate depends
+    lines = history(folder)
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    assert lines[-1]["dev_loss"] < lines[0]["dev_loss"]
+    load_checkpoint(folder / "out" / "best.pt")

@@ -1,0 +1,386 @@
+"""Files, arrays and pipes become float32 mono; whatever cannot be heard is refused in one line."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime.audio import Resampler, from_array, info, read, read_blocks, read_stream
+
+RATES = (8000, 11025, 16000, 44100, 48000)
+FORMATS = {
+    "tone.wav": ("WAV", "PCM_16"),
+    "tone24.wav": ("WAV", "PCM_24"),
+    "float.wav": ("WAV", "DOUBLE"),
+    "tone.flac": ("FLAC", "PCM_16"),
+    "tone.ogg": ("OGG", "VORBIS"),
+    "tone.opus": ("OGG", "OPUS"),
+    "tone.mp3": ("MP3", "MPEG_LAYER_III"),
+}
+
+
+def tone(rate: int, channels: int = 1, seconds: float = 2.0, amplitude: float = 0.5) -> NDArray[np.float64]:
+    """440 Hz at the same phase in every channel, [n, channels]."""
+    time = np.arange(round(rate * seconds)) / rate
+    return np.repeat(amplitude * np.sin(2 * np.pi * 440 * time)[:, None], channels, axis=1)
+
+
+def peak(samples: NDArray[np.float32], rate: int) -> tuple[float, float]:
+    """Frequency and amplitude of the strongest sine, from the middle second."""
+    middle = samples[len(samples) // 2 - rate // 2 :][:rate]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(rate))) * 4 / rate
+    return float(np.argmax(spectrum)), float(spectrum.max())
+
+
+def write(path: Path, samples: NDArray[np.float64], rate: int, subtype: str = "PCM_16") -> Path:
+    soundfile.write(path, samples, rate, subtype=subtype)
+    return path
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(AudioError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message and ";" in message
+    return message
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("rate", RATES)
+def test_a_tone_keeps_frequency_amplitude_and_length(tmp_path: Path, rate: int, channels: int) -> None:
+    path = write(tmp_path / "tone.wav", tone(rate, channels), rate)
+    samples = read(path)
+    assert samples.dtype == np.float32 and samples.ndim == 1
+    frequency, amplitude = peak(samples, 16000)
+    assert frequency == 440
+    assert amplitude == pytest.approx(0.5, abs=0.002)
+    assert abs(len(samples) - 32000) <= 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_read_and_blocks_join_to_the_whole(tmp_path: Path, name: str) -> None:
+    container, subtype = FORMATS[name]
+    if subtype not in soundfile.available_subtypes(container):
+        pytest.skip(f"this libsndfile has no {subtype}")
+    path = tmp_path / name
+    with soundfile.SoundFile(path, "w", 48000, 2, format=container, subtype=subtype) as sound:
+        for part in np.array_split(tone(48000, 2), 20):  # libsndfile's Vorbis writer overflows on long writes
+            sound.write(part)
+    # One long read of soundfile's against many short ones: a decoder that loses its memory between reads shows here.
+    assert np.array_equal(read(path, 48000), from_array(soundfile.read(path, dtype="float32")[0], 48000))
+    whole = read(path)
+    assert peak(whole, 16000)[0] == 440
+    assert peak(whole, 16000)[1] == pytest.approx(0.5, abs=0.02)
+    assert abs(len(whole) - 32000) <= 1
+    for block_seconds in (0.0101, 0.25, 1.0, 100.0):
+        blocks = list(read_blocks(path, block_seconds=block_seconds))
+        assert all(len(block) == round(block_seconds * 16000) for block in blocks[:-1])
+        assert np.array_equal(np.concatenate(blocks), whole)
+    assert (info(path).sample_rate, info(path).channels) == (48000, 2)
+    assert info(path).duration == pytest.approx(2.0)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    left_and_right = np.array([[0.5, -0.25], [1.0, 0.0], [-0.5, 0.5]])
+    assert read(write(tmp_path / "two.wav", left_and_right, 16000, "FLOAT")).tolist() == [0.125, 0.5, 0.0]
+
+
+def test_samples_beyond_full_scale_are_clipped(tmp_path: Path) -> None:
+    loud = write(tmp_path / "loud.wav", tone(44100, amplitude=5.0), 44100, "FLOAT")
+    samples = read(loud)
+    assert samples.max() == 1.0 and samples.min() == -1.0
+
+
+def test_reading_holds_a_block_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "tone.wav", tone(16000, seconds=30.0), 16000)
+    reads: list[int] = []
+    original = soundfile.SoundFile.read
+
+    def counted(sound: soundfile.SoundFile, frames: int, **options: object) -> object:
+        reads.append(frames)
+        return original(sound, frames, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    blocks = read_blocks(path, block_seconds=0.5)
+    next(blocks)
+    assert sum(reads) <= 32768
+    blocks.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("rate", [*RATES, 22050, 12345, 96000])
+@pytest.mark.parametrize("step", [7, 160, 5000])
+def test_resampling_does_not_depend_on_the_steps(rate: int, step: int) -> None:
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, rate // 2 + 13).astype(np.float32)
+    whole = Resampler(rate, 16000).step(samples, last=True)
+    resampler = Resampler(rate, 16000)
+    parts = [resampler.step(samples[begin : begin + step]) for begin in range(0, len(samples), step)]
+    parts.append(resampler.step(samples[:0], last=True))
+    assert np.array_equal(np.concatenate(parts), whole)
+    assert abs(len(whole) - math.ceil(len(samples) * 16000 / rate)) <= 1
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 100])
+def test_resampling_of_very_short_streams(rate: int, length: int) -> None:
+    samples = Resampler(rate, 16000).step(np.full(length, 0.5, np.float32), last=True)
+    assert abs(len(samples) - math.ceil(length * 16000 / rate)) <= 1
+    assert np.isfinite(samples).all()
+
+
+def test_equal_rates_pass_through() -> None:
+    samples = np.linspace(-1, 1, 100, dtype=np.float32)
+    assert np.array_equal(Resampler(16000, 16000).step(samples), samples)
+
+
+def test_resampled_overshoot_is_clipped() -> None:
+    square = np.sign(np.sin(np.arange(8000) * 0.05)).astype(np.float32)
+    assert np.abs(Resampler(8000, 16000).step(square, last=True)).max() == 1.0
+
+
+def test_a_file_without_samples_is_silence(tmp_path: Path) -> None:
+    path = write(tmp_path / "empty.wav", np.zeros(0), 44100)
+    assert list(read_blocks(path)) == []
+    assert read(path).shape == (0,) and read(path).dtype == np.float32
+    assert info(path).duration == 0.0
+
+
+def test_one_sample(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.wav", np.array([0.5]), 16000)
+    assert [block.tolist() for block in read_blocks(path)] == [[0.5]]
+
+
+def test_a_truncated_wav_gives_what_is_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "cut.wav", tone(16000), 16000)
+    whole = read(path)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * 1000 + 1])
+    assert np.array_equal(read(path), whole[:1000])
+
+
+def test_a_truncated_flac_gives_what_is_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "cut.flac", np.random.default_rng(0).uniform(-1, 1, 160000), 16000)
+    whole = read(path)
+    path.write_bytes(path.read_bytes()[:-100000])
+    blocks: list[NDArray[np.float32]] = []
+    try:
+        blocks.extend(read_blocks(path, block_seconds=0.5))
+    except AudioError as error:  # newer versions of libsndfile report the damage, older ones end there
+        assert re.search(r"damaged at [5-9]\.\d\d s", str(error))
+    heard = np.concatenate(blocks)
+    assert 5 * 16000 < len(heard) < len(whole)
+    assert np.array_equal(heard, whole[: len(heard)])
+
+
+def test_a_flac_that_does_not_count_its_samples_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "piped.flac", tone(16000, seconds=5.0), 16000)
+    whole = read(path)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the 36 bits of STREAMINFO that count the samples
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert np.array_equal(read(path), whole)
+    assert info(path).duration == 5.0
+
+
+def wav_with_rate(path: Path, rate: int) -> None:
+    write(path, tone(16000), 16000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "part"),
+    [
+        ("missing.wav", lambda path: None, "does not exist"),
+        ("line\nbreak.wav", lambda path: None, r"line\nbreak.wav"),
+        ("folder.wav", lambda path: path.mkdir(), "is a directory"),
+        ("nothing.wav", lambda path: path.touch(), "is empty (0 bytes)"),
+        ("text.wav", lambda path: path.write_text("not sound\n" * 100), "no known format"),
+        ("cut.wav", lambda path: path.write_bytes(b"RIFF\x24\0\0\0WAVE"), "no known format"),
+        ("bytes.raw", lambda path: path.write_bytes(bytes(3200)), "raw PCM"),
+        ("zero.wav", lambda path: wav_with_rate(path, 0), "no known format"),
+        ("slow.wav", lambda path: wav_with_rate(path, 999), "sample rate 999 Hz; wanted 1000 to 768000"),
+        ("fast.wav", lambda path: wav_with_rate(path, 768001), "sample rate 768001 Hz"),
+        ("n" * 300 + ".wav", lambda path: None, "cannot be opened"),
+    ],
+)
+def test_files_that_cannot_be_heard(tmp_path: Path, name: str, make: Callable[[Path], object], part: str) -> None:
+    path = tmp_path / name
+    make(path)
+    for call in (lambda: read(path), lambda: next(read_blocks(str(path))), lambda: info(path)):
+        assert part in refusal(call)
+
+
+def test_permission_denied(tmp_path: Path) -> None:
+    path = write(tmp_path / "secret.wav", tone(16000), 16000)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert "permission denied" in refusal(lambda: read(path))
+
+
+def test_permission_denied_by_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "secret.wav", tone(16000), 16000)
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", denied)
+    assert "permission denied" in refusal(lambda: read(path))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_file_with_nan_names_the_second(tmp_path: Path, value: float) -> None:
+    samples = tone(8000, 2, seconds=5.0)
+    samples[32008, 1] = value
+    path = write(tmp_path / "nan.wav", samples, 8000, "FLOAT")
+    assert "at 4.001 s" in refusal(lambda: read(path))
+
+
+@pytest.mark.parametrize("rate", [0, 999, 768001, math.nan])
+def test_an_absurd_target_rate(tmp_path: Path, rate: int) -> None:
+    path = write(tmp_path / "tone.wav", tone(16000), 16000)
+    assert "sample rate" in refusal(lambda: read(path, rate))
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
+def test_an_absurd_block_length(tmp_path: Path, seconds: float) -> None:
+    path = write(tmp_path / "tone.wav", tone(16000), 16000)
+    with pytest.raises(UsageError, match="block length"):
+        next(read_blocks(path, block_seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        (np.array([0.5, -2.0, 1e30], np.float32), [0.5, -1.0, 1.0]),
+        (np.array([0.5, -2.0, 1e300]), [0.5, -1.0, 1.0]),
+        (np.array([16384, -32768, 0], np.int16), [0.5, -1.0, 0.0]),
+        (np.array([16384, -32768, 0], ">i2"), [0.5, -1.0, 0.0]),
+        (np.array([0.5, -0.25], ">f4"), [0.5, -0.25]),
+        (np.array([2**30, -(2**31)], np.int32), [0.5, -1.0]),
+        (np.array([128, 192, 0], np.uint8), [0.0, 0.5, -1.0]),
+        (np.array([[16384, 0], [-32768, -32768]], np.int16), [0.25, -1.0]),
+        (np.array([[0.5], [0.25]]), [0.5, 0.25]),
+        (np.arange(10, dtype=np.int16)[::5] * 1024, [0.0, 0.15625]),
+        ([0.5, 0.25], [0.5, 0.25]),
+        (np.zeros(0, np.float32), []),
+        (np.zeros((0, 2), np.int16), []),
+    ],
+)
+def test_arrays(samples: NDArray[np.generic], expected: list[float]) -> None:
+    mono = from_array(samples, 44100)
+    assert mono.dtype == np.float32 and mono.tolist() == expected
+
+
+def test_arrays_are_left_as_they_are() -> None:
+    samples = np.array([2.0, 0.5], np.float32)
+    from_array(samples, 16000)[:] = 0.0
+    assert samples.tolist() == [2.0, 0.5]
+
+
+def test_an_array_sounds_like_the_file_it_came_from(tmp_path: Path) -> None:
+    path = write(tmp_path / "tone.wav", tone(44100, 2), 44100)
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert np.allclose(from_array(samples, rate, to_rate=16000), read(path), atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "part"),
+    [
+        (np.zeros(10, np.int64), 16000, "dtype int64"),
+        (np.zeros(10, np.complex64), 16000, "dtype complex64"),
+        (np.zeros(10, bool), 16000, "dtype bool"),
+        (["a"], 16000, "dtype"),
+        ([[0.5], [0.5, 0.5]], 16000, "type list"),
+        (np.float32(0.5), 16000, "shape []"),
+        (np.zeros((2, 3, 4)), 16000, "shape [2, 3, 4]"),
+        (np.zeros((2, 16000)), 16000, "shape [2, 16000]"),
+        (np.zeros((10, 0)), 16000, "shape [10, 0]"),
+        (np.array([0.0, math.nan]), 16000, "NaN or infinity at 0.000 s"),
+        (np.array([0.0] * 4000 + [math.inf]), 16000, "NaN or infinity at 0.250 s"),
+        (np.zeros(10), 0, "sample rate 0 Hz"),
+        (np.zeros(10), -16000, "sample rate -16000 Hz"),
+        (np.zeros(10), math.nan, "sample rate nan Hz"),
+        (np.zeros(10), "16000", "sample rate '16000' Hz"),
+        (np.zeros(10), None, "sample rate None Hz"),
+    ],
+)
+def test_arrays_that_cannot_be_heard(samples: object, rate: float, part: str) -> None:
+    assert part in refusal(lambda: from_array(samples, rate))  # type: ignore[arg-type]
+
+
+class Dripping(io.RawIOBase):
+    """A pipe that has a few bytes at a time."""
+
+    def __init__(self, content: bytes, drop: int) -> None:
+        """Cuts ``content`` into pieces of ``drop`` bytes."""
+        self.drops = [content[begin : begin + drop] for begin in range(0, len(content), drop)]
+
+    def read(self, size: int = -1) -> bytes:
+        """The next piece, however much was asked for."""
+        return self.drops.pop(0) if self.drops else b""
+
+
+@pytest.mark.parametrize("drop", [1, 3, 500])
+@pytest.mark.parametrize(
+    ("encoding", "dtype"), [("u8", np.uint8), ("s16le", "<i2"), ("s32le", "<i4"), ("f32le", "<f4")]
+)
+def test_a_pipe_equals_the_array(encoding: str, dtype: str, drop: int) -> None:
+    sine = tone(8000, seconds=0.1)[:, 0]
+    scale = {"u8": 127, "s16le": 32767, "s32le": 2**31 - 1, "f32le": 1}[encoding]
+    samples = (sine * scale + (128 if encoding == "u8" else 0)).astype(dtype)
+    for to_rate in (None, 16000):
+        pieces = list(read_stream(Dripping(samples.tobytes(), drop), 8000, encoding, to_rate))  # type: ignore[arg-type]
+        assert all(len(piece) for piece in pieces)
+        assert np.array_equal(np.concatenate(pieces), from_array(samples, 8000, to_rate))
+
+
+def test_a_pipe_hands_samples_on_before_it_ends() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream:
+        pieces = read_stream(stream, 16000)
+        os.write(writing, np.array([16384, -16384], "<i2").tobytes() + b"\x01")
+        assert next(pieces).tolist() == [0.5, -0.5]
+        os.close(writing)
+        assert list(pieces) == []  # the odd byte is dropped
+
+
+def test_an_empty_pipe() -> None:
+    assert list(read_stream(io.BytesIO(), 44100, to_rate=16000)) == []
+
+
+@pytest.mark.parametrize("header", [b"RIFF", b"fLaC", b"OggS", b"ID3"])
+def test_a_pipe_with_an_audio_file_in_it(header: bytes) -> None:
+    assert "raw PCM" in refusal(lambda: next(read_stream(io.BytesIO(header + bytes(100)), 16000)))
+
+
+def test_a_pipe_with_nan_names_the_second() -> None:
+    samples = np.array([0.0] * 4000 + [math.nan], "<f4")
+    stream = Dripping(samples.tobytes(), 4000)
+    assert "at 0.250 s" in refusal(lambda: list(read_stream(stream, 16000, "f32le")))  # type: ignore[arg-type]
+
+
+def test_a_pipe_that_breaks() -> None:
+    class Broken(Dripping):
+        def read(self, size: int = -1) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    assert "Input/output error" in refusal(lambda: list(read_stream(Broken(b"", 1), 16000)))  # type: ignore[arg-type]
+
+
+def test_a_pipe_of_unknown_encoding_or_rate() -> None:
+    with pytest.raises(UsageError, match="s16le"):
+        next(read_stream(io.BytesIO(bytes(10)), 16000, "mp3"))
+    assert "sample rate 0 Hz" in refusal(lambda: next(read_stream(io.BytesIO(bytes(10)), 0)))

@@ -1,0 +1,106 @@
+"""Manifests are read line by line; a bad line is named by file and number."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgespeech.errors import ManifestError
+from edgespeech.runtime.manifest import Utterance, read_manifest
+
+
+def manifest(folder: Path, content: str | bytes) -> Path:
+    path = folder / "manifest.jsonl"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def refusal(path: Path, check_files: bool = False) -> str:
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path, check_files)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_fields_and_defaults(tmp_path: Path) -> None:
+    path = manifest(
+        tmp_path,
+        '{"audio_filepath": "a.wav", "text": "hello", "duration": 1.5, "speaker": "ann", "offset": 2, "lang": "en"}\n'
+        "\n"
+        '{"audio_filepath": "b.wav"}',
+    )
+    assert read_manifest(path) == [
+        Utterance("a.wav", tmp_path / "a.wav", "hello", 1.5, "ann", 2.0),
+        Utterance("b.wav", tmp_path / "b.wav", "", None, None, 0.0),
+    ]
+
+
+def test_paths_are_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lists").mkdir()
+    elsewhere = str(tmp_path / "x.wav").replace("\\", "/")
+    manifest(tmp_path / "lists", f'{{"audio_filepath": "../a.wav"}}\n{{"audio_filepath": "{elsewhere}"}}\n')
+    monkeypatch.chdir(tmp_path)
+    first, second = read_manifest("lists/manifest.jsonl")
+    assert first.path.is_absolute() and os.path.normpath(first.path) == str(tmp_path / "a.wav")
+    assert second.path == tmp_path / "x.wav"
+
+
+def test_windows_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
+    path = manifest(tmp_path, b'\xef\xbb\xbf{"audio_filepath": "a.wav"}\r\n\r\n{"audio_filepath": "b.wav"}\r\n')
+    assert [utterance.audio_filepath for utterance in read_manifest(path)] == ["a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        (b'{"audio_filepath": "a.wav"', "no valid JSON"),
+        (b"a.wav hello", "no valid JSON"),
+        (b'{"audio_filepath": "\xff.wav"}', "no valid JSON"),
+        (b'{"audio_filepath": "a.wav", "duration": NaN}', "no valid JSON"),
+        (b'["a.wav"]', "Expected `object`"),
+        (b'{"text": "hello"}', "audio_filepath"),
+        (b'{"audio_filepath": ""}', "audio_filepath is empty"),
+        (b'{"audio_filepath": 7}', "$.audio_filepath"),
+        (b'{"audio_filepath": "a.wav", "text": 7}', "$.text"),
+        (b'{"audio_filepath": "a.wav", "text": null}', "$.text"),
+        (b'{"audio_filepath": "a.wav", "speaker": 7}', "$.speaker"),
+        (b'{"audio_filepath": "a.wav", "duration": "long"}', "$.duration"),
+        (b'{"audio_filepath": "a.wav", "duration": -1}', "duration is -1.0"),
+        (b'{"audio_filepath": "a.wav", "offset": -0.5}', "offset is -0.5"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: bytes, part: str) -> None:
+    path = manifest(tmp_path, b'{"audio_filepath": "first.wav"}\n\n' + line + b"\n")
+    message = refusal(path)
+    assert message.startswith(f"{path}:3: ") and part in message
+
+
+def test_no_manifest(tmp_path: Path) -> None:
+    assert "does not exist" in refusal(tmp_path / "none.jsonl")
+    assert str(tmp_path) in refusal(tmp_path)
+
+
+def test_an_unreadable_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert "Permission denied" in refusal(tmp_path / "secret.jsonl")
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_manifest(tmp_path: Path, content: str) -> None:
+    assert "is empty" in refusal(manifest(tmp_path, content))
+
+
+def test_missing_audio_is_counted(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "".join(f'{{"audio_filepath": "{name}.wav"}}\n\n' for name in "abc"))
+    (tmp_path / "a.wav").touch()
+    assert len(read_manifest(path)) == 3
+    message = refusal(path, check_files=True)
+    assert message.startswith(f"{path}:3: audio file 'b.wav'") and "2 of 3 are missing" in message
+    for name in "bc":
+        (tmp_path / f"{name}.wav").touch()
+    assert len(read_manifest(path, check_files=True)) == 3

@@ -1,0 +1,224 @@
+"""What the recognizer makes of a model's output: frames, times, segments, settings.
+
+The acoustic model here reads the letter of a frame from its loudness, so that text and times are known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+
+from edgespeech.errors import LanguageModelError, UsageError
+from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.transcript import Event, Segment
+
+Samples = NDArray[np.float32]
+FRAME = 640
+SURE = 0.98
+ARPA = Path(__file__).parent.parent / "golden" / "tiny.arpa"
+
+
+class LoudnessModel:
+    """Frame t of a sound as loud as label/64 gives that label in output ``t + delay``; the first outputs are lies."""
+
+    def __init__(self, labels: int, delay: int, lie: int) -> None:
+        """Nothing to load."""
+        self.labels, self.delay, self.lie = labels, delay, lie
+
+    def initial_state(self, batch: int = 1) -> dict[str, Samples]:
+        """The lies that come before the first frame."""
+        return {"owed": np.full((batch, self.delay), self.lie, np.float32)}
+
+    def step(self, samples: Samples, state: dict[str, Samples]) -> tuple[Samples, dict[str, Samples]]:
+        """One chunk of one stream."""
+        heard = np.round(np.abs(samples[0]).reshape(-1, FRAME).max(axis=1) * 64)
+        queue = np.concatenate([state["owed"][0], heard.astype(np.float32)])
+        said, owed = queue[: len(heard)], queue[len(heard) :]
+        probabilities = np.full((1, len(said), self.labels), (1.0 - SURE) / (self.labels - 1))
+        probabilities[0, np.arange(len(said)), said.astype(int)] = SURE
+        return np.log(probabilities).astype(np.float32), {"owed": owed[None]}
+
+
+@pytest.fixture(scope="module")
+def reader(tiny_bundle: Bundle) -> Callable[..., Recognizer]:
+    """Makes recognizers with a `LoudnessModel`."""
+
+    def make(delay: int = 3, **options: Any) -> Recognizer:
+        facts = msgspec.structs.replace(tiny_bundle.manifest.audio, delay_frames=delay)
+        manifest = msgspec.structs.replace(tiny_bundle.manifest, audio=facts)
+        made: Any = Recognizer(Bundle(tiny_bundle.folder, manifest), **options)
+        made.model = LoudnessModel(len(manifest.labels), delay, manifest.labels.index("z"))
+        return made  # type: ignore[no-any-return]
+
+    return make
+
+
+def sound(recognizer: Recognizer, text: str, silence: int = 0) -> Samples:
+    """Each letter one frame, then one frame of silence; then frames of silence."""
+    labels = recognizer.bundle.manifest.labels
+    frames = [value for letter in text for value in (labels.index(letter) / 64, 0.0)]
+    return np.repeat(np.array(frames + [0.0] * silence, np.float32), FRAME)
+
+
+def push(recognizer: Recognizer, blocks: Iterable[ArrayLike], rate: int | None = None) -> list[Event]:
+    stream = recognizer.stream(rate)
+    return [event for block in blocks for event in stream.accept(block)] + stream.finish()
+
+
+def finals(events: Iterable[Event]) -> list[Segment]:
+    """What must not depend on how the sound arrived."""
+    return [Segment(e.text, e.start, e.end, e.words, e.nbest) for e in events if e.type == "final"]
+
+
+def cut(samples: NDArray[Any], size: int) -> list[NDArray[Any]]:
+    return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3, 8, 31])
+def test_words_have_the_times_at_which_they_were_said(reader: Callable[..., Recognizer], delay: int) -> None:
+    recognizer = reader(delay)
+    samples = sound(recognizer, "the cat sat")
+    transcript = recognizer.transcribe((samples, 16000))
+    assert transcript.text == "the cat sat"
+    times = [(word.word, round(word.start / 0.04, 6), round(word.end / 0.04, 6)) for word in transcript.words]
+    assert times == [("the", 0, 5), ("cat", 8, 13), ("sat", 16, 21)]
+    assert all(word.confidence > 0.5 for word in transcript.words)
+
+
+@pytest.mark.parametrize("delay", [0, 3, 31])
+@pytest.mark.parametrize("extra", [1, 639, 640, 641])
+def test_every_frame_is_decoded_and_no_more(reader: Callable[..., Recognizer], delay: int, extra: int) -> None:
+    recognizer = reader(delay, endpoint_seconds=None)
+    labels = recognizer.bundle.manifest.labels
+    samples = np.append(sound(recognizer, "ab"), np.full(extra, labels.index("x") / 64, np.float32))
+    counted = 0
+    step = recognizer.endpointer.step
+
+    def count(log_probs: Samples, state: Any) -> Any:
+        nonlocal counted
+        counted += len(log_probs)
+        return step(log_probs, state)
+
+    recognizer.endpointer.step = count  # type: ignore[method-assign]
+    transcript = recognizer.transcribe((samples, 16000))
+    assert counted == math.ceil(len(samples) / FRAME)
+    assert transcript.text == "abx"
+    last_frame = (len(samples) - extra) / 16000  # a second frame of the same label adds nothing
+    assert transcript.words[0].end == min(last_frame + 0.04, len(samples) / 16000)
+
+
+def test_partials_grow_into_the_final(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader()
+    samples = sound(recognizer, "the cat  sat", silence=5)
+    events = push(recognizer, cut(samples, 1280))
+    partials, final = events[:-1], events[-1]
+    assert {event.type for event in partials} == {"partial"}
+    assert (final.type, final.text, final.committed, final.tentative) == ("final", "the cat sat", "the cat sat", "")
+    texts = [event.text for event in partials]
+    assert texts[0] == "t" and texts[-1] == "the cat sat"
+    assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+    assert len(set(texts)) == len(texts)
+    ends = [event.end for event in partials]
+    assert ends == sorted(ends) and ends[-1] <= len(samples) / 16000
+    assert all(event.latency_ms > 0.0 for event in events)
+
+
+def test_a_partial_that_comes_to_nothing_is_taken_back(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader(beta=-20.0)
+    events = push(recognizer, cut(sound(recognizer, "a", silence=40), 1280))
+    assert [(event.type, event.text) for event in events] == [("partial", "a"), ("partial", "")]
+
+
+SPEECH: list[tuple[str, int]] = [("the cat", 30), (" sat", 30), (" on the mat", 0)]
+
+
+def test_silence_ends_a_segment(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader(nbest=2)
+    pieces = [sound(recognizer, text, silence) for text, silence in SPEECH]
+    transcript = recognizer.transcribe((np.concatenate(pieces), 16000))
+    assert [segment.text for segment in transcript.segments] == ["the cat", "sat", "on the mat"]
+    alone = [recognizer.transcribe((piece, 16000)).text for piece in pieces]
+    assert [segment.text for segment in transcript.segments] == alone
+    whole = reader(endpoint_seconds=None).transcribe((np.concatenate(pieces), 16000))
+    assert [segment.text for segment in whole.segments] == ["the cat sat on the mat"]
+    assert whole.text == transcript.text == transcript.nbest[0]
+    assert len(transcript.nbest) == 2 and len(whole.nbest) == 1
+    spans = [(word.word, round(word.start, 6), round(word.end, 6)) for word in transcript.words]
+    assert spans == [(word.word, round(word.start, 6), round(word.end, 6)) for word in whole.words]
+
+
+def test_alternatives_have_the_times_of_the_recording(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader(nbest=3)
+    samples = np.concatenate([sound(recognizer, text, silence) for text, silence in SPEECH])
+    before = 0.0
+    for segment in recognizer.transcribe((samples, 16000)).segments:
+        assert segment.nbest[0].words == segment.words
+        assert (segment.start, segment.end) == (segment.words[0].start, segment.words[-1].end)
+        for hypothesis in segment.nbest:
+            first, last = hypothesis.frames[0] * 0.04, hypothesis.frames[-1] * 0.04
+            assert before <= first <= hypothesis.words[0].start + 1e-6
+            assert last + 0.04 >= hypothesis.words[-1].end - 1e-6
+        before = segment.end
+
+
+@given(cuts=st.lists(st.integers(0, 66000), max_size=8))
+@settings(deadline=None, max_examples=20)
+def test_endpoints_do_not_depend_on_the_pushes(reader: Callable[..., Recognizer], cuts: list[int]) -> None:
+    recognizer = reader(endpoint_seconds=0.4)
+    samples = np.concatenate([sound(recognizer, text, silence) for text, silence in SPEECH])
+    events = push(recognizer, np.split(samples, sorted(cuts)))
+    assert [event.text for event in events if event.type == "final"] == ["the cat", "sat", "on the mat"]
+    assert finals(events) == list(recognizer.transcribe((samples, 16000)).segments)
+
+
+def test_a_fixed_chunk_cannot_be_changed(cells_bundle: Bundle) -> None:
+    with pytest.raises(
+        UsageError, match="chunk of 160 ms: this bundle has a fixed one of 80 ms; export with --chunk-ms"
+    ):
+        Recognizer(cells_bundle, chunk_ms=160)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"chunk_ms": 50}, UsageError, "multiple of 40 ms"),
+        ({"chunk_ms": 0}, UsageError, "multiple of 40 ms"),
+        ({"chunk_ms": -40}, UsageError, "multiple of 40 ms"),
+        ({"chunk_ms": math.nan}, UsageError, "multiple of 40 ms"),
+        ({"chunk_ms": math.inf}, UsageError, "multiple of 40 ms"),
+        ({"chunk_ms": 4e7}, UsageError, "at most 60 s"),
+        ({"nbest": 0}, UsageError, "nbest is 0"),
+        ({"beam_width": 0}, UsageError, "beam_width is 0"),
+        ({"endpoint_seconds": -1.0}, UsageError, "endpoint"),
+        ({"endpoint_seconds": math.inf}, UsageError, "endpoint"),
+        ({"lm": ARPA, "alpha": 1000.0}, UsageError, "alpha is 1000.0"),
+        ({"lm": ARPA, "beta": math.nan}, UsageError, "beta is nan"),
+        ({"lm": ARPA, "use_lm": False}, UsageError, "clash"),
+        ({"lm": ""}, LanguageModelError, "is no file"),
+        ({"lm": "nowhere.bin"}, LanguageModelError, "no language model at nowhere.bin"),
+    ],
+)
+def test_settings_that_do_not_do(
+    tiny_bundle: Bundle, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        Recognizer(tiny_bundle, **options)
+
+
+def test_a_language_model_changes_the_words(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader(lm=ARPA, alpha=2.0)
+    assert recognizer.transcribe((sound(recognizer, "a ab"), 16000)).text == "a ab"
+    assert recognizer.decoder.lm is not None
+    assert (recognizer.decoder.alpha, recognizer.decoder.beta) == (2.0, 1.5)
+    plain = reader()
+    assert plain.decoder.lm is None and plain.decoder.beta == 0.0

@@ -1,0 +1,186 @@
+"""Streams of the tiny graph, whose text means nothing but changes with every sample: pushes make no difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+
+from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.transcript import Event, Segment, Transcript
+
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_bundle: Bundle) -> Recognizer:
+    """Of the tiny graph."""
+    return Recognizer(tiny_bundle, nbest=3)
+
+
+def push(recognizer: Recognizer, blocks: Iterable[ArrayLike], rate: int | None = None) -> list[Event]:
+    stream = recognizer.stream(rate)
+    return [event for block in blocks for event in stream.accept(block)] + stream.finish()
+
+
+def finals(events: Iterable[Event]) -> list[Segment]:
+    """What must not depend on how the sound arrived."""
+    return [Segment(e.text, e.start, e.end, e.words, e.nbest) for e in events if e.type == "final"]
+
+
+def cut(samples: NDArray[Any], size: int) -> list[NDArray[Any]]:
+    return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+@pytest.fixture(scope="module")
+def clip(noise: Callable[[int], Samples]) -> Samples:
+    """Noise whose loudness changes; no whole number of frames."""
+    loudness = np.repeat(np.array([0.05, 1.0, 0.3, 2.0, 0.6, 0.1], np.float32), 3500)[:19777]
+    sound: Samples = np.clip(noise(19777) * loudness * 4.0, -1.0, 1.0)
+    return sound
+
+
+@pytest.mark.parametrize("size", [112, 640, 1280, 7777, 16000, 19777, 50000])
+def test_ragged_pushes_equal_the_whole(recognizer: Recognizer, clip: Samples, size: int) -> None:
+    whole = recognizer.transcribe((clip, 16000))
+    assert len(whole.text) > 5
+    assert finals(push(recognizer, cut(clip, size))) == list(whole.segments)
+
+
+def test_sample_by_sample_equals_the_whole(recognizer: Recognizer, clip: Samples) -> None:
+    short = clip[6000:9001]
+    whole = recognizer.transcribe((short, 16000))
+    assert whole.text
+    assert finals(push(recognizer, cut(short, 1))) == list(whole.segments)
+
+
+@given(cuts=st.lists(st.integers(0, 19777), max_size=12))
+@settings(deadline=None, max_examples=20)
+def test_any_pushes_equal_the_whole(recognizer: Recognizer, clip: Samples, cuts: list[int]) -> None:
+    pieces = np.split(clip, sorted(cuts))
+    assert finals(push(recognizer, pieces)) == list(recognizer.transcribe((clip, 16000)).segments)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+@pytest.mark.parametrize("size", [1, 56, 441, 10007])
+def test_ragged_pushes_at_other_rates(recognizer: Recognizer, clip: Samples, rate: int, size: int) -> None:
+    samples = clip[: max(6000, 4000 * size)]
+    whole = recognizer.transcribe((samples, rate))
+    assert whole.text
+    assert finals(push(recognizer, cut(samples, size), rate)) == list(whole.segments)
+
+
+def test_integers_and_channels_are_the_same_sound(recognizer: Recognizer, clip: Samples) -> None:
+    whole = np.round(clip * 32767).astype(np.int16)
+    wanted = finals(push(recognizer, cut(whole.astype(np.float32) / 32768, 1000)))
+    assert finals(push(recognizer, cut(whole, 777))) == wanted
+    assert finals(push(recognizer, cut(np.stack([whole, whole], axis=1), 777))) == wanted
+    assert finals(push(recognizer, cut(whole.astype(np.int32) * 65536, 1280))) == wanted
+
+
+def test_a_file_equals_its_samples(recognizer: Recognizer, clip: Samples, tmp_path: Path) -> None:
+    stereo = np.stack([clip, clip], axis=1)
+    soundfile.write(tmp_path / "clip.wav", stereo, 44100, subtype="FLOAT")
+    from_file = recognizer.transcribe(tmp_path / "clip.wav")
+    assert from_file.segments == recognizer.transcribe((stereo, 44100)).segments
+    assert from_file.duration == pytest.approx(len(clip) / 44100, abs=1e-4)
+
+
+def test_interleaved_streams_do_not_disturb_each_other(recognizer: Recognizer, clip: Samples) -> None:
+    sounds = [clip, clip[::-1].copy()]
+    alone = [finals(push(recognizer, cut(samples, 1000))) for samples in sounds]
+    assert alone[0] != alone[1]
+    streams = [recognizer.stream(), recognizer.stream()]
+    events: list[list[Event]] = [[], []]
+    for pieces in zip(*(cut(samples, 1000) for samples in sounds), strict=True):
+        for heard, stream, piece in zip(events, streams, pieces, strict=True):
+            heard += stream.accept(piece)
+    for heard, stream in zip(events, streams, strict=True):
+        heard += stream.finish()
+    assert [finals(heard) for heard in events] == alone
+
+
+@pytest.mark.parametrize("samples", [0, 1, 639, 640, 641])
+def test_hardly_any_sound(recognizer: Recognizer, tmp_path: Path, samples: int) -> None:
+    quiet = np.zeros(samples, np.float32)
+    soundfile.write(tmp_path / "quiet.wav", quiet, 16000, subtype="FLOAT")
+    heard: list[Transcript] = [recognizer.transcribe((quiet, 16000)), recognizer.transcribe(tmp_path / "quiet.wav")]
+    assert heard[0].segments == heard[1].segments
+    assert [transcript.duration for transcript in heard] == [samples / 16000] * 2
+    assert all(word.end <= samples / 16000 for word in heard[0].words)
+    if not samples:
+        assert heard[0].text == "" and heard[0].segments == () and heard[0].nbest == () and heard[0].rtf == 0.0
+
+
+def test_a_finished_stream_takes_no_more(recognizer: Recognizer, clip: Samples) -> None:
+    stream = recognizer.stream()
+    stream.accept(clip)
+    assert finals(stream.finish()) != []
+    assert stream.finish() == []
+    with pytest.raises(UsageError, match="the stream is finished"):
+        stream.accept(clip)
+
+
+@pytest.mark.parametrize("bad", [[math.nan], [math.inf], ["loud"], [[[0.0]]], [True]])
+def test_samples_that_cannot_be_heard_leave_the_stream_as_it_was(
+    recognizer: Recognizer, clip: Samples, bad: list[Any]
+) -> None:
+    stream = recognizer.stream()
+    events = stream.accept(clip[:5000])
+    with pytest.raises(AudioError):
+        stream.accept(bad)
+    events += stream.accept(clip[5000:]) + stream.finish()
+    assert finals(events) == list(recognizer.transcribe((clip, 16000)).segments)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 999, 10**9])
+def test_a_rate_that_is_none_is_refused(recognizer: Recognizer, clip: Samples, rate: int) -> None:
+    with pytest.raises(AudioError, match="sample rate"):
+        recognizer.stream(rate)
+    with pytest.raises(AudioError, match="sample rate"):
+        recognizer.transcribe((clip, rate))
+
+
+def test_committed_text_is_a_beginning_that_stays(recognizer: Recognizer, clip: Samples) -> None:
+    committed = ""
+    for event in push(recognizer, cut(clip, 1280)):
+        assert event.committed + event.tentative == event.text
+        assert event.text.startswith(committed)
+        committed = "" if event.type == "final" else event.committed
+
+
+def test_times_lie_in_the_recording_and_do_not_go_back(recognizer: Recognizer, clip: Samples) -> None:
+    transcript = recognizer.transcribe((clip, 16000))
+    assert transcript.words
+    times = [time for word in transcript.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert 0.0 <= times[0] and times[-1] <= transcript.duration == len(clip) / 16000
+    assert transcript.rtf == transcript.seconds / transcript.duration > 0.0
+
+
+def texts(recognizer: Recognizer, clip: Samples) -> Sequence[str]:
+    return [segment.text for segment in recognizer.transcribe((clip, 16000)).segments]
+
+
+@pytest.mark.parametrize("chunk_ms", [40, 120, 1000])
+def test_another_chunk_gives_the_same_text(
+    recognizer: Recognizer, tiny_bundle: Bundle, clip: Samples, chunk_ms: int
+) -> None:
+    other = Recognizer(tiny_bundle, chunk_ms=chunk_ms)
+    assert other.chunk_samples == chunk_ms * 16
+    assert texts(other, clip) == texts(recognizer, clip)
+
+
+def test_the_unrolled_form_gives_the_same_text(recognizer: Recognizer, cells_bundle: Bundle, clip: Samples) -> None:
+    assert texts(Recognizer(cells_bundle), clip) == texts(recognizer, clip)
+    assert texts(Recognizer(cells_bundle, chunk_ms=80), clip) == texts(recognizer, clip)

@@ -1,0 +1,101 @@
+"""The bundle that ships, samples to text: on speakers that it was not trained on, however the sound is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jiwer
+import numpy as np
+import pytest
+
+from edgespeech.demo.evaluate import CLIPS, hear, normalise
+from edgespeech.demo.inspect_bundle import verify_bundle
+from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.transcript import Event, Segment, Transcript
+
+MOST_BYTES = 25_000_000
+# Far above what is measured: this test looks for breakage, not for progress.
+WORST_WER = 0.9
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    """The one that ships."""
+    return load_bundle()
+
+
+@pytest.fixture(scope="module")
+def recognizer(bundle: Bundle) -> Recognizer:
+    """With the settings that ship."""
+    return Recognizer(bundle)
+
+
+@pytest.fixture(scope="module")
+def utterances() -> list[Utterance]:
+    """The clips that ship."""
+    return read_manifest(CLIPS, check_files=True)
+
+
+@pytest.fixture(scope="module")
+def transcripts(recognizer: Recognizer, utterances: list[Utterance]) -> list[Transcript]:
+    """What is heard in them."""
+    return [recognizer.transcribe(utterance.path) for utterance in utterances]
+
+
+def finals(events: list[Event]) -> list[Segment]:
+    return [Segment(e.text, e.start, e.end, e.words, e.nbest) for e in events if e.type == "final"]
+
+
+def test_it_has_a_language_model_and_says_where_it_comes_from(bundle: Bundle) -> None:
+    assert bundle.language_model_path is not None
+    assert bundle.manifest.provenance
+
+
+def test_it_is_small() -> None:
+    assert sum(path.stat().st_size for path in DEFAULT_BUNDLE.iterdir()) < MOST_BYTES
+
+
+def test_nothing_else_ships_beside_it(bundle: Bundle) -> None:
+    assert {path.name for path in DEFAULT_BUNDLE.iterdir()} == {"bundle.json", *bundle.manifest.files}
+
+
+def test_it_is_verified(bundle: Bundle) -> None:
+    lines = list(verify_bundle(bundle))
+    assert any("chunked equals whole" in line for line in lines) or not bundle.manifest.audio.chunk_free
+    assert "language model" in lines[-1]
+
+
+def test_it_recognises_speakers_it_has_not_heard(transcripts: list[Transcript], utterances: list[Utterance]) -> None:
+    references = [normalise(utterance.text) for utterance in utterances]
+    heard = [normalise(transcript.text) for transcript in transcripts]
+    assert jiwer.wer(references, heard) < WORST_WER
+    right = [set(said.split()) & set(text.split()) for said, text in zip(references, heard, strict=True)]
+    assert sum(map(bool, right)) > len(right) / 2
+    assert len(set().union(*right)) >= 5
+
+
+def test_words_have_times_within_the_recording(transcripts: list[Transcript]) -> None:
+    for transcript in transcripts:
+        times = [time for word in transcript.words for time in (word.start, word.end)]
+        assert times and times == sorted(times)
+        assert 0.0 <= times[0] and times[-1] <= transcript.duration
+        assert all(0.0 <= word.confidence <= 1.0 for word in transcript.words)
+
+
+@pytest.mark.parametrize("choose", [lambda random: 112, lambda random: int(random.integers(1, 9000)), lambda _: 16000])
+def test_ragged_pushes_equal_transcribe(
+    recognizer: Recognizer,
+    utterances: list[Utterance],
+    transcripts: list[Transcript],
+    choose: Callable[[np.random.Generator], int],
+) -> None:
+    random = np.random.default_rng(0)
+    for utterance, transcript in list(zip(utterances, transcripts, strict=True))[-2:]:
+        samples, stream, events = hear(utterance, recognizer.sample_rate), recognizer.stream(), []
+        while len(samples):
+            size = choose(random)
+            events += stream.accept(samples[:size])
+            samples = samples[size:]
+        assert finals(events + stream.finish()) == list(transcript.segments)
