@@ -42,7 +42,7 @@ clean: ## remove the environment and what tools left behind; work/ stays
 
 # What a demo needs is installed here too.
 .venv/.all: pyproject.toml constraints.txt | .venv/.kenlm
-	$(PIP) --editable '.[cpu,mic,export,train,dev]'
+	$(PIP) --editable '.[cpu,mic,export,train,report,dev]'
 	@touch .venv/.cpu $@
 
 # Since Python 3.13 the C++ that kenlm 0.3.0 carries no longer compiles; a newer Cython writes it again.

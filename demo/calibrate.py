@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress, track
 
-from edgespeech.demo.evaluate import hear
 from edgespeech.errors import AudioError, ConfigError, ManifestError, UsageError
 from edgespeech.quantization.batch_norm import (
     BATCH_SECONDS,
@@ -28,7 +27,7 @@ from edgespeech.quantization.batch_norm import (
 from edgespeech.reference.checkpoint import load_checkpoint, save_checkpoint
 from edgespeech.reference.config import DataConfig
 from edgespeech.reference.model import DeepSpeech2
-from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 
 if TYPE_CHECKING:  # loads scipy, which calibrating on the way of an export does not need
     from edgespeech.reference.data import Clip

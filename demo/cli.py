@@ -102,8 +102,8 @@ def evaluate(manifest: Path, as_json: bool, save: Path | None, **options: Any) -
 @click.option("--form", type=click.Choice(["fused", "cells"]), default="fused", show_default=True,
               help="One recurrent operator, or cells unrolled over the chunk.")  # fmt: skip
 @click.option("--chunk-ms", type=float, default=320.0, show_default=True, metavar="MS", help="Audio per step.")
-@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
-              help="Of the weights; fp16 halves the file, computing stays fp32.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "int4"]), default="fp32",
+              show_default=True, help="Of the weights; int8 and int4 make the form cells.")  # fmt: skip
 @click.option("--speech", type=FILE, metavar="MANIFEST", help="Speech to compare on; default: the clips that ship.")
 @click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to put in.")
 @click.option("--alpha", type=float, default=0.5, show_default=True, help="Default weight of the language model.")
@@ -171,6 +171,35 @@ def calibrate(checkpoint: Path, speech: Path, output: Path, dev: Path | None, ha
     from edgespeech.demo.calibrate import calibrate_checkpoint
 
     click.echo(str(calibrate_checkpoint(checkpoint, speech, output, dev, half, say)))
+
+
+@cli.command()
+@click.argument("bundle", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
+@click.option("--precision", type=click.Choice(["fp16", "int8", "int4"]), required=True, help="Of the weights.")
+@click.option("--speech", type=FILE, metavar="MANIFEST",
+              help="Calibration speech; needs no texts. Default: the clips that ship.")  # fmt: skip
+@click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on, before and after.")
+@click.option("--baseline", type=FILE, metavar="BUNDLE",
+              help="fp32 bundle to compare with, such as the fused form; default: BUNDLE itself.")  # fmt: skip
+@click.option("--calibration", type=click.Choice(["auto", "minmax", "percentile", "entropy", "error"]), default="auto",
+              show_default=True, help="How activation ranges are chosen.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="WEIGHT", help="Leave a weight in the next higher precision.")
+@click.option("--report", type=FILE, metavar="FILE", help="Write all figures as JSON, and a picture beside it.")
+@click.option("--sensitivity", is_flag=True, help="Also quantize each layer alone (with --dev: its word errors).")
+@click.option("--max-wer-increase", type=float, metavar="X", help="Keep layers until WER rises by at most X percent.")
+@click.option("--max-deletion-increase", type=float, metavar="X", help="The same for words left out.")
+def quantize(
+    bundle: Path, output: Path, max_wer_increase: float | None, max_deletion_increase: float | None, **settings: Any
+) -> None:
+    """Make a BUNDLE smaller: fp16, int8 or int4 weights, compared with fp32 on speech."""
+    require("onnx", "export")
+    from edgespeech.demo.quantize import QuantizeSettings, quantize_bundle
+    from edgespeech.quantization.error_rates import Budget
+
+    budget = Budget(max_wer_increase, max_deletion_increase)
+    written = quantize_bundle(bundle, output, QuantizeSettings(budget=budget, **settings), say, click.echo)
+    click.echo(str(written.folder))
 
 
 @cli.group()

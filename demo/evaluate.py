@@ -10,13 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jiwer
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from edgespeech.errors import ManifestError, UsageError
-from edgespeech.runtime import audio
-from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 from edgespeech.runtime.recognizer import Recognizer
 
 # The clips that ship: speakers that the default bundle was not trained on.
@@ -60,14 +58,6 @@ class Evaluation:
 def normalise(text: str) -> str:
     """Lower case, single spaces."""
     return " ".join(text.lower().split())
-
-
-def hear(utterance: Utterance, sample_rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """The samples of an utterance, which may be a part of its file."""
-    samples = audio.read(utterance.path, sample_rate)
-    start = round(utterance.offset * sample_rate)
-    end = None if utterance.duration is None else start + round(utterance.duration * sample_rate)
-    return samples[start:end]
 
 
 def evaluate_manifest(recognizer: Recognizer, manifest: Path, save: Path | None = None) -> Evaluation:

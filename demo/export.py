@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.demo.evaluate import CLIPS, hear
+from edgespeech.demo.evaluate import CLIPS
+from edgespeech.demo.quantize import calibration_speech
 from edgespeech.errors import UsageError
 from edgespeech.export.pipeline import ExportSettings
 from edgespeech.export.pipeline import export as run_export
-from edgespeech.quantization.float16 import to_float16
+from edgespeech.quantization.quantize import quantize
 from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, DecoderDefaults
-from edgespeech.runtime.manifest import read_manifest
+from edgespeech.runtime.manifest import hear, read_manifest
 
 MOST_UTTERANCES = 8
 DECODER_SETTINGS = ("alpha", "beta", "beam_width")
@@ -49,15 +50,21 @@ def export_bundle(
     def recordings(sample_rate: int) -> Sequence[NDArray[np.float32]]:
         return [hear(utterance, sample_rate) for utterance in utterances]
 
+    precision = settings["precision"]
+    integers = precision in {"int8", "int4"}
+    if integers and settings["form"] != "cells":
+        report(f"{precision}: the recurrence is unrolled (form cells), for there is no integer operator for it")
     export_settings = ExportSettings(
-        form=settings["form"],
+        form="cells" if integers else settings["form"],
         chunk_ms=settings["chunk_ms"],
         lm=settings["lm"],
         name=settings["name"],
         decoder=decoder,
     )
-    if settings["precision"] == "fp32":
+    if precision == "fp32":
         return run_export(checkpoint, output, recordings, export_settings, report)
     with tempfile.TemporaryDirectory() as folder:
         full = run_export(checkpoint, Path(folder) / "fp32", recordings, export_settings, report)
-        return to_float16(full, output, recordings(full.manifest.audio.sample_rate), report)
+        sample_rate = full.manifest.audio.sample_rate
+        heard = calibration_speech(speech, sample_rate, report) if integers else recordings(sample_rate)
+        return quantize(full, output, precision, heard, report=report)

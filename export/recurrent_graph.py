@@ -1,7 +1,8 @@
 """The recurrent layer in both forms: one operator, or cells unrolled over the chunk.
 
 torch stacks gates as r z n (GRU) and i f g o (LSTM); ONNX wants z r h and i o f c; the cells use what needs the fewest
-operators per step. Inputs and outputs are [time, batch, width].
+operators per step. Inputs and outputs are [time, batch, width] in the fused form and [time * batch, width] in cells, whose
+states then need no change of shape.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str) 
 
 
 def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, frames: int) -> str:
-    """The input term of all frames in one MatMul, then one cell per frame; a cell broadcasts its state to [1, batch, hidden]."""
+    """The input term of all frames in one MatMul, then one cell per frame, whose state is [batch, hidden]."""
     order = {"gru": "rzn", "lstm": "ifog", "rnn": ""}[stage.cell]
     input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(stage, order)
     hidden = stage.hidden
@@ -75,7 +76,6 @@ def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, 
     product = builder.add("MatMul", [x, builder.weight(f"{name}.W", input_weight.T)], name=f"{name}.input_product")
     terms = builder.add("Add", [product, builder.weight(f"{name}.b", input_bias)], name=f"{name}.input_term")
     steps = [terms] if frames == 1 else builder.add("Split", [terms], frames, f"{name}.steps", axis=0)
-    first = builder.integers(0)
     h_name = builder.state(f"{name}_hidden", (hidden,))
     h = h_name
     c_name, c = "", ""
@@ -95,9 +95,9 @@ def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, 
             bounds = [builder.weight(n, np.array(v, np.float32)) for n, v in (("zero", 0.0), ("clip", CLIP))]
             h = str(builder.add("Clip", [total, *bounds], name=f"{name}.clipped"))
         outputs.append(h)
-    builder.keep(h_name, builder.add("Squeeze", [h, first], name=f"{name}.hidden_new"))
+    builder.keep(h_name, h)
     if c_name:
-        builder.keep(c_name, builder.add("Squeeze", [c, first], name=f"{name}.cell_new"))
+        builder.keep(c_name, c)
     return str(builder.add("Concat", outputs, name=f"{name}.frames", axis=0))
 
 

@@ -2,7 +2,8 @@
 
 ``fused`` keeps the GRU, LSTM or RNN operator and takes any multiple of a frame per step; ``cells`` unrolls the
 recurrence over a fixed chunk into MatMul cells whose weights are initializers, which is what can be quantized.
-Between the layers: [batch, channels, time] up to the convolutions, [time, batch, width] above.
+Between the layers: [batch, channels, time] up to the convolutions, [time, batch, width] above; between cells, time and
+batch are one dimension.
 """
 
 from __future__ import annotations
@@ -69,11 +70,14 @@ def build_graph(model: DeepSpeech2, form: Form, chunk: int) -> tuple[onnx.ModelP
         elif isinstance(stage, Recurrent):
             if name == "recurrent0":
                 x = _time_major(builder, model, x)
-            x = (
-                fused_recurrent(builder, name, stage, x)
-                if form == "fused"
-                else cells_recurrent(builder, name, stage, x, frames)
-            )
+            if form == "fused":
+                x = fused_recurrent(builder, name, stage, x)
+            else:
+                if name == "recurrent0":
+                    x = builder.add("Flatten", [x], name="rows", axis=2)
+                x = cells_recurrent(builder, name, stage, x, frames)
+                if name == f"recurrent{model.config.layers - 1}":
+                    x = builder.add("Reshape", [x, builder.integers(frames, -1, stage.hidden)], name="frames")
         elif isinstance(stage, RowConvolution):
             x = _lookahead(builder, name, stage, x)
         elif isinstance(stage, Output):

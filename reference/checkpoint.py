@@ -26,7 +26,9 @@ def save_atomically(value: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        torch.save(value, temporary)
+        # Through a file object: given a path, torch turns a full disk into a bare RuntimeError.
+        with temporary.open("wb") as file:
+            torch.save(value, file)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -22,7 +22,8 @@ else:
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Above = Annotated[float, msgspec.Meta(gt=0.0)]
+# Not gt=0.0: msgspec compares with the smallest denormal, which is 0 once onnxruntime has switched denormals off.
+Above = Annotated[float, msgspec.Meta(ge=1e-12)]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 

@@ -52,8 +52,6 @@ class AcousticModel:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # States decay towards zero in silence; denormal numbers would make that the slowest input of all.
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         self.audio = bundle.manifest.audio
         self._graph = bundle.manifest.graph
         self._labels = len(bundle.manifest.labels)

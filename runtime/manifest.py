@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from edgespeech.errors import ManifestError
+from edgespeech.runtime import audio
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,22 @@ def _utterance(line: bytes, decoder: msgspec.json.Decoder[_Line], folder: Path, 
         speaker=fields.speaker,
         offset=fields.offset,
     )
+
+
+def hear(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
+    """Reads the samples of an utterance, which may be a part of its file.
+
+    Args:
+        utterance: From ``read_manifest``.
+        sample_rate: Hz of the result.
+
+    Returns:
+        float32 [n] in [-1, 1], from ``offset`` on, ``duration`` seconds long where that is known.
+
+    Raises:
+        AudioError: The file cannot be heard.
+    """
+    samples = audio.read(utterance.path, sample_rate)
+    start = round(utterance.offset * sample_rate)
+    end = None if utterance.duration is None else start + round(utterance.duration * sample_rate)
+    return samples[start:end]

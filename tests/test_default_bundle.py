@@ -8,10 +8,10 @@ import jiwer
 import numpy as np
 import pytest
 
-from edgespeech.demo.evaluate import CLIPS, hear, normalise
+from edgespeech.demo.evaluate import CLIPS, normalise
 from edgespeech.demo.inspect_bundle import verify_bundle
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event, Segment, Transcript
 

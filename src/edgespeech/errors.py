@@ -22,6 +22,10 @@ class EdgespeechError(Exception):
 
     exit_code = 2
 
+    def __init__(self, message: str = "") -> None:
+        """Keep the message on one line, whatever a path or a foreign error in it holds."""
+        super().__init__(" ".join(message.split()))
+
 
 class UsageError(EdgespeechError):
     """Options that clash or are out of range."""

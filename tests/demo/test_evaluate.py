@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo.evaluate import CLIPS, Evaluation, evaluate_manifest, hear, normalise
+from edgespeech.demo.evaluate import CLIPS, Evaluation, evaluate_manifest, normalise
 from edgespeech.errors import AudioError, ManifestError, UsageError
-from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 from edgespeech.runtime.transcript import Segment, Transcript
 
 RATE = 16000

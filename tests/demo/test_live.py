@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,108 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
-from rich.console import Console
+import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo import live_output
-from edgespeech.demo.live import level, live, run_live
-from edgespeech.demo.live_output import JsonLines, Meter, Output, PlainLines, SaveFile
-from edgespeech.demo.live_screen import LiveScreen, choose_output, clock_time
+from edgespeech.demo.live import live, run_live
+from edgespeech.demo.live_output import SaveFile
 from edgespeech.demo.live_source import Block, Replay
 from edgespeech.errors import AudioError, EdgespeechError, UsageError
 from edgespeech.runtime.recognizer import Recognizer
-from edgespeech.runtime.transcript import Event, Word
-
-RATE = 16000
-
-
-def final(text: str, start: float = 1.0) -> Event:
-    words = tuple(Word(word, start + i, start + i + 0.5, 0.9) for i, word in enumerate(text.split()))
-    return Event("final", text, text, "", start, start + len(words), words, 12.0)
-
-
-class Remembered(Output):
-    """Keeps everything."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.meters: list[Meter] = []
-        self.closed = False
-
-    def show(self, event: Event) -> None:
-        self.events.append(event)
-
-    def measure(self, meter: Meter) -> None:
-        self.meters.append(meter)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def texts(self, kind: str) -> list[str]:
-        return [event.text for event in self.events if event.type == kind]
-
-
-class Sounds:
-    """A source of blocks that a test makes up; a callable among them is called when its turn comes."""
-
-    sample_rate = RATE
-    description = "a test"
-
-    def __init__(self, *steps: Any) -> None:
-        self.steps = steps
-        self.given = 0
-        self.stopped = False
-        self.said: list[str] = []
-
-    def __iter__(self) -> Iterator[Block]:
-        for step in self.steps:
-            if self.stopped:
-                return
-            if callable(step):
-                step()
-                continue
-            self.given += 1
-            yield Block(np.full(RATE, step, np.float32), 0.0)
-
-    def remarks(self) -> list[str]:
-        said, self.said = self.said, []
-        return said
-
-    def stop(self) -> None:
-        self.stopped = True
-
-    def close(self) -> None:
-        self.stopped = True
-
-
-class FakeRecognizer:
-    """Every second block makes a final, the end makes the last one."""
-
-    sample_rate = RATE
-
-    def stream(self, sample_rate: int) -> FakeRecognizer:
-        self.blocks = 0
-        return self
-
-    @property
-    def seconds_heard(self) -> float:
-        return float(self.blocks)
-
-    def accept(self, samples: Any) -> list[Event]:
-        self.blocks += 1
-        if self.blocks % 2:
-            return [Event("partial", "one t", "one", " t", latency_ms=5.0)]
-        return [final(f"part {self.blocks // 2}", self.blocks)]
-
-    def finish(self) -> list[Event]:
-        return [final("the end", 9.0)]
-
-
-def run(source: Any, output: Output | None = None, save: SaveFile | None = None) -> Any:
-    output = output or Remembered()
-    recognizer: Any = FakeRecognizer()
-    run_live(recognizer, source, output, save)
-    return output
+from edgespeech.runtime.transcript import Event
+from tests.demo.live_stand_ins import RATE, Remembered, Sounds, run
 
 
 @pytest.fixture
@@ -222,7 +127,7 @@ def test_a_replay_of_nothing(tmp_path: Path, recognizer: Recognizer) -> None:
 
 
 def test_the_order_of_a_session() -> None:
-    source = Sounds(0.5, lambda: source.said.append("the device coughed"), 0.0, 0.1)
+    source: Sounds = Sounds(0.5, lambda: source.said.append("the device coughed"), 0.0, 0.1)
     output = run(source)
     assert [(event.type, event.text) for event in output.events] == [
         ("status", "a test"),
@@ -324,127 +229,6 @@ def test_when_standard_output_is_full_the_session_says_so(tmp_path: Path, monkey
     assert (tmp_path / "a.txt").read_text() == "part 1\nthe end\n"
 
 
-def test_levels() -> None:
-    assert level(np.ones(10, np.float32)) == 0.0
-    assert level(np.full(10, 1e-9, np.float32)) == level(np.zeros(3, np.float32)) == level(np.zeros(0, np.float32))
-    assert level(np.zeros(1, np.float32)) == -90.0
-
-
-def test_json_lines_and_plain_lines() -> None:
-    stream = io.StringIO()
-    run(Sounds(0.5, 0.5), JsonLines(stream))
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["type"] for line in lines] == ["status", "partial", "final", "final", "status"]
-    assert lines[1]["committed"] + lines[1]["tentative"] == lines[1]["text"] == "one t"
-    assert lines[2]["words"][0] == {"word": "part", "start": 2.0, "end": 2.5, "confidence": 0.9}
-
-    stream, remarks = io.StringIO(), io.StringIO()
-    run(Sounds(0.5, 0.5), PlainLines(stream, remarks))
-    assert stream.getvalue() == "part 1\nthe end\n"
-    assert remarks.getvalue().startswith("a test\nend: 2.0 s heard")
-
-
-SAVED = {
-    ".txt": "hello there\ngood bye\n",
-    ".srt": (
-        "1\n00:00:01,000 --> 00:00:02,500\nhello there\n\n"
-        "2\n01:01:01,000 --> 01:01:02,500\ngood bye\n\n"
-    ),
-    ".vtt": (
-        "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\nhello there\n\n"
-        "01:01:01.000 --> 01:01:02.500\ngood bye\n\n"
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("suffix", SAVED)
-def test_saved_text_and_subtitles(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"talk{suffix.upper()}"
-    save = SaveFile(path)
-    assert [save.add(final("hello there")), save.add(final("good bye", 3661.0)), save.close()] == [""] * 3
-    assert path.read_text() == SAVED[suffix]
-
-
-def test_saved_json_lines(tmp_path: Path) -> None:
-    save = SaveFile(tmp_path / "talk.jsonl")
-    save.add(final("hello there"))
-    save.close()
-    (line,) = (tmp_path / "talk.jsonl").read_text().splitlines()
-    assert json.loads(line)["text"] == "hello there" and len(json.loads(line)["words"]) == 2
-
-
-@pytest.mark.parametrize("suffix", [".txt", ".srt", ".vtt", ".jsonl"])
-def test_a_final_is_on_the_disk_before_it_is_shown(
-    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / f"talk{suffix}"
-    synced: list[int] = []
-    monkeypatch.setattr(live_output.os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
-    on_disk: list[bool] = []
-
-    class Looking(Remembered):
-        def show(self, event: Event) -> None:
-            if event.type == "final":
-                on_disk.append(event.text in path.read_text() and synced[-1] == path.stat().st_size)
-
-    run(Sounds(0.5, 0.5, 0.5, 0.5), Looking(), SaveFile(path))
-    assert on_disk == [True, True, True]
-
-
-def test_text_is_added_to_and_subtitles_are_not(tmp_path: Path) -> None:
-    for _ in range(2):
-        save = SaveFile(tmp_path / "notes.txt")
-        save.add(final("again"))
-        save.close()
-    assert (tmp_path / "notes.txt").read_text() == "again\nagain\n"
-    (tmp_path / "old.srt").write_text("kept")
-    with pytest.raises(UsageError, match="holds 4 bytes already; give a new file"):
-        SaveFile(tmp_path / "old.srt")
-    assert (tmp_path / "old.srt").read_text() == "kept"
-
-
-@pytest.mark.parametrize("name", ["talk", "talk.docx", ".srt", "missing/talk.srt", "folder.txt"])
-def test_files_that_cannot_be_saved_to(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder.txt").mkdir()
-    with pytest.raises(UsageError, match="^cannot save to .*") as caught:
-        SaveFile(tmp_path / name)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
-def test_a_full_disk_does_not_end_the_session(tmp_path: Path) -> None:
-    (tmp_path / "full.txt").symlink_to("/dev/full")
-    (tmp_path / "full.vtt").symlink_to("/dev/full")
-    output = run(Sounds(0.5, 0.5, 0.5, 0.5), save=SaveFile(tmp_path / "full.txt"))
-    assert output.texts("final") == ["part 1", "part 2", "the end"]
-    remarks = [text for text in output.texts("status") if "save" in text]
-    assert len(remarks) == 2
-    assert "No space left on device" in remarks[0] and "22 bytes of text could not be saved" in remarks[1]
-    with pytest.raises(UsageError, match="No space left on device"):
-        SaveFile(tmp_path / "full.vtt")
-
-
-def test_what_did_not_fit_is_written_when_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Crowded(io.FileIO):
-        room = 0
-
-        def write(self, data: Any) -> int:
-            if not self.room:
-                raise OSError(28, "No space left on device")
-            taken, Crowded.room = min(self.room, len(data)), max(0, self.room - len(data))
-            return super().write(bytes(data[:taken]))
-
-    monkeypatch.setattr(live_output, "open", lambda path, *_, **__: Crowded(path, "ab"), raising=False)
-    save = SaveFile(tmp_path / "a.txt")
-    Crowded.room = 2
-    assert "No space left" in save.add(final("one"))
-    assert save.add(final("two")) == ""
-    Crowded.room = 100
-    assert save.add(final("three")) == f"saving to {str(tmp_path / 'a.txt')!r} again"
-    assert save.close() == ""
-    assert (tmp_path / "a.txt").read_text() == "one\ntwo\nthree\n"
-
-
 def test_clashing_options(recognizer: Recognizer, recording: Path) -> None:
     with pytest.raises(UsageError, match="--device and --replay exclude each other"):
         live(recognizer, device="0", replay=recording)
@@ -465,72 +249,6 @@ def test_live_on_a_pipe_prints_plain_lines(
     shown = capsys.readouterr()
     assert shown.out == recognizer.transcribe(recording).text + "\n"
     assert "noise.wav" in shown.err.splitlines()[0] and "end: 3.0 s heard" in shown.err.splitlines()[-1]
-
-
-def screen(clock: Callable[[], float], width: int = 60) -> tuple[LiveScreen, io.StringIO]:
-    stream = io.StringIO()
-    console = Console(file=stream, force_terminal=True, width=width, height=10, legacy_windows=False, highlight=False)
-    return LiveScreen(console, clock), stream
-
-
-def test_the_screen_shows_finals_partials_and_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm-256color")
-    shown, stream = screen(lambda: 0.0)
-    shown.show(Event("status", "listening"))
-    shown.show(final("hello there", 61.0))
-    shown.show(Event("partial", "good by", "good", " by", latency_ms=41.4))
-    shown.measure(Meter(-30.0, 75.0, 7.5, 3.2))
-    shown.close()
-    drawn = stream.getvalue()
-    assert "01:01" in drawn and "hello there" in drawn and "listening" in drawn
-    assert "\x1b[1mgood\x1b[0m\x1b[2m by\x1b[0m" in drawn
-    assert "━" * 10 + "\x1b[0m" in drawn and "01:15" in drawn and "3 s behind" in drawn
-    assert "\x1b[?1049h" not in drawn
-
-
-def test_the_screen_is_calm_and_shows_the_loudest_since() -> None:
-    times = iter(np.arange(0.0, 1.0, 0.03))
-    shown, stream = screen(lambda: float(next(times)), width=120)
-    drawings = []
-    for block in range(30):
-        before = stream.tell()
-        shown.measure(Meter(0.0 if block == 2 else -60.0, block / 10, block / 100, 0.0))
-        if stream.tell() > before:
-            drawings.append((block, "━" * 20 in stream.getvalue()[before:]))
-    shown.close()
-    assert len(drawings) <= 10
-    assert drawings[:3] == [(0, False), (4, True), (8, False)]
-    assert "real-time factor 0.10" in stream.getvalue()
-
-
-def test_of_a_long_partial_the_screen_shows_the_newest_lines() -> None:
-    shown, stream = screen(lambda: 0.0, width=20)
-    text = " ".join(f"word{number}" for number in range(100))
-    shown.show(Event("partial", text, "", text))
-    shown.measure(Meter(-60.0, 1.0, 0.0, 0.0))
-    shown.close()
-    assert "word99" in stream.getvalue() and "word89" not in stream.getvalue()
-
-
-def test_the_output_suits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(choose_output(as_json=True), JsonLines)
-    assert isinstance(choose_output(), PlainLines)
-    monkeypatch.setattr(sys, "stdout", None)  # closed by the shell
-    assert isinstance(choose_output(), PlainLines)
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stdout", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    output = choose_output()
-    output.close()
-    assert isinstance(output, LiveScreen)
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(choose_output(), PlainLines)
-
-
-def test_clock_times() -> None:
-    assert [clock_time(s) for s in (0.0, 59.99, 61.0, 3661.5)] == ["00:00", "00:59", "01:01", "1:01:01"]
 
 
 PROGRAM = """

@@ -15,6 +15,7 @@ import pytest
 
 from edgespeech.demo import microphone
 from edgespeech.demo.live import live
+from edgespeech.demo.live_source import BLOCK_SECONDS
 from edgespeech.demo.microphone import MicrophoneSource, list_microphones
 from edgespeech.errors import DeviceError, MissingDependencyError
 
@@ -235,7 +236,7 @@ def test_overflows_are_counted_and_told_seldom(portaudio: FakePortAudio) -> None
 
 
 def test_a_full_queue_drops_the_newest_and_counts(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(microphone, "QUEUE_SECONDS", 2 * microphone.BLOCK_SECONDS)
+    monkeypatch.setattr(microphone, "QUEUE_SECONDS", 2 * BLOCK_SECONDS)
     source = MicrophoneSource(2)
     for value in (0.1, 0.2, 0.3):
         portaudio.streams[0].give([value])

@@ -51,9 +51,7 @@ def padded(model: Any, samples: Samples, chunk: int) -> Samples:
 
 
 @pytest.mark.parametrize("form", ["fused", "cells"])
-def test_graph_equals_torch_for_every_chunk_size(
-    tiny_model: Any, form: str, noise: Callable[[int], Samples]
-) -> None:
+def test_graph_equals_torch_for_every_chunk_size(tiny_model: Any, form: str, noise: Callable[[int], Samples]) -> None:
     samples = noise(9000)
     with torch.no_grad():
         whole = tiny_model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0][0].numpy()
@@ -83,9 +81,7 @@ def test_states_equal_those_of_torch(tiny_model: Any, form: str, noise: Callable
 
 
 @pytest.mark.parametrize("form", ["fused", "cells"])
-def test_batched_streams_do_not_disturb_each_other(
-    tiny_model: Any, form: str, noise: Callable[[int], Samples]
-) -> None:
+def test_batched_streams_do_not_disturb_each_other(tiny_model: Any, form: str, noise: Callable[[int], Samples]) -> None:
     chunk = tiny_model.config.frame_samples * 2
     graph = Graph(tiny_model, form, chunk)
     quiet, loud = noise(chunk * 5), np.clip(noise(chunk * 5 + 1)[:-1] * 50, -1, 1)

@@ -117,9 +117,7 @@ def test_gain_is_in_decibels_and_stays_within_range() -> None:
 
 def test_shares_say_how_often(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", white(8000), RATE)
-    augmenter = WaveAugmenter(
-        AugmentationConfig(**{**OFF, "noise_share": 0.4}), RATE, audio_files([tmp_path]), []
-    )
+    augmenter = WaveAugmenter(AugmentationConfig(**{**OFF, "noise_share": 0.4}), RATE, audio_files([tmp_path]), [])
     speech = tone(300.0, 400)
     changed = sum(not np.array_equal(augmenter(speech, np.random.default_rng(i)), speech) for i in range(400))
     assert 120 < changed < 200

@@ -82,9 +82,7 @@ class Hostile:
 def test_a_hostile_pickle_is_refused_and_not_run(content: dict[str, Any], tmp_path: Path) -> None:
     mark = tmp_path / "was_run"
     torch.save({**content, "provenance": Hostile(mark)}, tmp_path / "new.pt")
-    torch.save(
-        {**content, "provenance": Hostile(mark)}, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False
-    )
+    torch.save({**content, "provenance": Hostile(mark)}, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
     refused(tmp_path / "new.pt", "refused")
     refused(tmp_path / "legacy.pt")
     assert not mark.exists()
@@ -119,8 +117,6 @@ def test_damaged_bytes_never_end_in_a_traceback(content: dict[str, Any], tmp_pat
         load_checkpoint(path)
     except CheckpointError as error:
         assert "\n" not in str(error)
-
-
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def data_config(**changes: Any) -> DataConfig:
 def test_drops_are_counted_with_reasons(tmp_path: Path) -> None:
     one, brief = tone(tmp_path, "one.wav", 1.0), tone(tmp_path, "brief.wav", 0.1)
     (tmp_path / "broken.wav").write_bytes(b"no sound")
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"audio_filepath": one, "text": "hello"},
         {"audio_filepath": one, "duration": 1.0, "text": "  two \t words "},
         {"audio_filepath": "nowhere.wav", "text": "hello"},
@@ -93,7 +93,7 @@ def test_texts_of_all_manifests(tmp_path: Path) -> None:
 def test_a_part_of_a_file_is_read_as_such(tmp_path: Path) -> None:
     samples = np.concatenate([np.full(RATE, 0.25), np.full(RATE, -0.5)]).astype(np.float32)
     soundfile.write(tmp_path / "two.wav", samples, RATE, subtype="FLOAT")
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"audio_filepath": "two.wav", "text": "b", "offset": 0.75, "duration": 0.5},
         {"audio_filepath": "two.wav", "text": "b", "offset": 1.25},
         {"audio_filepath": "two.wav", "text": "b", "offset": 1.9},
@@ -137,7 +137,7 @@ def test_the_first_epoch_goes_from_short_to_long_and_later_ones_do_not() -> None
     assert first == sorted(first)
     second = sampler.batches(1)
     longest = [max(seconds[i] for i in batch) for batch in second]
-    assert longest != sorted(longest)
+    assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.5
     assert second != sampler.batches(2)
     assert second == BucketSampler(seconds, 60.0).batches(1)
     assert second != BucketSampler(seconds, 60.0, seed=1).batches(1)

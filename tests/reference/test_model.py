@@ -15,17 +15,24 @@ from torch import Tensor
 
 from edgespeech.reference.config import ConvolutionConfig, FeatureConfig
 from edgespeech.reference.data import Batch
-from edgespeech.reference.train import ctc_loss
+from edgespeech.reference.trainer import ctc_loss
 
 Noise = Callable[[int], NDArray[np.float32]]
 SHORT = FeatureConfig(window_samples=16, hop_samples=8, bins=8)  # a frame is 32 samples: short tests
 LENGTH = 261
 SHAPES: dict[str, dict[str, Any]] = {
-    **{f"{cell}-{front}": {"cell": cell, "front_end": front} for cell in ("gru", "lstm", "rnn") for front in ("1d", "2d")},
+    **{
+        f"{cell}-{front}": {"cell": cell, "front_end": front}
+        for cell in ("gru", "lstm", "rnn")
+        for front in ("1d", "2d")
+    },
     "no-lookahead": {"lookahead_frames": 0},
     "no-batch-norm": {"batch_norm": False},
     "kernel-is-stride": {
-        "convolutions": (ConvolutionConfig(channels=6, kernel=2, stride=2), ConvolutionConfig(channels=5, kernel=2, stride=2))
+        "convolutions": (
+            ConvolutionConfig(channels=6, kernel=2, stride=2),
+            ConvolutionConfig(channels=5, kernel=2, stride=2),
+        )
     },
     "hop-is-window": {"features": FeatureConfig(window_samples=8, hop_samples=8, bins=4)},
     "one-layer-linear": {

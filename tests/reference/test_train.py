@@ -18,7 +18,6 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 
 from edgespeech.errors import AudioError, CheckpointError, ConfigError
-from edgespeech.reference import train as training
 from edgespeech.reference.checkpoint import load_checkpoint, load_plain, save_atomically
 from edgespeech.reference.config import (
     AugmentationConfig,
@@ -29,6 +28,7 @@ from edgespeech.reference.config import (
     OptimisationConfig,
     TrainingConfig,
 )
+from edgespeech.reference.labels import CHARACTERS
 from edgespeech.reference.train import main, stop_on_signals, train
 from edgespeech.reference.workers import Workers
 
@@ -59,24 +59,29 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def configuration(epochs: int = 3, label_set: Any = "characters", **changes: Any) -> TrainingConfig:
-    optimisation = {"learning_rate": 0.02, "warmup_steps": 2, "ema_decay": 0.5, "precision": "float32", "dropout": 0.2}
+def configuration(
+    epochs: int = 3, label_set: Any = "characters", workers: int = 0, cell: Any = "gru", **changes: Any
+) -> TrainingConfig:
+    chosen: dict[str, Any] = {
+        **{"learning_rate": 0.02, "warmup_steps": 2, "ema_decay": 0.5, "precision": "float32", "dropout": 0.2},
+        **changes,
+    }
     return TrainingConfig(
         output="out",
         name="tones",
         licence="CC0",
-        data=DataConfig(train=("all.jsonl",), dev=("all.jsonl",), batch_seconds=2.0, workers=changes.pop("workers", 0)),
+        data=DataConfig(train=("all.jsonl",), dev=("all.jsonl",), batch_seconds=2.0, workers=workers),
         model=ModelConfig(
             features=FeatureConfig(bins=12),
             convolutions=(ConvolutionConfig(channels=16, kernel=5, stride=4),),
-            cell="gru",
+            cell=cell,
             hidden=16,
             layers=1,
             lookahead_frames=1,
             label_set=label_set,
         ),
         augmentation=AugmentationConfig(frequency_mask_bins=2),
-        optimisation=OptimisationConfig(epochs=epochs, **{**optimisation, **changes}),  # type: ignore[arg-type]
+        optimisation=OptimisationConfig(epochs=epochs, **chosen),
     )
 
 
@@ -103,13 +108,13 @@ def test_the_loss_falls_and_the_best_is_kept(folder: Path) -> None:
 
 
 def test_features_are_normalised_over_the_training_speech(folder: Path) -> None:
-    train(configuration(epochs=1, gain_only=True) if False else configuration(epochs=1), folder, report=lambda _: None)
+    train(configuration(epochs=1), folder, report=lambda _: None)
     model, _ = load_checkpoint(folder / "out" / "best.pt")
-    augmented = []
-    for index, text in enumerate(TEXTS):
+    heard = []
+    for index in range(len(TEXTS)):
         samples, _ = soundfile.read(folder / f"{index}.wav", dtype="float32")
-        augmented.append(model.features(torch.from_numpy(samples)[None])[0])
-    frames = torch.cat(augmented, dim=1)
+        heard.append(model.features(torch.from_numpy(samples)[None])[0])
+    frames = torch.cat(heard, dim=1)
     assert float(frames.mean().abs()) < 0.5
     assert 0.6 < float(frames.std()) < 1.5
 
@@ -128,20 +133,31 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(folder: Path) -> Non
     outcome = train(config, folder, minutes=0.0, report=lambda _: None)
     assert not outcome.finished
     assert (outcome.position.epoch, outcome.position.batch, outcome.position.step) == (0, 1, 1)
-    calls = 1
-    while not outcome.finished:
+    for _ in range(unbroken.position.step + len(lines)):
+        if outcome.finished:
+            break
         said: list[str] = []
         step = outcome.position.step
         outcome = train(config, folder, resume=True, minutes=0.0, report=said.append)
-        assert outcome.position.step == step + 1 or outcome.finished
-        assert any(f"resuming at epoch {1 + (step >= lines[0]['step'])}, step {step}" in line for line in said) or True
-        calls += 1
+        assert outcome.finished or outcome.position.step == step + 1
+        assert any(line.startswith("resuming at") and line.endswith(f"step {step}") for line in said)
     assert outcome.position.step == unbroken.position.step == lines[-1]["step"]
-    assert calls >= unbroken.position.step
+    assert unbroken.position.step > 4
     for name, value in weights(folder).items():
         assert torch.equal(value, expected[name]), name
     timeless = [[{**line, "minutes": 0} for line in one] for one in (lines, history(folder))]
     assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_trains(folder: Path, cell: str, precision: str) -> None:
+    config = configuration(epochs=4, precision=precision, cell=cell)
+    assert train(config, folder, report=lambda _: None).finished
+    losses = [line["dev_loss"] for line in history(folder)]
+    assert losses[-1] < losses[0]
+    weights = load_checkpoint(folder / "out" / "best.pt")[0].state_dict()
+    assert {value.dtype for value in weights.values()} == {torch.float32}
 
 
 def test_resuming_a_finished_run_does_nothing(folder: Path) -> None:
@@ -160,9 +176,8 @@ def test_bigram_labels_come_from_the_texts(folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "all.jsonl").read_text(encoding="utf-8").splitlines()] * 5
     (folder / "all.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     outcome = train(configuration(epochs=1, label_set="bigrams"), folder, report=lambda _: None)
-    assert load_checkpoint(outcome.best)[0].labels.symbols[-6:] == ("ab", "ac", "ba", "ca", "cb", "z")[:0] or set(
-        load_checkpoint(outcome.best)[0].labels.symbols[29:]
-    ) == {"ab", "ba", "ca", "cb", "ac"}
+    model, _ = load_checkpoint(outcome.best)
+    assert model.labels.symbols == (*CHARACTERS, "ab", "ac", "ba", "ca", "cb")
 
 
 def test_a_state_that_does_not_fit_is_refused(folder: Path) -> None:
@@ -199,41 +214,34 @@ def test_a_damaged_recording_is_named_in_one_line(folder: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+LOADER_SCRIPT = """
+import sys
+from pathlib import Path
+import msgspec
+from edgespeech.errors import AudioError
+from edgespeech.reference import train as training
+training.measure_features = lambda model, dataset: None  # it would meet the recording first
+training.LOADER_GRACE_SECONDS = 1
+folder = Path(sys.argv[1])
+config = msgspec.json.decode((folder / "config.json").read_bytes(), type=training.TrainingConfig)
+try:
+    training.train(config, folder)
+except AudioError as error:
+    kept = error  # and with it the frames, and the loader process in them
+    print(error)
+"""
+
+
 @pytest.mark.slow
-def test_a_damaged_recording_in_a_loader_process_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "measure_features", lambda model, dataset: None)
+def test_a_damaged_recording_in_a_loader_process_too_and_the_process_ends(folder: Path) -> None:
     (folder / "3.wav").write_bytes(b"RIFF rubbish")
-    with pytest.raises(AudioError, match="3.wav") as caught:
-        train(configuration(epochs=1, workers=1), folder, report=lambda _: None)
-    assert "\n" not in str(caught.value)
-
-
-def test_the_learning_rate_rises_and_falls(folder: Path) -> None:
-    config = configuration(warmup_steps=9, learning_rate=1.0)
-    model = training.DeepSpeech2(config.model, training.Labels(training.CHARACTERS))
-    trainer = training.build_trainer(config, model, torch.device("cpu"), total_steps=100)
-    rates = []
-    for step in range(111):
-        trainer.position.step = step
-        rates.append(trainer.learning_rate())
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[:10] == sorted(rates[:10]) and rates[9:] == sorted(rates[9:], reverse=True)
-    assert rates[100] == rates[110] == pytest.approx(0.01)
-    timed = msgspec.structs.replace(config, optimisation=msgspec.structs.replace(config.optimisation, budget_minutes=2.0))
-    trainer = training.build_trainer(timed, model, torch.device("cpu"), total_steps=100)
-    trainer.position.step, trainer.position.trained_seconds = 20, 120.0
-    assert trainer.learning_rate() == pytest.approx(0.01)
-
-
-def test_weight_decay_is_for_matrices_only(tiny_model_factory: Any) -> None:
-    model = tiny_model_factory()
-    decayed, plain = training.parameter_groups(model, 0.1)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
-    assert len(decayed["params"]) + len(plain["params"]) == len(names)
-    assert {names[id(p)] for p in decayed["params"]} == {
-        name for name in names.values() if "weight" in name and "norm" not in name and "lookahead" not in name
-    }
+    (folder / "config.json").write_bytes(msgspec.json.encode(configuration(epochs=1, workers=1)))
+    (folder / "run.py").write_text(LOADER_SCRIPT, encoding="utf-8")
+    command = [sys.executable, str(folder / "run.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    last = done.stdout.splitlines()[-1]
+    assert "3.wav" in last and "Traceback" not in last and "AudioError" not in last
 
 
 def test_signals_are_wishes_once() -> None:

@@ -1,0 +1,169 @@
+"""The parts of a training run that change with every step, and the step itself: CTC, AdamW, averaged weights."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from edgespeech.errors import CheckpointError
+from edgespeech.reference.augment import SpecAugment
+from edgespeech.reference.config import TrainingConfig
+from edgespeech.reference.data import Batch
+from edgespeech.reference.model import DeepSpeech2
+
+STATE_FORMAT = "edgespeech-training"
+
+
+@dataclass
+class Position:
+    """How far a run has come; ``batch`` counts within the epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    trained_seconds: float = 0.0
+    best_wer: float = math.inf
+
+
+@dataclass
+class Trainer:
+    """The parts of a run that change while it runs."""
+
+    config: TrainingConfig
+    model: DeepSpeech2
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    spec_augment: SpecAugment
+    precision: torch.dtype
+    total_steps: int
+    position: Position = field(default_factory=Position)
+
+    @property
+    def averaged(self) -> DeepSpeech2:
+        """The model with the averaged weights."""
+        module = self.average.module
+        assert isinstance(module, DeepSpeech2)
+        return module
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then cosine decay to 1 % over steps or over the time budget, whichever is further."""
+        optimisation = self.config.optimisation
+        progress = self.position.step / max(1, self.total_steps)
+        if optimisation.budget_minutes:
+            progress = max(progress, self.position.trained_seconds / 60.0 / optimisation.budget_minutes)
+        warm = min(1.0, (self.position.step + 1) / (optimisation.warmup_steps + 1))
+        decay = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+        return optimisation.learning_rate * warm * decay
+
+    def step(self, network: nn.Module, batch: Batch, device: torch.device) -> float:
+        """One update; returns the loss in nats per label."""
+        optimisation = self.config.optimisation
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        mixed = self.precision != torch.float32
+        with torch.autocast(device.type, self.precision) if mixed else nullcontext():
+            log_probs, frames = network(
+                batch.samples.to(device), batch.lengths.to(device), self.spec_augment, optimisation.dropout
+            )
+        loss = ctc_loss(log_probs, frames, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.model.parameters(), optimisation.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.average.update_parameters(self.model)
+        self.position.step += 1
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that resuming needs, as tensors and plain values."""
+        return {
+            "format": STATE_FORMAT,
+            "config": msgspec.to_builtins(self.config),
+            "labels": list(self.model.labels.symbols),
+            "position": asdict(self.position),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from `state`.
+
+        Raises:
+            CheckpointError: The file is of another run (another model, other labels, another format) or damaged.
+        """
+        if state.get("format") != STATE_FORMAT:
+            raise CheckpointError(f"{path} has the format {state.get('format')!r}, no training state; drop --resume")
+        try:
+            if state["config"]["model"] != msgspec.to_builtins(self.config.model):
+                raise CheckpointError(
+                    f"{path} was trained with another [model]; choose another output or drop --resume"
+                )
+            if tuple(state["labels"]) != self.model.labels.symbols:
+                raise CheckpointError(f"{path} has other labels than the configuration gives; drop --resume")
+            self.position = Position(**state["position"])
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CheckpointError(f"{path}: its parts do not fit together: {reason}; drop --resume") from None
+
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
+    """CTC negative log-likelihood in nats per target label; clips that cannot be aligned count zero."""
+    total = functional.ctc_loss(
+        log_probs.transpose(0, 1),
+        batch.targets.to(log_probs.device),
+        frames,
+        batch.target_lengths.to(log_probs.device),
+        reduction="sum",
+        zero_infinity=True,
+    )
+    return total / batch.target_lengths.sum()
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The type of mixed precision: ``auto`` is bfloat16 where the hardware multiplies it fast."""
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices and kernels; none on biases, norms and the row convolution."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    plain = [p for name, p in named if p.dim() < 2 or name.startswith("lookahead")]
+    decayed = [p for name, p in named if p.dim() >= 2 and not name.startswith("lookahead")]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def build_trainer(config: TrainingConfig, model: DeepSpeech2, device: torch.device, total_steps: int) -> Trainer:
+    """Optimiser, averaged weights and scaler around a model that moves to the device."""
+    model.to(device)
+    optimisation = config.optimisation
+    precision = choose_precision(optimisation.precision, device)
+    moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
+    optimiser = torch.optim.AdamW(
+        parameter_groups(model, optimisation.weight_decay), lr=optimisation.learning_rate, betas=(0.9, 0.98)
+    )
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    augment = SpecAugment(config.augmentation)
+    return Trainer(config, model, average, optimiser, scaler, augment, precision, total_steps)
