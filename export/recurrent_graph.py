@@ -1,8 +1,8 @@
 """The recurrent layer in both forms: one operator, or cells unrolled over the chunk.
 
 torch stacks gates as r z n (GRU) and i f g o (LSTM); ONNX wants z r h and i o f c; the cells use what needs the fewest
-operators per step. Inputs and outputs are [time, batch, width] in the fused form and [time * batch, width] in cells, whose
-states then need no change of shape.
+operators per step. Inputs and outputs are [time, batch, width] in the fused form, [time * batch, width] in cells, whose
+states then keep their shape.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ class Progress:
         """Take the size of the run; only one worker shows anything."""
         self.epochs = epochs
         self.batches = batches
+        self._done_before = 0
         self.enabled = enabled
         self.console = Console(stderr=True, quiet=not enabled)
         self.loss: float | None = None
@@ -50,10 +51,16 @@ class Progress:
         """Take the bar away."""
         self._bar.stop()
 
+    def begin_epoch(self, epoch: int, batches: int) -> None:
+        """Take the number of batches of this epoch, which differs a little from epoch to epoch."""
+        self._done_before = epoch * self.batches if epoch else 0
+        self.batches = batches
+        self._bar.update(self._task, total=self._done_before + (self.epochs - epoch) * batches)
+
     def update(self, epoch: int, batch: int, loss: float, rate: float) -> None:
         """After every batch; the loss shown is smoothed."""
         self.loss = loss if self.loss is None else 0.97 * self.loss + 0.03 * loss
-        done = epoch * self.batches + batch
+        done = self._done_before + batch
         shown = f"{self.loss:.3f}"
         self._bar.update(self._task, completed=done, epoch=epoch + 1, loss=shown, rate=f"{rate:.1e}", wer=self.wer)
         if not self.console.is_terminal and time.monotonic() > self._line_due:

@@ -186,6 +186,7 @@ def train(
         with Progress(optimisation.epochs, len(sampler), enabled=workers.rank == 0) as progress:
             while position.epoch < optimisation.epochs:
                 sampler.set_position(position.epoch, position.batch)
+                progress.begin_epoch(position.epoch, len(sampler))
                 model.train()
                 tick = time.monotonic()
                 for batch in heard(loader):

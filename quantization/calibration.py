@@ -1,0 +1,95 @@
+"""Ranges for every activation that is multiplied, by the method that loses least on speech it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.errors import UsageError
+from edgespeech.quantization.activation_ranges import BOUNDED_BY_ONE, METHODS, Method, Range, observe
+from edgespeech.quantization.divergence import divergence, stream_log_probs
+from edgespeech.quantization.float_graph import FloatGraph
+from edgespeech.quantization.integer_graph import IntegerRewriter
+from edgespeech.runtime.bundle import Bundle
+
+Floats = NDArray[np.float32]
+Choice = Literal["auto", "minmax", "percentile", "entropy", "error"]
+HELD_OUT_EVERY = 4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Ranges, and how they were chosen.
+
+    Attributes:
+        method: Of choosing.
+        ranges: For each tensor of the float32 graph.
+        means: Of what each input matrix multiplies, float32 [channels].
+        divergences: Mean Kullback-Leibler divergence from float32 on held-out speech in nats, of each method tried.
+    """
+
+    method: Method
+    ranges: dict[str, Range]
+    means: dict[str, Floats]
+    divergences: dict[Method, float]
+
+
+def split_speech(speech: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
+    """Recordings to fit ranges to, and every fourth, at least one, to judge on; a single one has to serve as both."""
+    if len(speech) < 2:
+        return list(speech), list(speech)
+    held_out = range(1, len(speech), HELD_OUT_EVERY)
+    return [speech[i] for i in range(len(speech)) if i not in held_out], [speech[i] for i in held_out]
+
+
+def calibrate_ranges(
+    bundle: Bundle,
+    graph: FloatGraph,
+    speech: Sequence[Floats],
+    choice: str = "auto",
+    report: Callable[[str], None] = print,
+) -> Calibration:
+    """Observe the float32 graph on speech and choose ranges.
+
+    Args:
+        bundle: Where the graph is from.
+        graph: float32.
+        speech: Recordings at the bundle's rate.
+        choice: A method, or ``auto`` for the one with the least divergence of all layers in int8.
+        report: Takes lines for people.
+
+    Raises:
+        UsageError: The method is unknown; the speech is empty or silent.
+    """
+    if choice not in get_args(Choice):
+        raise UsageError(f"calibration {choice!r} is unknown; wanted one of {', '.join(get_args(Choice))}")
+    fitted, held_out = split_speech(speech)
+    groups = graph.range_groups()
+    calibrated = [group for group in groups if not group.bounded]
+    bounded = {tensor: BOUNDED_BY_ONE for group in groups if group.bounded for tensor in group.tensors}
+    histograms, means = observe(bundle, graph.model, calibrated, graph.biased_sources(), fitted)
+
+    def ranges(method: Method) -> dict[str, Range]:
+        chosen = {}
+        for group, histogram in zip(calibrated, histograms, strict=True):
+            chosen.update(dict.fromkeys(group.tensors, histogram.range(method)))
+        return {**bounded, **chosen}
+
+    if choice != "auto":
+        method = cast(Method, choice)
+        return Calibration(method, ranges(method), means, {})
+    reference = stream_log_probs(bundle, graph.model, held_out)
+    everything = [layer.weight for layer in graph.layers() if layer.quantizable]
+    divergences: dict[Method, float] = {}
+    for method in METHODS:
+        model = IntegerRewriter(graph, ranges(method), means).rewrite(everything)
+        divergences[method] = divergence(reference, stream_log_probs(bundle, model, held_out)).kl
+    best = min(METHODS, key=lambda method: divergences[method])
+    tried = ", ".join(f"{method} {kl:.2e}" for method, kl in divergences.items())
+    where = "the same" if len(speech) < 2 else f"{len(held_out)} held-out"
+    report(f"calibration: {best} (KL from fp32 on {where} recording(s), nats per frame: {tried})")
+    return Calibration(best, ranges(best), means, divergences)

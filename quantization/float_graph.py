@@ -1,0 +1,173 @@
+"""The float32 graph of a bundle as something to read and rewrite: weights, nodes, what quantizing may touch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from edgespeech.errors import UsageError
+from edgespeech.runtime.bundle import Bundle
+
+FEATURE_PREFIX = "features."
+RECURRENT_SUFFIX = ".U"
+# Layers that stay float32, and why.
+FLOAT_LAYERS = {
+    "lookahead.": "one weight per channel and frame: nothing to gain",
+    "output.": "small, and the noisiest layer in integers",
+}
+REARRANGING = {"Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A product with trained weights.
+
+    Attributes:
+        weight: Name of the initializer.
+        kind: ``matrix`` [inputs, outputs] or ``convolution`` [outputs, inputs, kernel...].
+        nodes: Indices of the nodes that use it; unrolled cells share one weight.
+        sources: The activations that it multiplies, one for each node.
+    """
+
+    weight: str
+    kind: str
+    nodes: tuple[int, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def quantizable(self) -> bool:
+        """Whether integers pay."""
+        return not self.weight.startswith(tuple(FLOAT_LAYERS))
+
+
+@dataclass(frozen=True)
+class RangeGroup:
+    """Tensors that hold the same values in another arrangement, such as a layer's output and its context.
+
+    They share one range, so that what was quantized once is quantized again without loss, and a value means the same in
+    every step of an unrolled recurrence and in the state between chunks.
+
+    Attributes:
+        tensors: All of them.
+        observed: Those that are multiplied or leave a convolution.
+        bounded: Whether the values are outputs of a GRU or LSTM, which lie in (-1, 1).
+    """
+
+    tensors: frozenset[str]
+    observed: tuple[str, ...]
+    bounded: bool
+
+
+class FloatGraph:
+    """A parsed graph; the proto is the caller's to keep."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        """Index weights and nodes."""
+        self.model = model
+        self.nodes = list(model.graph.node)
+        self.weights: dict[str, NDArray[np.float32]] = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> FloatGraph:
+        """Read the graph of a float32 bundle in ``cells`` form.
+
+        Raises:
+            UsageError: The bundle is quantized already, or its recurrence is one fused operator.
+        """
+        facts = bundle.manifest.graph
+        if facts.precision != "fp32":
+            raise UsageError(f"{bundle.folder} is {facts.precision} already; quantize the fp32 bundle")
+        if facts.form != "cells":
+            raise UsageError(
+                f"{bundle.folder} has form {facts.form!r}, whose recurrence stays float32; export it with --form cells"
+            )
+        return cls(onnx.load(str(bundle.acoustic_path)))
+
+    def layers(self) -> list[Layer]:
+        """Every product with trained weights, in the order of the graph; the feature front end is not trained."""
+        uses: dict[str, list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            if node.op_type in {"MatMul", "Conv"} and len(node.input) > 1 and node.input[1] in self.weights:
+                uses.setdefault(node.input[1], []).append(index)
+        return [
+            Layer(
+                weight,
+                "matrix" if self.nodes[indices[0]].op_type == "MatMul" else "convolution",
+                tuple(indices),
+                tuple(self.nodes[index].input[0] for index in indices),
+            )
+            for weight, indices in uses.items()
+            if not weight.startswith(FEATURE_PREFIX)
+        ]
+
+    def consumers(self, tensor: str) -> list[onnx.NodeProto]:
+        """The nodes that read a tensor."""
+        return [node for node in self.nodes if tensor in node.input]
+
+    def bias(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        """The node that adds a trained bias to a product and to nothing else, if there is one."""
+        following = self.consumers(node.output[0])
+        if len(following) == 1 and following[0].op_type == "Add" and following[0].input[1] in self.weights:
+            return following[0]
+        return None
+
+    def biased_sources(self) -> list[str]:
+        """What is multiplied by matrices that have a bias."""
+        return [
+            layer.sources[0]
+            for layer in self.layers()
+            if layer.quantizable and layer.kind == "matrix" and self.bias(self.nodes[layer.nodes[0]]) is not None
+        ]
+
+    def clipped(self, layer: Layer) -> str:
+        """The output of the clipped ReLU that follows a convolution."""
+        (clip,) = self.consumers(self.nodes[layer.nodes[0]].output[0])
+        return str(clip.output[0])
+
+    def range_groups(self) -> list[RangeGroup]:
+        """Every activation that integers need a range for, in the order of the graph."""
+        group = self._arrangements()
+        gated = any(node.op_type == "Tanh" for node in self.nodes)
+        observed: dict[str, list[str]] = defaultdict(list)
+        bounded = set()
+        for layer in self.layers():
+            if not layer.quantizable:
+                continue
+            wanted = [*layer.sources, *([self.clipped(layer)] if layer.kind == "convolution" else [])]
+            for tensor in wanted:
+                if tensor not in observed[group[tensor]]:
+                    observed[group[tensor]].append(tensor)
+            if gated and layer.weight.endswith(RECURRENT_SUFFIX):
+                bounded.add(group[layer.sources[0]])
+        return [
+            RangeGroup(frozenset(name for name, root in group.items() if root == key), tuple(tensors), key in bounded)
+            for key, tensors in observed.items()
+        ]
+
+    def _arrangements(self) -> dict[str, str]:
+        """For each tensor a name that it shares with its other arrangements."""
+        parent: dict[str, str] = {}
+
+        def root(name: str) -> str:
+            while parent.setdefault(name, name) != name:
+                name = parent[name]
+            return name
+
+        for node in self.nodes:
+            data = list(node.input) if node.op_type == "Concat" else list(node.input[:1])
+            for name in node.output:
+                root(name)
+                if node.op_type in REARRANGING:
+                    for source in data:
+                        parent[root(source)] = root(name)
+        for layer in self.layers():
+            for name in layer.sources:
+                parent[root(name)] = root(layer.sources[0])
+        return {name: root(name) for name in list(parent)}

@@ -1,0 +1,173 @@
+"""What every trained tensor became, read back from nodes and initializers of the final graph, not from intentions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from edgespeech.quantization.divergence import decibels
+from edgespeech.quantization.float_graph import FEATURE_PREFIX, FLOAT_LAYERS
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """One trained tensor.
+
+    Attributes:
+        name: In the float32 graph.
+        shape: There.
+        precision: In the final graph: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int32``, or ``missing``.
+        reason: Why it has not become smaller, where it has not.
+        bytes_before: As float32.
+        bytes_after: With scales and zero points.
+        weight_sqnr_db: Signal-to-quantization-noise ratio of the weights in decibels; None if nothing changed.
+        output_sqnr_db: The same of what the layer gives on speech, noise from the layers below included.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    precision: str
+    reason: str
+    bytes_before: int
+    bytes_after: int
+    weight_sqnr_db: float | None
+    output_sqnr_db: float | None = None
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """How the final graph holds a tensor: initializers that belong to it, and its values as float32 again."""
+
+    precision: str
+    initializers: tuple[str, ...]
+    values: Floats | None
+
+
+class GraphAudit:
+    """Compares a final graph with its float32 original; both must name their nodes alike."""
+
+    def __init__(self, original: onnx.ModelProto, final: onnx.ModelProto) -> None:
+        """Index both graphs."""
+        self._original = {tensor.name: numpy_helper.to_array(tensor) for tensor in original.graph.initializer}
+        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in final.graph.initializer}
+        self._nodes = {node.name: node for node in final.graph.node}
+        self._read = {name for node in final.graph.node for name in node.input}
+        self._casts = {
+            node.output[0]: node.input[0]
+            for node in final.graph.node
+            if node.op_type == "Cast" and node.input[0] in self._constants
+        }
+        self._users: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for node in original.graph.node:
+            for position, name in enumerate(node.input):
+                self._users[name].append((node.name, position))
+
+    def entries(self, kept: Mapping[str, str] = {}) -> list[TensorEntry]:
+        """One entry for each trained tensor.
+
+        Args:
+            kept: Reasons for tensors that stay in higher precision on purpose.
+        """
+        return [self._entry(name, kept.get(name, "")) for name in self._original if self._is_trained(name)]
+
+    def _is_trained(self, name: str) -> bool:
+        value = self._original[name]
+        return value.dtype == np.float32 and value.size > 1 and not name.startswith(FEATURE_PREFIX)
+
+    def _entry(self, name: str, kept: str) -> TensorEntry:
+        value, stored = self._original[name], self._stored(name)
+        sqnr = None
+        if stored.values is not None and stored.precision != "fp32":
+            known = value.astype(np.float64)
+            sqnr = decibels(float(np.square(known).sum()), float(np.square(known - stored.values).sum()))
+        return TensorEntry(
+            name=name,
+            shape=value.shape,
+            precision=stored.precision,
+            reason=_reason(name, value, stored.precision, kept),
+            bytes_before=value.nbytes,
+            bytes_after=sum(self._constants[key].nbytes for key in stored.initializers),
+            weight_sqnr_db=sqnr,
+        )
+
+    def _stored(self, name: str) -> _Stored:
+        if name in self._constants and name in self._read:
+            value = self._constants[name]
+            return _Stored("fp32" if value.dtype == np.float32 else str(value.dtype), (name,), value)
+        if name in self._casts:
+            half = self._constants[self._casts[name]]
+            return _Stored("fp16" if half.dtype == np.float16 else str(half.dtype), (self._casts[name],), _f32(half))
+        found = {self._integers(*user) for user in self._users[name]}
+        if len(found) != 1 or None in found:
+            return _Stored("missing", (), None)
+        (keys,) = found
+        assert keys is not None
+        return self._dequantized(name, keys)
+
+    def _integers(self, node_name: str, position: int) -> tuple[str, ...] | None:
+        """The initializers that a node of the final graph multiplies or adds instead: values and scales."""
+        node = self._nodes.get(node_name)
+        positions: tuple[int, ...] = ()
+        if node is not None:
+            positions = {
+                ("MatMulIntegerToFloat", 1): (1, 3),
+                ("MatMulNBits", 1): (1, 2),
+                ("QLinearConv", 1): (3, 4, 5),
+                ("QLinearConv", 2): (8, 1, 4),
+            }.get((node.op_type, position), ())
+        if node is None or not positions or max(positions) >= len(node.input):
+            return None
+        keys = tuple(node.input[index] for index in positions)
+        return (node.op_type, *keys) if all(key in self._constants for key in keys) else None
+
+    def _dequantized(self, name: str, keys: tuple[str, ...]) -> _Stored:
+        operator, values, scales, *rest = keys
+        integers, scale = self._constants[values], self._constants[scales]
+        if integers.dtype == np.int32:  # a convolution's bias has the scale of input times weight
+            product = scale * self._constants[rest[0]]
+            return _Stored("int32", (values,), _f32(integers * product))
+        if integers.dtype == np.int8:
+            column = (-1,) + (1,) * (integers.ndim - 1) if operator == "QLinearConv" else (-1,)
+            return _Stored("int8", (values, scales, *rest), _f32(integers * scale.reshape(column)))
+        if operator != "MatMulNBits" or integers.dtype != np.uint8:
+            return _Stored(str(integers.dtype), (values, scales, *rest), None)
+        inputs = len(self._original[name])
+        blocks = np.stack([integers & 15, integers >> 4], axis=-1).reshape(*integers.shape[:2], -1).astype(np.float32)
+        matrix = ((blocks - 8.0) * scale.reshape(*integers.shape[:2], 1)).reshape(len(integers), -1)
+        return _Stored("int4", (values, scales), _f32(matrix[:, :inputs].T))
+
+
+def _f32(values: NDArray[np.generic]) -> Floats:
+    return np.asarray(values, np.float32)
+
+
+def _reason(name: str, value: Floats, precision: str, kept: str) -> str:
+    if precision == "missing":
+        return "not found in the final graph"
+    if precision == "int32":
+        return "bias of an integer convolution"
+    if precision != "fp32":
+        return kept
+    if sum(size > 1 for size in value.shape) < 2:
+        return "bias, added in float32"
+    for prefix, why in FLOAT_LAYERS.items():
+        if name.startswith(prefix):
+            return why
+    return kept or "the graph multiplies it in float32"
+
+
+def shares(entries: Sequence[TensorEntry]) -> dict[str, float]:
+    """Share of the trained weights' float32 bytes that each precision of the final graph has."""
+    total = sum(entry.bytes_before for entry in entries)
+    by_precision: dict[str, float] = defaultdict(float)
+    for entry in entries:
+        by_precision[entry.precision] += entry.bytes_before / max(1, total)
+    return dict(by_precision)

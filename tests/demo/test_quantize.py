@@ -1,0 +1,125 @@
+"""`quantize` and `export --precision` from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from edgespeech.reference.checkpoint import save_checkpoint
+from edgespeech.runtime.bundle import Bundle, load_bundle
+from edgespeech.runtime.recognizer import Recognizer
+
+Samples = NDArray[np.float32]
+Command = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def manifest(noise: Callable[[int], Samples], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three recordings with texts."""
+    folder = tmp_path_factory.mktemp("speech")
+    lines = []
+    for number in range(3):
+        soundfile.write(folder / f"{number}.wav", noise(9000 + number), 16000)
+        lines.append(json.dumps({"audio_filepath": f"{number}.wav", "text": "the cat sat"}))
+    path = folder / "speech.jsonl"
+    path.write_text("\n".join(lines))
+    return Path(path)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
+def test_a_bundle_is_quantized(
+    edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path, precision: str
+) -> None:
+    output, report = tmp_path / "small", tmp_path / "report.json"
+    arguments = ["--precision", precision, "--speech", manifest, "--dev", manifest, "--report", report]
+    outcome = edgespeech("quantize", cells_bundle.folder, "-o", output, *arguments)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[-1] == str(output)
+    assert "Trained tensors, read back from the graph" in outcome.out and "WER, %" in outcome.out
+    written = load_bundle(output)
+    assert written.manifest.graph.precision == precision
+    assert written.manifest.measured["wer_percent"] >= 0.0
+    assert json.loads(report.read_text())["after"]["precision"] == precision
+    assert sorted(os.listdir(tmp_path)) == ["report.json", "report.png", "small"]
+    assert edgespeech("verify", output).code == 0
+
+
+def test_the_clips_that_ship_calibrate_by_default(edgespeech: Command, cells_bundle: Bundle, tmp_path: Path) -> None:
+    outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", "--precision", "int8")
+    assert outcome.code == 0, outcome.err
+    assert "the few clips that ship" in outcome.err
+    assert outcome.out == f"{tmp_path / 's'}\n"
+
+
+def test_sensitivity_is_shown(edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+    arguments = ["--precision", "int8", "--speech", manifest, "--sensitivity", "--calibration", "minmax"]
+    outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments)
+    assert outcome.code == 0, outcome.err
+    assert "Layers quantized alone" in outcome.out and "recurrent0.U" in outcome.out
+
+
+def test_a_budget_is_kept_or_refused(edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+    arguments = ["--precision", "int8", "--speech", manifest, "--dev", manifest, "--calibration", "minmax"]
+    kept = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "a", *arguments, "--max-wer-increase", 100)
+    assert kept.code == 0, kept.err
+    assert "0 layer(s) kept" in kept.err and "within WER +100" in kept.err
+    refused = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "b", *arguments, "--max-wer-increase", -1000)
+    assert refused.code == 1
+    assert refused.err.splitlines()[-1].startswith("edgespeech: int8 does not keep the budget (WER -1000)")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--precision", "int3"], "int3"),
+        (["--precision", "int8", "--max-wer-increase", "0.5"], "give --dev"),
+        (["--precision", "fp16", "--sensitivity"], "leave them out with fp16"),
+        (["--precision", "int8", "--report", "nowhere/report.json"], "cannot write nowhere/report.json"),
+        (["--precision", "int8", "--speech", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--precision", "int8", "--keep", "nothing"], "weight 'nothing' is not in the graph"),
+    ],
+)
+def test_one_line_says_what_is_wrong(
+    edgespeech: Command, cells_bundle: Bundle, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err.splitlines()[-1] and outcome.out == ""
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_fused_or_quantized_bundle_is_refused(
+    edgespeech: Command, tiny_bundle: Bundle, cells_bundle: Bundle, manifest: Path, tmp_path: Path
+) -> None:
+    arguments = ["--precision", "int8", "--speech", manifest, "--calibration", "minmax"]
+    fused = edgespeech("quantize", tiny_bundle.folder, "-o", tmp_path / "s", *arguments)
+    assert fused.code == 2 and "export it with --form cells" in fused.err
+    assert edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments).code == 0
+    twice = edgespeech("quantize", tmp_path / "s", "-o", tmp_path / "t", *arguments)
+    assert twice.code == 2 and "is int8 already" in twice.err
+    assert os.listdir(tmp_path) == ["s"]
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_a_checkpoint_is_exported_in_integers(
+    edgespeech: Command, tiny_model_factory: Callable[..., Any], manifest: Path, tmp_path: Path, precision: str,
+    noise: Callable[[int], Samples],
+) -> None:  # fmt: skip
+    save_checkpoint(tiny_model_factory(), tmp_path / "model.pt", {"name": "tiny"})
+    output = tmp_path / "bundle"
+    arguments = ["--chunk-ms", 80, "--precision", precision, "--speech", manifest]
+    outcome = edgespeech("export", tmp_path / "model.pt", "-o", output, *arguments)
+    assert outcome.code == 0, outcome.err
+    written = load_bundle(output)
+    assert (written.manifest.graph.form, written.manifest.graph.precision) == ("cells", precision)
+    assert "form cells" in outcome.err
+    Recognizer(written).transcribe((noise(16000), 16000))

@@ -1,0 +1,64 @@
+"""Bundles of tiny models in cells form, and speech-like noise to calibrate on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgespeech.export.fold import fold_batch_norm
+from edgespeech.export.streaming_graph import build_graph
+from edgespeech.runtime import bundle as bundles
+from edgespeech.runtime.bundle import Bundle
+
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def speech(noise: Callable[[int], Samples]) -> list[Samples]:
+    """Six recordings that swell and fade, of no whole number of chunks."""
+    return [noise(length) * np.hanning(length).astype(np.float32) for length in range(9001, 15001, 1001)]
+
+
+@pytest.fixture(scope="session")
+def cells_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
+    """Writes the cells form of a model as a bundle with chunks of so many frames."""
+
+    def write(model: Any, frames: int = 2) -> Bundle:
+        chunk = frames * model.config.frame_samples
+        graph, states = build_graph(fold_batch_norm(model), "cells", chunk)
+
+        def describe(files: dict[str, bundles.FileEntry]) -> bundles.Manifest:
+            return bundles.Manifest(
+                format=bundles.FORMAT,
+                version=bundles.VERSION,
+                name="cells",
+                labels=model.labels.symbols,
+                audio=bundles.AudioFacts(
+                    sample_rate=model.config.features.sample_rate,
+                    frame_samples=model.config.frame_samples,
+                    chunk_samples=chunk,
+                    chunk_free=False,
+                    delay_frames=model.delay_frames,
+                ),
+                graph=bundles.GraphFacts(
+                    form="cells",
+                    precision="fp32",
+                    states=tuple(bundles.StateEntry(name=s.name, output=s.output, shape=s.shape) for s in states),
+                ),
+                files=files,
+            )
+
+        folder = tmp_path_factory.mktemp("cells") / "cells"
+        return bundles.write_bundle(folder, {bundles.ACOUSTIC: graph.SerializeToString()}, describe)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def full(cells_of: Callable[..., Bundle], tiny_model_factory: Callable[..., Any]) -> Bundle:
+    """An LSTM of 40 units: most of its bytes are matrices, as in a real one."""
+    return cells_of(tiny_model_factory(cell="lstm", hidden=40))

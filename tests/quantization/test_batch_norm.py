@@ -1,0 +1,322 @@
+"""Calibration is measured against torch's own batch norm, fed with the frames of each recording by itself."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgespeech.errors import UsageError, VerificationError
+from edgespeech.quantization.batch_norm import (
+    Moments,
+    calibrate_batch_norm,
+    count_batch_norms,
+    movement_table,
+)
+from edgespeech.reference.checkpoint import load_checkpoint, save_checkpoint
+from edgespeech.reference.layers import MaskedBatchNorm
+from edgespeech.reference.model import DeepSpeech2
+
+Samples = NDArray[np.float32]
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def recordings(noise: Callable[[int], Samples]) -> list[Samples]:
+    """Five of different length and loudness, none a whole number of frames but one."""
+    return [noise(length) * gain for length, gain in ((9000, 1), (6400, 2), (15001, 0.1), (4321, 1), (12345, 0.5))]
+
+
+def norms(model: DeepSpeech2) -> dict[str, MaskedBatchNorm]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, MaskedBatchNorm)}
+
+
+def spoil(model: DeepSpeech2) -> DeepSpeech2:
+    spoiled = copy.deepcopy(model)
+    for norm in norms(spoiled).values():
+        norm.running_mean.add_(3.0).mul_(-2.0)
+        norm.running_variance.mul_(50.0).add_(1.0)
+    return spoiled
+
+
+def torch_statistics(model: DeepSpeech2, recordings: list[Samples], name: str) -> nn.BatchNorm1d:
+    """`nn.BatchNorm1d` after one look at all frames that enter a batch norm, one recording at a time: no padding."""
+    norm = norms(model)[name]
+    frames: list[torch.Tensor] = []
+
+    def collect(_: nn.Module, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+        channels_last = inputs[0].movedim(norm.channel_dim, -1)
+        frames.append(channels_last.reshape(-1, channels_last.shape[-1]).double())
+
+    hook = norm.register_forward_pre_hook(collect)
+    with torch.no_grad():
+        for one in recordings:
+            model(torch.from_numpy(one)[None], torch.tensor([len(one)]))
+    hook.remove()
+    reference = nn.BatchNorm1d(frames[0].shape[1], momentum=None).double()
+    packed = torch.cat(frames)
+    reference(packed)
+    assert reference.running_var is not None
+    reference.running_var *= (len(packed) - 1) / len(packed)  # torch keeps the unbiased estimate
+    return reference
+
+
+def log_probs(model: DeepSpeech2, samples: Samples) -> torch.Tensor:
+    with torch.no_grad():
+        result: torch.Tensor = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0]
+        return result
+
+
+def test_statistics_are_those_of_torch_on_packed_frames(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+    calibrated, movements = calibrate_batch_norm(tiny_model, recordings)
+    names = list(norms(calibrated))
+    assert [movement.layer for movement in movements] == [name.removesuffix(".batch_norm") for name in names]
+    assert names == ["convolutions.0.batch_norm", "convolutions.1.batch_norm", "recurrents.1.batch_norm",
+                     "output.batch_norm"]  # fmt: skip
+    for name, norm in norms(calibrated).items():
+        reference = torch_statistics(calibrated, recordings, name)
+        torch.testing.assert_close(norm.running_mean.double(), reference.running_mean, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(norm.running_variance.double(), reference.running_var, rtol=1e-5, atol=1e-5)
+
+
+def test_input_is_normalised_after_calibration(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+    calibrated, _ = calibrate_batch_norm(tiny_model, recordings)
+    _, again = calibrate_batch_norm(calibrated, recordings)
+    assert max(movement.mean_largest for movement in again) < 1e-6
+    assert max(movement.deviation_largest for movement in again) < 1e-6
+
+
+def test_batch_size_and_order_make_no_difference(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+    alone, _ = calibrate_batch_norm(tiny_model, recordings, batch_seconds=0.1)
+    together, _ = calibrate_batch_norm(tiny_model, recordings[::-1], batch_seconds=1000.0)
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(together.state_dict()[name], value, rtol=2e-5, atol=2e-5)
+
+
+def test_a_spoiled_model_is_repaired(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+    healthy, _ = calibrate_batch_norm(tiny_model, recordings)
+    spoiled = spoil(healthy)
+    repaired, movements = calibrate_batch_norm(spoiled, recordings)
+    assert (log_probs(spoiled, recordings[0]) - log_probs(healthy, recordings[0])).abs().max() > 0.01
+    torch.testing.assert_close(log_probs(repaired, recordings[0]), log_probs(healthy, recordings[0]))
+    assert min(movement.deviation_rms for movement in movements) > 0.5
+
+
+def test_movement_is_in_units_of_the_old_deviation(
+    tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]
+) -> None:
+    healthy, _ = calibrate_batch_norm(tiny_model_factory(), recordings)
+    moved = copy.deepcopy(healthy)
+    norm = norms(moved)["output.batch_norm"]
+    deviation = (norm.running_variance + norm.epsilon).sqrt()
+    norm.running_mean[3] += 0.5 * deviation[3]
+    norm.running_variance[5] = (2.0 * deviation[5]).square() - norm.epsilon
+    _, movements = calibrate_batch_norm(moved, recordings)
+    movement = movements[-1]
+    assert movement.mean_largest == pytest.approx(0.5, abs=1e-4)
+    assert movement.mean_rms == pytest.approx(0.5 / 12**0.5, abs=1e-4)
+    assert movement.deviation_largest == pytest.approx(np.log(2.0), abs=1e-4)
+    assert movement.deviation_rms == pytest.approx(np.log(2.0) / 12**0.5, abs=1e-4)
+    frames = sum(moved.output_frames(len(one)) + moved.delay_frames for one in recordings)
+    assert [one.frames for one in movements] == [2 * frames, frames, frames, frames]
+    assert movement_table(movements).splitlines()[-1].split() == [
+        "output",
+        str(frames),
+        "0.144",
+        "0.500",
+        "1.222",
+        "2.000",
+    ]
+
+
+def test_the_given_model_stays_as_it_is(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+    tiny_model.train()
+    before = copy.deepcopy(tiny_model.state_dict())
+    calibrated, _ = calibrate_batch_norm(tiny_model, recordings)
+    assert tiny_model.training and not calibrated.training
+    for name, value in tiny_model.state_dict().items():
+        assert torch.equal(value, before[name])
+        moved = name.endswith(("running_mean", "running_variance"))
+        assert torch.equal(calibrated.state_dict()[name], value) is not moved
+    assert not any(norm._forward_pre_hooks for norm in norms(calibrated).values())
+
+
+def test_without_batch_norm_nothing_changes(
+    tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]
+) -> None:
+    model = tiny_model_factory(batch_norm=False)
+    calibrated, movements = calibrate_batch_norm(model, recordings)
+    assert (count_batch_norms(model), movements) == (0, [])
+    for name, value in model.state_dict().items():
+        assert torch.equal(calibrated.state_dict()[name], value)
+
+
+def test_progress_counts_every_pass(tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]) -> None:
+    model, heard = tiny_model_factory(), list[int]()
+    calibrate_batch_norm(model, recordings, heard.append)
+    assert sum(heard) == count_batch_norms(model) * len(recordings) == 20
+
+
+@pytest.mark.parametrize("speech", [[], [np.empty(0, np.float32)]])
+def test_no_samples(tiny_model_factory: Callable[..., DeepSpeech2], speech: list[Samples]) -> None:
+    with pytest.raises(UsageError, match="no samples"):
+        calibrate_batch_norm(tiny_model_factory(), speech)
+
+
+def test_an_input_that_is_not_finite(tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]) -> None:
+    model = tiny_model_factory()
+    with torch.no_grad():
+        model.get_parameter("recurrents.0.rnn.bias_ih_l0").fill_(float("nan"))
+    with pytest.raises(VerificationError, match=r"^recurrents\.1: .*not finite"):
+        calibrate_batch_norm(model, recordings)
+
+
+def test_moments_of_parts_are_those_of_the_whole() -> None:
+    values = 1e4 + torch.randn(1000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1e-3
+    joined = Moments.of(values[:1]) + Moments.of(values[:0]) + Moments.of(values[1:300]) + Moments.of(values[300:])
+    variance, mean = torch.var_mean(values, 0, correction=0)
+    assert joined.count == 1000
+    torch.testing.assert_close(joined.mean, mean, rtol=1e-14, atol=0.0)
+    torch.testing.assert_close(joined.variance, variance, rtol=1e-8, atol=0.0)
+
+
+def write_manifest(path: Path, recordings: list[Samples], **fields: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number, samples in enumerate(recordings):
+        name = f"{path.stem}-{number}.wav"
+        soundfile.write(path.parent / name, samples, 16000, subtype="FLOAT")
+        lines.append(json.dumps({"audio_filepath": name, "text": "a b", **fields}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def speech(tmp_path: Path, recordings: list[Samples]) -> Path:
+    """A manifest of the recordings that are long enough."""
+    return write_manifest(tmp_path / "speech" / "speech.jsonl", recordings)
+
+
+@pytest.fixture
+def spoiled(tmp_path: Path, tiny_model_factory: Callable[..., DeepSpeech2]) -> Path:
+    """A checkpoint that needs calibration."""
+    path = tmp_path / "spoiled.pt"
+    save_checkpoint(spoil(tiny_model_factory()), path, {"name": "tiny", "licence": "none"})
+    return path
+
+
+def test_command(edgespeech: Run, tmp_path: Path, spoiled: Path, speech: Path, recordings: list[Samples]) -> None:
+    outcome = edgespeech("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "new" / "calibrated.pt")
+    assert (outcome.code, outcome.out) == (0, f"{tmp_path / 'new' / 'calibrated.pt'}\n")
+    assert "dropped 1 of 5 clips: not between 0.3 and 60 s" in outcome.err
+    assert "calibrating 4 batch norms on 4 clips, 2.7 s" in outcome.err
+    assert "only 2.7 s of speech" in outcome.err
+    assert "greedy, on 4 clips, 2.7 s: WER" in outcome.err
+    before, _ = load_checkpoint(spoiled)
+    written, provenance = load_checkpoint(tmp_path / "new" / "calibrated.pt")
+    used = sorted((one for one in recordings if len(one) >= 4800), key=len)
+    seconds = round(sum(map(len, used)) / 16000, 2)
+    calibrated = {"manifest": "speech.jsonl", "clips": 4, "seconds": seconds}
+    assert provenance == {"name": "tiny", "licence": "none", "calibrated": calibrated}
+    expected, movements = calibrate_batch_norm(before, used)
+    assert movement_table(movements) in outcome.err
+    for name, value in expected.state_dict().items():
+        assert torch.equal(written.state_dict()[name], value)
+
+
+def test_command_hears_the_part_that_a_line_names(
+    edgespeech: Run, tmp_path: Path, spoiled: Path, recordings: list[Samples]
+) -> None:
+    speech = write_manifest(tmp_path / "parts.jsonl", [recordings[2]], offset=0.25, duration=0.5, text="")
+    outcome = edgespeech("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "calibrated.pt")
+    assert outcome.code == 0
+    assert "word errors not measured: no usable clip" in outcome.err
+    expected, _ = calibrate_batch_norm(load_checkpoint(spoiled)[0], [recordings[2][4000:12000]])
+    for name, value in expected.state_dict().items():
+        assert torch.equal(load_checkpoint(tmp_path / "calibrated.pt")[0].state_dict()[name], value)
+
+
+def test_command_in_half_measures_the_weights_that_it_writes(edgespeech: Run, spoiled: Path, speech: Path) -> None:
+    before = spoiled.stat().st_size
+    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half").code == 0
+    assert spoiled.stat().st_size < before
+    first = load_checkpoint(spoiled)[0].state_dict()
+    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half").code == 0
+    for name, value in load_checkpoint(spoiled)[0].state_dict().items():
+        assert torch.equal(first[name], value)
+
+
+def test_command_without_batch_norm(
+    edgespeech: Run, tmp_path: Path, speech: Path, tiny_model_factory: Callable[..., DeepSpeech2]
+) -> None:
+    model = tiny_model_factory(batch_norm=False)
+    save_checkpoint(model, tmp_path / "plain.pt", {"name": "plain"})
+    outcome = edgespeech("calibrate", tmp_path / "plain.pt", "--speech", speech, "-o", tmp_path / "same.pt")
+    assert outcome.code == 0
+    assert "no batch norm: nothing to calibrate" in outcome.err
+    written, provenance = load_checkpoint(tmp_path / "same.pt")
+    assert provenance == {"name": "plain"}
+    for name, value in model.state_dict().items():
+        assert torch.equal(written.state_dict()[name], value)
+
+
+def test_command_counts_word_errors_on_dev(edgespeech: Run, tmp_path: Path, spoiled: Path, speech: Path) -> None:
+    dev = write_manifest(tmp_path / "dev.jsonl", [np.zeros(16000, np.float32)])
+    command = ("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "calibrated.pt", "--dev")
+    assert "greedy, on 1 clips, 1.0 s: WER" in edgespeech(*command, dev).err
+    textless = write_manifest(tmp_path / "textless.jsonl", [np.zeros(16000, np.float32)], text="")
+    outcome = edgespeech(*command, textless)
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert "no usable clip" in outcome.err and "1 no text" in outcome.err
+
+
+def silent(folder: Path) -> Path:
+    return write_manifest(folder / "silent.jsonl", [np.zeros(16000, np.float32), np.full(8000, 1e-4, np.float32)])
+
+
+def missing_files(folder: Path) -> Path:
+    path = folder / "gone.jsonl"
+    path.write_text('{"audio_filepath": "gone.wav", "text": "a"}\n{"audio_filepath": "manifest.jsonl"}\n', "utf-8")
+    (folder / "manifest.jsonl").write_text("no sound", "utf-8")
+    return path
+
+
+def empty(folder: Path) -> Path:
+    (folder / "empty.jsonl").write_text("\n", "utf-8")
+    return folder / "empty.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (silent, "silent.jsonl: 2 silent"),
+        (missing_files, "gone.jsonl: 1 missing file, 1 unreadable file"),
+        (empty, "empty.jsonl is empty"),
+        (lambda folder: folder / "nowhere.jsonl", "nowhere.jsonl does not exist"),
+    ],
+)
+def test_command_refuses_wrong_speech(
+    edgespeech: Run, tmp_path: Path, spoiled: Path, make: Callable[[Path], Path], said: str
+) -> None:
+    outcome = edgespeech("calibrate", spoiled, "--speech", make(tmp_path), "-o", tmp_path / "calibrated.pt")
+    assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
+    assert said in outcome.err
+    assert not (tmp_path / "calibrated.pt").exists()
+
+
+@pytest.mark.parametrize(("output", "said"), [("", "is a folder"), ("spoiled.pt/below.pt", "cannot write")])
+def test_command_refuses_an_output_before_the_work(
+    edgespeech: Run, tmp_path: Path, spoiled: Path, speech: Path, output: str, said: str
+) -> None:
+    outcome = edgespeech("calibrate", spoiled, "--speech", speech, "-o", tmp_path / output)
+    assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
+    assert said in outcome.err

@@ -1,0 +1,112 @@
+"""Weights stored as float16: smaller, almost the same, and refused when they are not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from edgespeech.errors import UsageError, VerificationError
+from edgespeech.export.fold import fold_batch_norm
+from edgespeech.export.streaming_graph import build_graph
+from edgespeech.quantization.float16 import SMALLEST_WEIGHT, difference, store_as_float16, to_float16
+from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, StateEntry, load_bundle, write_bundle
+
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def speech(noise: Callable[[int], Samples]) -> list[Samples]:
+    """Two recordings of no whole number of chunks."""
+    return [noise(9000), noise(5001)]
+
+
+@pytest.fixture(scope="module", params=["fused", "cells"])
+def full(
+    request: pytest.FixtureRequest,
+    tiny_bundle: Bundle,
+    tiny_model_factory: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bundle:
+    """A float32 bundle with weights large enough to be halved."""
+    model = tiny_model_factory(hidden=40)
+    graph, states = build_graph(fold_batch_norm(model), request.param, tiny_bundle.manifest.audio.chunk_samples)
+    entries = tuple(StateEntry(name=s.name, output=s.output, shape=s.shape) for s in states)
+
+    def describe(files: dict[str, FileEntry]) -> Manifest:
+        replace = msgspec.structs.replace
+        facts = replace(tiny_bundle.manifest.graph, form=request.param, states=entries)
+        audio = replace(tiny_bundle.manifest.audio, chunk_free=request.param == "fused")
+        manifest: Manifest = replace(tiny_bundle.manifest, graph=facts, audio=audio, files=files)
+        return manifest
+
+    files: dict[str, Path | bytes] = {ACOUSTIC: graph.SerializeToString(), "notes.txt": b"kept"}
+    return write_bundle(tmp_path_factory.mktemp("full") / "full", files, describe)
+
+
+def test_large_weights_are_halved_and_the_others_stay(full: Bundle) -> None:
+    graph = onnx.load(str(full.acoustic_path))
+    before = {weight.name: numpy_helper.to_array(weight) for weight in graph.graph.initializer}
+    stored, halved = store_as_float16(graph)
+    after = {weight.name: numpy_helper.to_array(weight) for weight in stored.graph.initializer}
+    large = {
+        name
+        for name, value in before.items()
+        if value.dtype == np.float32 and value.size >= SMALLEST_WEIGHT and not name.startswith("features.")
+    }
+    assert large and halved == sum(before[name].nbytes for name in large)
+    assert set(after) == set(before) - large | {f"{name}.half" for name in large}
+    for name, value in before.items():
+        if name in large:
+            assert after[f"{name}.half"].dtype == np.float16
+            np.testing.assert_allclose(after[f"{name}.half"].astype(np.float32), value, rtol=1e-3, atol=1e-7)
+        else:
+            np.testing.assert_array_equal(after[name], value)
+    assert {weight.name for weight in graph.graph.initializer} == set(before), "the graph given was changed"
+
+
+def test_a_bundle_becomes_smaller_and_says_almost_the_same(full: Bundle, speech: list[Samples], tmp_path: Path) -> None:
+    lines: list[str] = []
+    half = to_float16(full, tmp_path / "half", speech, lines.append)
+    assert load_bundle(tmp_path / "half") == half
+    assert half.manifest.graph == msgspec.structs.replace(full.manifest.graph, precision="fp16")
+    assert half.acoustic_path.stat().st_size < full.acoustic_path.stat().st_size
+    assert (half.folder / "notes.txt").read_bytes() == b"kept"
+    worst, mean = difference(full, half, speech)
+    assert 0.0 < mean < worst < 0.1
+    assert len(lines) == 2 and f"{worst:.2e}" in lines[1]
+
+
+def test_a_bundle_does_not_differ_from_itself(full: Bundle, speech: list[Samples]) -> None:
+    assert difference(full, full, speech) == (0.0, 0.0)
+
+
+def test_what_differs_too_much_is_not_written(
+    full: Bundle, speech: list[Samples], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgespeech.quantization.float16.TOLERANCE", 1e-9)
+    with pytest.raises(VerificationError, match="no bundle was written"):
+        to_float16(full, tmp_path / "half", speech, lambda line: None)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("nothing", [[], [np.zeros(0, np.float32)]])
+def test_nothing_is_written_without_a_comparison(full: Bundle, nothing: list[Samples], tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="no speech to compare on"):
+        to_float16(full, tmp_path / "half", nothing, lambda line: None)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_bundle_is_halved_only_once(full: Bundle, speech: list[Samples], tmp_path: Path) -> None:
+    half = to_float16(full, tmp_path / "half", speech, lambda line: None)
+    with pytest.raises(UsageError, match="is fp16 already; give the fp32 bundle"):
+        to_float16(half, tmp_path / "quarter", speech)
+    assert os.listdir(tmp_path) == ["half"]

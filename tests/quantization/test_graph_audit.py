@@ -1,0 +1,120 @@
+"""The audit believes the graph only: it proves integers, and finds what was left, swapped or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+from edgespeech.quantization.float16 import store_as_float16
+from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, shares
+from edgespeech.quantization.layer_noise import measure_layer_noise
+from edgespeech.quantization.quantize import Quantizer
+from edgespeech.runtime.bundle import Bundle
+
+Samples = NDArray[np.float32]
+LAYERS = {"convolution0.weight", "convolution1.weight", "recurrent0.W", "recurrent0.U", "recurrent1.W", "recurrent1.U"}
+
+
+@pytest.fixture(scope="module")
+def quantizer(full: Bundle, speech: list[Samples]) -> Iterator[Quantizer]:
+    yield Quantizer(full, speech, "minmax", lambda line: None)
+
+
+def audit(quantizer: Quantizer, final: onnx.ModelProto) -> dict[str, TensorEntry]:
+    return {entry.name: entry for entry in GraphAudit(quantizer.graph.model, final).entries()}
+
+
+def test_integers_are_proved_and_the_rest_explained(quantizer: Quantizer) -> None:
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    found = audit(quantizer, final)
+    assert {name for name, entry in found.items() if entry.precision == "int8"} == LAYERS
+    assert {name for name, entry in found.items() if entry.precision == "int32"} == {
+        "convolution0.bias", "convolution1.bias"
+    }  # fmt: skip
+    for name, entry in found.items():
+        if entry.precision == "int8":
+            assert entry.reason == "" and entry.bytes_after < 0.5 * entry.bytes_before
+            assert entry.weight_sqnr_db is not None and entry.weight_sqnr_db > 35.0
+        elif entry.precision == "fp32":
+            assert entry.reason and entry.bytes_after == entry.bytes_before and entry.weight_sqnr_db is None, name
+    assert sum(shares(list(found.values())).values()) == pytest.approx(1.0)
+    trained = sum(numpy_helper.to_array(w).nbytes for w in quantizer.graph.model.graph.initializer if w.name in found)
+    assert sum(entry.bytes_before for entry in found.values()) == trained
+
+
+def test_blocks_of_four_bits_are_read_back(quantizer: Quantizer) -> None:
+    found = audit(quantizer, quantizer.rewrite(quantizer.plan("int4")))
+    assert {name for name, entry in found.items() if entry.precision == "int4"} == {
+        name for name in LAYERS if name.startswith("recurrent")
+    }
+    assert all(15.0 < (found[f"recurrent{i}.{key}"].weight_sqnr_db or 0.0) < 30.0 for i in range(2) for key in "WU")
+
+
+def test_halves_are_read_back(quantizer: Quantizer) -> None:
+    final, _ = store_as_float16(quantizer.graph.model)
+    assert audit(quantizer, final)["recurrent0.U"].precision == "fp16"
+
+
+@pytest.mark.parametrize("left", sorted(LAYERS))
+def test_a_matrix_left_in_float_is_noticed(quantizer: Quantizer, left: str) -> None:
+    entry = audit(quantizer, quantizer.rewrite(quantizer.plan("int8", [left])))[left]
+    assert (entry.precision, entry.reason) == ("fp32", "the graph multiplies it in float32")
+    (explained,) = [
+        one for one in GraphAudit(quantizer.graph.model, quantizer.rewrite(quantizer.plan("int8", [left]))).entries(
+            {left: "on purpose"}
+        ) if one.name == left
+    ]  # fmt: skip
+    assert explained.reason == "on purpose"
+
+
+def test_a_single_step_that_multiplies_float_is_noticed(quantizer: Quantizer) -> None:
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    original = quantizer.graph.model
+    (step,) = [node for node in original.graph.node if node.name == "recurrent0.recurrent_product_1"]
+    (place,) = [index for index, node in enumerate(final.graph.node) if node.name == step.name]
+    final.graph.node[place].CopyFrom(step)
+    final.graph.initializer.extend(w for w in original.graph.initializer if w.name == "recurrent0.U")
+    assert audit(quantizer, final)["recurrent0.U"].precision == "fp32"
+
+
+def test_float_values_under_an_integer_operator_are_not_called_integers(quantizer: Quantizer) -> None:
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    for weight in final.graph.initializer:
+        if weight.name == "recurrent0.U.int8":
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), weight.name))
+            assert weight.data_type == TensorProto.FLOAT
+    assert audit(quantizer, final)["recurrent0.U"].precision == "float32"
+
+
+def test_weights_of_another_matrix_are_noise(quantizer: Quantizer) -> None:
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    by_name = {weight.name: weight for weight in final.graph.initializer}
+    by_name["recurrent0.U.int8"].raw_data = by_name["recurrent1.U.int8"].raw_data
+    swapped = audit(quantizer, final)["recurrent0.U"].weight_sqnr_db
+    assert swapped is not None and swapped < 5.0
+
+
+def test_a_lost_tensor_is_missing(quantizer: Quantizer) -> None:
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    for node in final.graph.node:
+        if node.name.startswith("recurrent0.recurrent_product"):
+            node.name = f"other.{node.name}"
+    entry = audit(quantizer, final)["recurrent0.U"]
+    assert (entry.precision, entry.reason) == ("missing", "not found in the final graph")
+
+
+def test_noise_of_layers(full: Bundle, quantizer: Quantizer, speech: list[Samples]) -> None:
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    noise = measure_layer_noise(full, quantizer.graph, final, speech[:2])
+    assert set(noise) == LAYERS | {"lookahead.weight", "output.weight"}
+    assert all(15.0 < value < 80.0 for value in noise.values())
+    exact = measure_layer_noise(full, quantizer.graph, quantizer.graph.model, speech[:1])
+    assert set(exact.values()) == {200.0}
+    only_top = quantizer.rewrite({"recurrent1.W": "int8"})
+    partly = measure_layer_noise(full, quantizer.graph, only_top, speech[:1])
+    assert partly["recurrent0.W"] == 200.0 > 80.0 > partly["recurrent1.W"]

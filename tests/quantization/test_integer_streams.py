@@ -1,0 +1,99 @@
+"""Integer graphs of every kind of model: streams stay streams, batches stay apart, and little is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgespeech.quantization.quantize import IntegerPrecision, Quantizer
+from edgespeech.runtime.acoustic_model import AcousticModel
+from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.recognizer import Recognizer
+
+Samples = NDArray[np.float32]
+FRAMES = 2
+
+
+@pytest.fixture
+def quantized(
+    tiny_model: Any,
+    cells_of: Callable[..., Bundle],
+    speech: list[Samples],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Bundle:
+    """Every kind of tiny model, int8 unless the test says otherwise."""
+    precision: IntegerPrecision = getattr(request, "param", "int8")
+    quantizer = Quantizer(cells_of(tiny_model, FRAMES), speech, "minmax", lambda line: None)
+    plan = quantizer.plan(precision)
+    return quantizer.write(tmp_path / precision, precision, quantizer.rewrite(plan), {}, lambda line: None)
+
+
+def stream(model: AcousticModel, samples: Samples) -> Samples:
+    """Log-probabilities of [batch, samples], chunk by chunk."""
+    state, size, pieces = model.initial_state(len(samples)), model.audio.chunk_samples, []
+    for start in range(0, samples.shape[1] - size + 1, size):
+        log_probs, state = model.step(samples[:, start : start + size], state)
+        pieces.append(log_probs)
+    return np.concatenate(pieces, axis=1)
+
+
+@pytest.mark.parametrize("quantized", ["int8", "int4"], indirect=True)
+def test_a_stream_does_not_hear_its_neighbours(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
+    model = AcousticModel(quantized)
+    size = 12 * model.audio.chunk_samples
+    quiet, loud = noise(size) * 0.05, noise(size)[::-1] * 10.0
+    alone = stream(model, quiet[None])
+    for batch in ([quiet, loud], [loud, quiet], [loud, loud, quiet, loud, loud]):
+        beside = stream(model, np.stack(batch))
+        for row, samples in enumerate(batch):
+            if samples is quiet:
+                np.testing.assert_array_equal(beside[row], alone[0])
+
+
+def test_a_stream_can_be_put_down_and_taken_up(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
+    model = AcousticModel(quantized)
+    size = model.audio.chunk_samples
+    samples = noise(6 * size)[None]
+    whole = stream(model, samples)
+    state, pieces = model.initial_state(), []
+    for start in range(0, samples.shape[1], size):
+        log_probs, new = model.step(samples[:, start : start + size], state)
+        again, _ = model.step(samples[:, start : start + size], {key: value.copy() for key, value in state.items()})
+        np.testing.assert_array_equal(log_probs, again)
+        stream(AcousticModel(quantized), noise(3 * size)[None])
+        state = new
+        pieces.append(log_probs)
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
+    forgetful = np.concatenate([model.step(samples[:, i : i + size], model.initial_state())[0]
+                                for i in range(0, samples.shape[1], size)], axis=1)  # fmt: skip
+    assert np.abs(forgetful - whole).max() > 1e-3, "no state is carried"
+
+
+def test_ragged_pushes_give_the_text_of_the_whole(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
+    samples = noise(20_000) * 3.0
+    recognizer = Recognizer(quantized, endpoint_seconds=None)
+    whole = recognizer.transcribe((samples, 16000)).text
+    listening = recognizer.stream()
+    rest, events = samples, []
+    for length in np.random.default_rng(3).integers(1, 2000, 100):
+        events += listening.accept(rest[:length])
+        rest = rest[length:]
+    events += listening.finish()
+    assert not len(rest)
+    assert " ".join(event.text for event in events if event.type == "final") == whole != ""
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_little_is_lost(
+    tiny_model: Any, cells_of: Callable[..., Bundle], speech: list[Samples], precision: IntegerPrecision
+) -> None:
+    quantizer = Quantizer(cells_of(tiny_model, FRAMES), speech, "auto", lambda line: None)
+    found = quantizer.divergence(quantizer.rewrite(quantizer.plan(precision)))
+    assert 0.0 < found.kl < {"int8": 0.01, "int4": 0.5}[precision]
+    assert found.sqnr_db > {"int8": 20.0, "int4": 5.0}[precision]
