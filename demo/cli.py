@@ -108,6 +108,9 @@ def evaluate(manifest: Path, as_json: bool, save: Path | None, **options: Any) -
 @click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to put in.")
 @click.option("--alpha", type=float, default=0.5, show_default=True, help="Default weight of the language model.")
 @click.option("--beta", type=float, default=1.5, show_default=True, help="Default bonus for each word.")
+@click.option(
+    "--unknown-score", type=float, default=-10.0, show_default=True, help="Default log score of unknown words."
+)
 @click.option("--beam-width", type=int, default=64, show_default=True, help="Default beam width.")
 @click.option("--name", default="", help="Of the bundle; default: the checkpoint's.")
 def export(checkpoint: Path, output: Path, speech: Path | None, **settings: Any) -> None:

@@ -21,7 +21,7 @@ from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, DecoderDefa
 from edgespeech.runtime.manifest import hear, read_manifest
 
 MOST_UTTERANCES = 8
-DECODER_SETTINGS = ("alpha", "beta", "beam_width")
+DECODER_SETTINGS = ("alpha", "beta", "unknown_score", "beam_width")
 
 
 def export_bundle(
@@ -33,7 +33,7 @@ def export_bundle(
         checkpoint: A file of `edgespeech train`.
         output: The bundle's folder.
         speech: Manifest of recordings to compare on; None for the clips that ship.
-        settings: ``form, chunk_ms, precision, lm, alpha, beta, beam_width, name``.
+        settings: ``form, chunk_ms, precision, lm, alpha, beta, unknown_score, beam_width, name``.
         report: Takes lines for people.
 
     Raises:

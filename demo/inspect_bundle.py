@@ -31,7 +31,8 @@ def describe(bundle: Bundle) -> str:
         ("latency", f"chunk {chunk:g} ms ({'free' if audio.chunk_free else 'fixed'}) + look-ahead {lookahead:g} ms"),
         (
             "decoder",
-            f"beam {manifest.decoder.beam_width}, alpha {manifest.decoder.alpha:g}, beta {manifest.decoder.beta:g}",
+            f"beam {manifest.decoder.beam_width}, alpha {manifest.decoder.alpha:g}, beta {manifest.decoder.beta:g}, "
+            f"unknown words {manifest.decoder.unknown_score:g}",
         ),
         *((key, str(value)) for key, value in manifest.measured.items()),
         *((key, str(value)) for key, value in manifest.provenance.items()),

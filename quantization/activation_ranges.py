@@ -134,34 +134,48 @@ class Histogram:
         return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())
 
 
-class Mean:
-    """Mean of each channel, the last dimension of what is added."""
+@dataclass(frozen=True)
+class Channels:
+    """What each channel of an activation was seen to be: mean, smallest and largest value, float32 [channels]."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+class ChannelCounter:
+    """Collects `Channels`; a channel is a place in the last dimension of what is added."""
 
     def __init__(self) -> None:
         """Begin without values."""
         self._sum: Counts = np.zeros(1)
         self._count = 0
+        self._low: Floats = np.full(1, np.inf, np.float32)
+        self._high: Floats = np.full(1, -np.inf, np.float32)
 
     def add(self, values: Floats) -> None:
         """Take more values [..., channels]."""
         rows = values.reshape(-1, values.shape[-1])
         self._sum = self._sum + rows.sum(axis=0, dtype=np.float64)
         self._count += len(rows)
+        if len(rows):
+            self._low = np.minimum(self._low, rows.min(axis=0))
+            self._high = np.maximum(self._high, rows.max(axis=0))
 
     @property
-    def value(self) -> Floats:
-        """float32 [channels]."""
-        return np.asarray(self._sum / max(1, self._count), np.float32)
+    def value(self) -> Channels:
+        """The channels so far."""
+        return Channels(np.asarray(self._sum / max(1, self._count), np.float32), self._low, self._high)
 
 
 def observe(
     bundle: Bundle,
     graph: onnx.ModelProto,
     groups: Iterable[RangeGroup],
-    averaged: Sequence[str],
+    separated: Sequence[str],
     speech: Sequence[Floats],
-) -> tuple[list[Histogram], dict[str, Floats]]:
-    """Stream recordings through the float32 graph, count the values of each group, and average some tensors.
+) -> tuple[list[Histogram], dict[str, Channels]]:
+    """Stream recordings through the float32 graph, count the values of each group, and look at some channel by channel.
 
     Raises:
         UsageError: The speech is empty or silent.
@@ -169,15 +183,15 @@ def observe(
     """
     require_sound(speech)
     counted = [(group.observed, Histogram()) for group in groups]
-    means = {tensor: Mean() for tensor in averaged}
-    tensors = list(dict.fromkeys([*means, *(tensor for observed, _ in counted for tensor in observed)]))
+    channels = {tensor: ChannelCounter() for tensor in separated}
+    tensors = list(dict.fromkeys([*channels, *(tensor for observed, _ in counted for tensor in observed)]))
     for values in stream_tensors(bundle, graph, tensors, speech):
         for observed, histogram in counted:
             for tensor in observed:
                 histogram.add(values[tensor])
-        for tensor, mean in means.items():
-            mean.add(values[tensor])
-    return [histogram for _, histogram in counted], {tensor: mean.value for tensor, mean in means.items()}
+        for tensor, counter in channels.items():
+            counter.add(values[tensor])
+    return [histogram for _, histogram in counted], {tensor: counter.value for tensor, counter in channels.items()}
 
 
 def require_sound(speech: Sequence[Floats]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
-from edgespeech.quantization.activation_ranges import BOUNDED_BY_ONE, METHODS, Method, Range, observe
+from edgespeech.quantization.activation_ranges import BOUNDED_BY_ONE, METHODS, Channels, Method, Range, observe
 from edgespeech.quantization.divergence import divergence, stream_log_probs
 from edgespeech.quantization.float_graph import FloatGraph
 from edgespeech.quantization.integer_graph import IntegerRewriter
@@ -28,13 +28,13 @@ class Calibration:
     Attributes:
         method: Of choosing.
         ranges: For each tensor of the float32 graph.
-        means: Of what each input matrix multiplies, float32 [channels].
+        channels: Of what each input matrix multiplies.
         divergences: Mean Kullback-Leibler divergence from float32 on held-out speech in nats, of each method tried.
     """
 
     method: Method
     ranges: dict[str, Range]
-    means: dict[str, Floats]
+    channels: dict[str, Channels]
     divergences: dict[Method, float]
 
 
@@ -71,7 +71,7 @@ def calibrate_ranges(
     groups = graph.range_groups()
     calibrated = [group for group in groups if not group.bounded]
     bounded = {tensor: BOUNDED_BY_ONE for group in groups if group.bounded for tensor in group.tensors}
-    histograms, means = observe(bundle, graph.model, calibrated, graph.biased_sources(), fitted)
+    histograms, channels = observe(bundle, graph.model, calibrated, graph.biased_sources(), fitted)
 
     def ranges(method: Method) -> dict[str, Range]:
         chosen = {}
@@ -81,15 +81,15 @@ def calibrate_ranges(
 
     if choice != "auto":
         method = cast(Method, choice)
-        return Calibration(method, ranges(method), means, {})
+        return Calibration(method, ranges(method), channels, {})
     reference = stream_log_probs(bundle, graph.model, held_out)
     everything = [layer.weight for layer in graph.layers() if layer.quantizable]
     divergences: dict[Method, float] = {}
     for method in METHODS:
-        model = IntegerRewriter(graph, ranges(method), means).rewrite(everything)
+        model = IntegerRewriter(graph, ranges(method), channels).rewrite(everything)
         divergences[method] = divergence(reference, stream_log_probs(bundle, model, held_out)).kl
     best = min(METHODS, key=lambda method: divergences[method])
     tried = ", ".join(f"{method} {kl:.2e}" for method, kl in divergences.items())
     where = "the same" if len(speech) < 2 else f"{len(held_out)} held-out"
     report(f"calibration: {best} (KL from fp32 on {where} recording(s), nats per frame: {tried})")
-    return Calibration(best, ranges(best), means, divergences)
+    return Calibration(best, ranges(best), channels, divergences)

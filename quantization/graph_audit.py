@@ -44,11 +44,16 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class _Stored:
-    """How the final graph holds a tensor: initializers that belong to it, and its values as float32 again."""
+    """How the final graph holds a tensor: initializers that belong to it, and its values as float32 again.
+
+    ``reach`` [inputs] weighs the rows of a matrix whose input has a step of its own in every channel: noise in a row
+    counts by how far its channel moves.
+    """
 
     precision: str
     initializers: tuple[str, ...]
     values: Floats | None
+    reach: Floats | None = None
 
 
 class GraphAudit:
@@ -59,6 +64,7 @@ class GraphAudit:
         self._original = {tensor.name: numpy_helper.to_array(tensor) for tensor in original.graph.initializer}
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in final.graph.initializer}
         self._nodes = {node.name: node for node in final.graph.node}
+        self._producers = {node.output[0]: node for node in final.graph.node}
         self._read = {name for node in final.graph.node for name in node.input}
         self._casts = {
             node.output[0]: node.input[0]
@@ -86,8 +92,9 @@ class GraphAudit:
         value, stored = self._original[name], self._stored(name)
         sqnr = None
         if stored.values is not None and stored.precision != "fp32":
-            known = value.astype(np.float64)
-            sqnr = decibels(float(np.square(known).sum()), float(np.square(known - stored.values).sum()))
+            known, reach = value.astype(np.float64), 1.0 if stored.reach is None else stored.reach[:, None]
+            noise = (known - stored.values) * reach
+            sqnr = decibels(float(np.square(known * reach).sum()), float(np.square(noise).sum()))
         return TensorEntry(
             name=name,
             shape=value.shape,
@@ -126,7 +133,17 @@ class GraphAudit:
         if node is None or not positions or max(positions) >= len(node.input):
             return None
         keys = tuple(node.input[index] for index in positions)
+        if node.op_type == "MatMulIntegerToFloat" and (inverse := self._inverse_steps(node.input[0])):
+            keys = (*keys, inverse)
         return (node.op_type, *keys) if all(key in self._constants for key in keys) else None
+
+    def _inverse_steps(self, quantized: str) -> str | None:
+        """The constant that scaled the channels of an input, whose steps the weights took up."""
+        quantizing = self._producers.get(quantized)
+        scaling = self._producers.get(quantizing.input[0]) if quantizing is not None else None
+        if scaling is None or scaling.op_type != "Mul" or scaling.input[1] not in self._constants:
+            return None
+        return str(scaling.input[1])
 
     def _dequantized(self, name: str, keys: tuple[str, ...]) -> _Stored:
         operator, values, scales, *rest = keys
@@ -136,7 +153,11 @@ class GraphAudit:
             return _Stored("int32", (values,), _f32(integers * product))
         if integers.dtype == np.int8:
             column = (-1,) + (1,) * (integers.ndim - 1) if operator == "QLinearConv" else (-1,)
-            return _Stored("int8", (values, scales, *rest), _f32(integers * scale.reshape(column)))
+            matrix = integers * scale.reshape(column)
+            if operator == "MatMulIntegerToFloat" and rest:
+                steps = _f32(1.0 / self._constants[rest[0]])
+                return _Stored("int8", (values, scales, *rest), _f32(matrix / steps[:, None]), steps)
+            return _Stored("int8", (values, scales, *rest), _f32(matrix))
         if operator != "MatMulNBits" or integers.dtype != np.uint8:
             return _Stored(str(integers.dtype), (values, scales, *rest), None)
         inputs = len(self._original[name])

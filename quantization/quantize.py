@@ -86,7 +86,9 @@ class Quantizer:
             return [weight for weight, planned in plan.items() if planned == precision]
 
         calibration = self.calibration
-        return IntegerRewriter(self.graph, calibration.ranges, calibration.means).rewrite(named("int8"), named("int4"))
+        return IntegerRewriter(self.graph, calibration.ranges, calibration.channels).rewrite(
+            named("int8"), named("int4")
+        )
 
     def divergence(self, model: onnx.ModelProto) -> Divergence:
         """Distance of a graph from float32 on the held-out speech."""

@@ -113,11 +113,12 @@ class GraphFacts(Record, frozen=True):
 
 
 class DecoderDefaults(Record, frozen=True):
-    """Settings of the beam search that suit this model; without a language model ``alpha`` and ``beta`` are unused."""
+    """Settings of the beam search that suit this model; without a language model only the width is used."""
 
     beam_width: Positive = 64
     alpha: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.5
     beta: Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)] = 1.5
+    unknown_score: Annotated[float, msgspec.Meta(ge=-1000.0, le=0.0)] = -10.0
 
 
 class Manifest(Record, frozen=True):

@@ -31,6 +31,7 @@ class Recognizer:
         beam_width: Prefixes that the search keeps; None for the bundle's own setting, as for the next two.
         alpha: Weight of the language model.
         beta: Bonus for each word.
+        unknown_score: Natural log added to the language model's score of a word that it does not know.
         use_lm: Whether to use the bundle's language model.
         lm: Another KenLM model instead.
         nbest: Hypotheses that finals and transcripts carry.
@@ -50,6 +51,7 @@ class Recognizer:
         beam_width: int | None = None,
         alpha: float | None = None,
         beta: float | None = None,
+        unknown_score: float | None = None,
         use_lm: bool = True,
         lm: str | Path | None = None,
         nbest: int = 1,
@@ -75,6 +77,7 @@ class Recognizer:
             LanguageModel(lm_path) if lm_path else None,
             alpha=manifest.decoder.alpha if alpha is None else alpha,
             beta=(manifest.decoder.beta if lm_path else 0.0) if beta is None else beta,
+            unknown_score=manifest.decoder.unknown_score if unknown_score is None else unknown_score,
             beam_width=manifest.decoder.beam_width if beam_width is None else beam_width,
             frame_seconds=manifest.audio.frame_seconds,
         )

@@ -116,11 +116,13 @@ def test_a_plain_recurrence_has_one_range_for_all_its_steps(
     assert not own.bounded and {"recurrent0.clipped", "recurrent0.clipped_2", "recurrent0.frames"} <= own.tensors
 
 
-def test_means_are_those_of_what_was_heard(full: Bundle, speech: Sequence[Samples]) -> None:
+def test_channels_are_those_of_what_was_heard(full: Bundle, speech: Sequence[Samples]) -> None:
     graph = FloatGraph.of(full)
-    histograms, means = observe(full, graph.model, graph.range_groups(), graph.biased_sources(), speech)
-    assert set(means) == {"rows", "recurrent0.frames"}
-    assert means["rows"].shape == (5,) and (means["rows"] >= 0.0).all()
+    histograms, channels = observe(full, graph.model, graph.range_groups(), graph.biased_sources(), speech)
+    assert set(channels) == {"rows", "recurrent0.frames"}
+    rows = channels["rows"]
+    assert rows.mean.shape == rows.low.shape == (5,)
+    assert (rows.low >= 0.0).all() and (rows.low <= rows.mean).all() and (rows.mean <= rows.high).all()
     assert len(histograms) == 5 and all(one.counts.sum() > 0 for one in histograms)
 
 

@@ -76,7 +76,7 @@ def test_what_is_kept_from_int4_is_int8(full: Bundle, speech: list[Samples]) -> 
 def test_biases_take_up_what_the_weights_lose_on_average(full: Bundle, speech: list[Samples]) -> None:
     quantizer = Quantizer(full, speech, "minmax", silent)
     with_means = quantizer.divergence(quantizer.rewrite(quantizer.plan("int4"))).kl
-    quantizer.calibration.means.clear()
+    quantizer.calibration.channels.clear()
     without = quantizer.rewrite(quantizer.plan("int4"))
     biases = {w.name: numpy_helper.to_array(w) for w in without.graph.initializer if w.name.endswith(".b")}
     for name, bias in biases.items():
