@@ -14,7 +14,7 @@ from edgespeech.runtime.recognizer import Recognizer
 
 def main() -> None:
     """Transcribe the clips; their speakers were never trained on."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     bundle = load_bundle()
     recognizer = Recognizer(bundle)
     size = sum(entry.bytes for entry in bundle.manifest.files.values()) / 1e6
