@@ -45,8 +45,8 @@ class Batch:
 
 
 def manifest_texts(manifests: Sequence[Path]) -> list[str]:
-    """The texts of all lines of all manifests."""
-    return [entry.text for manifest in manifests for entry in read_manifest(manifest)]
+    """The texts of all lines of all manifests, in lower case."""
+    return [entry.text.lower() for manifest in manifests for entry in read_manifest(manifest)]
 
 
 def usable_clips(
@@ -68,7 +68,7 @@ def usable_clips(
             if not entry.path.is_file():
                 dropped["missing file"] += 1
                 continue
-            text = " ".join(entry.text.split())
+            text = " ".join(entry.text.lower().split())
             try:
                 targets = tuple(labels.encode(text))
                 given = entry.duration

@@ -189,3 +189,12 @@ def test_collate_pads_with_silence(tmp_path: Path) -> None:
     assert batch.targets.tolist() == [3, 4, 5]
     assert batch.target_lengths.tolist() == [2, 1]
     assert batch.texts == ("ab", "c")
+
+
+def test_capital_letters_are_learnt_as_small_ones(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000)
+    (tmp_path / "m.jsonl").write_text('{"audio_filepath": "a.wav", "duration": 1.0, "text": "GOOD Day"}\n')
+    data = DataConfig(train=("m.jsonl",), dev=("m.jsonl",))
+    clips, dropped = usable_clips([tmp_path / "m.jsonl"], Labels(CHARACTERS), ModelConfig(), data)
+    assert [clip.text for clip in clips] == ["good day"] and not dropped
+    assert manifest_texts([tmp_path / "m.jsonl"]) == ["good day"]
