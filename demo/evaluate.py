@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from edgespeech.errors import ManifestError, UsageError
+from edgespeech.runtime.atomic_file import replacing
 from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -105,15 +104,7 @@ def evaluate_manifest(recognizer: Recognizer, manifest: Path, save: Path | None 
 
 
 def _save(path: Path, utterances: list[Utterance], references: list[str], hypotheses: list[str]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            for utterance, text, heard in zip(utterances, references, hypotheses, strict=True):
-                line = {"audio_filepath": utterance.audio_filepath, "text": text, "heard": heard}
-                file.write(json.dumps(line) + "\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; give another file") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with replacing(path) as file:
+        for utterance, text, heard in zip(utterances, references, hypotheses, strict=True):
+            line = {"audio_filepath": utterance.audio_filepath, "text": text, "heard": heard}
+            file.write(json.dumps(line).encode() + b"\n")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, shares
 from edgespeech.quantization.layer_noise import measure_layer_noise
 from edgespeech.quantization.resident_memory import Memory, measure_memory
 from edgespeech.quantization.sensitivity import LayerCost
+from edgespeech.runtime.atomic_file import replacing
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 
 Floats = NDArray[np.float32]
@@ -176,12 +175,5 @@ def save_report(report: QuantizationReport, path: Path) -> None:
     Raises:
         UsageError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; give another file") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with replacing(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")

@@ -6,8 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from edgespeech.errors import MissingDependencyError, UsageError
+from edgespeech.errors import MissingDependencyError
 from edgespeech.quantization.report import QuantizationReport
+from edgespeech.runtime.atomic_file import replacing
 
 COLOURS = {"fp32": "#8a8f98", "fp16": "#7a9cc6", "int32": "#b7b1a1", "int8": "#2a7f62", "int4": "#c2703d"}
 OTHER_COLOUR = "#b3261e"
@@ -47,10 +48,8 @@ def draw_report(report: QuantizationReport, path: Path) -> None:
     _ratios(axes[2], report)
     if report.sensitivity:
         _sensitivity(axes[3], report)
-    try:
-        figure.savefig(path, dpi=130, format="png")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; give another file") from None
+    with replacing(path) as file:
+        figure.savefig(file, dpi=130, format="png")
 
 
 def _colours(precisions: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgespeech.errors import CheckpointError, ConfigError
 from edgespeech.reference.config import model_config_from
 from edgespeech.reference.labels import Labels
 from edgespeech.reference.model import DeepSpeech2
+from edgespeech.runtime.atomic_file import replacing
 
 FORMAT = "edgespeech-checkpoint"
 VERSION = 1
@@ -24,14 +24,9 @@ VERSION = 1
 def save_atomically(value: dict[str, Any], path: Path) -> None:
     """Write with ``torch.save`` under a temporary name, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # Through a file object: given a path, torch turns a full disk into a bare RuntimeError.
-        with temporary.open("wb") as file:
-            torch.save(value, file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Through a file object: given a path, torch turns a full disk into a bare RuntimeError.
+    with replacing(path) as file:
+        torch.save(value, file)
 
 
 def save_checkpoint(model: DeepSpeech2, path: Path, provenance: dict[str, Any], half: bool = False) -> None:
