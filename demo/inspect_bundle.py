@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import VerificationError
-from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -56,27 +55,19 @@ def verify_bundle(bundle: Bundle) -> Iterator[str]:
     model = recognizer.model
     yield f"the graph loads; its inputs, outputs and {len(bundle.manifest.graph.states)} states are as described"
     sound = np.random.default_rng(0).standard_normal(model.audio.chunk_samples * 6).astype(np.float32) * 0.1
-    alone = _stream(model, sound[None], model.audio.chunk_samples)[0]
+    alone = model.stream(sound[None])[0]
     if not np.all(np.isfinite(alone)) or np.abs(np.exp(alone).sum(-1) - 1.0).max() > 1e-3:
         raise VerificationError("the graph's output is no log-probability over the labels; export the bundle again")
     yield f"{len(alone)} frames of noise give finite log-probabilities that sum to 1"
-    beside = _stream(model, np.stack([np.clip(sound * 9.0, -1.0, 1.0), sound]), model.audio.chunk_samples)[1]
+    beside = model.stream(np.stack([np.clip(sound * 9.0, -1.0, 1.0), sound]))[1]
     _require_equal(alone, beside, "beside another stream in a batch")
     yield f"a stream is the same beside another one: largest difference {np.abs(alone - beside).max():.1e}"
     if model.audio.chunk_free:
-        whole = _stream(model, sound[None], len(sound))[0]
+        whole = model.stream(sound[None], len(sound))[0]
         _require_equal(alone, whole, "in one piece")
         yield f"chunked equals whole: largest difference {np.abs(alone - whole).max():.1e}"
     if recognizer.decoder.lm is not None:
         yield f"the language model loads and fits the labels: {recognizer.decoder.lm.order}-gram"
-
-
-def _stream(model: AcousticModel, samples: Floats, size: int) -> Floats:
-    state, pieces = model.initial_state(len(samples)), []
-    for start in range(0, samples.shape[1], size):
-        log_probs, state = model.step(samples[:, start : start + size], state)
-        pieces.append(log_probs)
-    return np.concatenate(pieces, axis=1)
 
 
 def _require_equal(alone: Floats, other: Floats, how: str) -> None:

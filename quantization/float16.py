@@ -99,18 +99,12 @@ def to_float16(
 
 
 def difference(one: Bundle, other: Bundle, speech: Sequence[Floats]) -> tuple[float, float]:
-    """Largest and mean |difference| of log-probabilities of two bundles on recordings, each streamed chunk by chunk."""
+    """Largest and mean |difference| of log-probabilities of two bundles on recordings; NaN if either gives NaN."""
     models = AcousticModel(one), AcousticModel(other)
     size = models[0].audio.chunk_samples
     worst, total, count = 0.0, 0.0, 0
     for samples in speech:
-        states = [model.initial_state() for model in models]
-        padded = np.pad(samples, (0, -len(samples) % size))[None]
-        for start in range(0, padded.shape[1], size):
-            outputs = []
-            for i, model in enumerate(models):
-                log_probs, states[i] = model.step(padded[:, start : start + size], states[i])
-                outputs.append(log_probs)
-            gap = np.abs(outputs[0] - outputs[1])
-            worst, total, count = max(worst, float(gap.max())), total + float(gap.sum()), count + gap.size
+        ours, theirs = (model.stream(samples[None], size) for model in models)
+        gap = np.abs(ours - theirs)
+        worst, total, count = float(np.maximum(worst, gap.max(initial=0.0))), total + float(gap.sum()), count + gap.size
     return worst, total / max(1, count)

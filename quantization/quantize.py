@@ -146,14 +146,8 @@ class Quantizer:
 
 def _heard(bundle: Bundle, speech: Sequence[Floats]) -> Floats:
     """Log-probabilities as the runtime computes them."""
-    model, size = AcousticModel(bundle), bundle.manifest.audio.chunk_samples
-    rows = []
-    for samples in speech:
-        state, padded = model.initial_state(), np.pad(samples, (0, -len(samples) % size))[None]
-        for start in range(0, padded.shape[1], size):
-            log_probs, state = model.step(padded[:, start : start + size], state)
-            rows.append(log_probs[0])
-    return np.concatenate(rows)
+    model = AcousticModel(bundle)
+    return np.concatenate([model.stream(samples[None])[0] for samples in speech])
 
 
 def require_precision(precision: str) -> None:

@@ -122,6 +122,27 @@ class AcousticModel:
         names = (entry.name for entry in self._graph.states)
         return outputs[0], dict(zip(names, outputs[1:], strict=True))
 
+    def stream(self, samples: Floats, size: int | None = None) -> Floats:
+        """Hear recordings from silence on, chunk by chunk, the last chunk filled up with silence.
+
+        Args:
+            samples: float32 [batch, samples].
+            size: Samples of a chunk; the bundle's own by default.
+
+        Returns:
+            Log-probabilities float32 [batch, frames, labels], the delayed first frames among them.
+
+        Raises:
+            UsageError: The chunk has another length than the graph takes.
+        """
+        size = self.audio.chunk_samples if size is None else size
+        padded = np.pad(samples, ((0, 0), (0, -samples.shape[1] % size)))
+        state, pieces = self.initial_state(len(samples)), [np.zeros((len(samples), 0, self._labels), np.float32)]
+        for start in range(0, padded.shape[1], size):
+            log_probs, state = self.step(padded[:, start : start + size], state)
+            pieces.append(log_probs)
+        return np.concatenate(pieces, axis=1)
+
 
 def _fits(found: Sequence[object], wanted: Sequence[int | None]) -> bool:
     """Whether the sizes in a graph are those wanted; None wants a size that is free."""

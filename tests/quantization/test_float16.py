@@ -17,7 +17,8 @@ from onnx import numpy_helper
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.streaming_graph import build_graph
-from edgespeech.quantization.float16 import SMALLEST_WEIGHT, difference, store_as_float16, to_float16
+from edgespeech.quantization.float16 import SMALLEST_WEIGHT, TOLERANCE, difference, store_as_float16, to_float16
+from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, StateEntry, load_bundle, write_bundle
 
 Samples = NDArray[np.float32]
@@ -110,3 +111,10 @@ def test_a_bundle_is_halved_only_once(full: Bundle, speech: list[Samples], tmp_p
     with pytest.raises(UsageError, match="is fp16 already; give the fp32 bundle"):
         to_float16(half, tmp_path / "quarter", speech)
     assert os.listdir(tmp_path) == ["half"]
+
+
+def test_nan_is_no_small_difference(tiny_bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [np.zeros((1, 3, 2), np.float32), np.full((1, 3, 2), np.nan, np.float32)]
+    monkeypatch.setattr(AcousticModel, "stream", lambda self, samples, size: given.pop())
+    worst, _ = difference(tiny_bundle, tiny_bundle, [np.ones(1000, np.float32)])
+    assert np.isnan(worst) and not worst <= TOLERANCE
