@@ -14,11 +14,15 @@ from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.recognizer import Recognizer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
 
 
-BUNDLE = click.option(
-    "--bundle", type=click.Path(path_type=Path), metavar="DIR", help="Bundle folder; default: the one that ships."
-)
+def say(line: str) -> None:
+    """A remark for the person at the terminal."""
+    click.echo(line, err=True)
+
+
+BUNDLE = click.option("--bundle", type=FILE, metavar="DIR", help="Bundle folder; default: the one that ships.")
 
 _RECOGNIZER_OPTIONS = (
     BUNDLE,
@@ -27,7 +31,7 @@ _RECOGNIZER_OPTIONS = (
     click.option("--beta", type=float, help="Bonus for each word."),
     click.option("--unknown-score", type=float, help="Natural log added for a word that the model does not know."),
     click.option("--no-lm", is_flag=True, help="Search without the language model."),
-    click.option("--lm", type=click.Path(path_type=Path), metavar="FILE", help="Another KenLM model (binary or ARPA)."),
+    click.option("--lm", type=FILE, metavar="FILE", help="Another KenLM model (binary or ARPA)."),
     click.option("--nbest", type=int, default=1, show_default=True, metavar="N", help="Readings to report."),
     click.option("--endpoint", type=float, default=1.0, show_default=True, metavar="SECONDS",
                  help="Silence that ends a segment; 0 never ends one."),

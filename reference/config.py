@@ -214,10 +214,16 @@ class OptimisationConfig(Record, frozen=True):
 
 
 class TrainingConfig(Record, frozen=True):
-    """One training run. ``output`` is the folder of its checkpoints, relative to the configuration file."""
+    """One training run; paths are relative to the configuration file.
+
+    Attributes:
+        output: Folder of its checkpoints.
+        start: Checkpoint of the same model to begin with (fine-tuning); without one the weights are random.
+    """
 
     data: DataConfig
     output: str
+    start: str | None = None
     name: str = "edgespeech"
     licence: str = ""
     model: ModelConfig = ModelConfig()

@@ -142,12 +142,18 @@ class ClipDataset(Dataset[tuple[Tensor, Clip]]):
 class BucketSampler(Sampler[list[tuple[int, int]]]):
     """Batches of clips of about the same length, at most ``batch_seconds`` with padding.
 
-    Epoch 0 goes from short to long (SortaGrad, section 3.3); later ones in random order. With several workers every one
-    gets its own batches, the same number each.
+    Epoch 0 may go from short to long (SortaGrad, section 3.3); the others go in random order. With several workers
+    every one gets its own batches, the same number each.
     """
 
     def __init__(
-        self, seconds: Sequence[float], batch_seconds: float, seed: int = 0, rank: int = 0, world: int = 1
+        self,
+        seconds: Sequence[float],
+        batch_seconds: float,
+        seed: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        sorted_first: bool = True,
     ) -> None:
         """Take the length of every clip."""
         self.seconds = seconds
@@ -155,6 +161,7 @@ class BucketSampler(Sampler[list[tuple[int, int]]]):
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.sorted_first = sorted_first
         self.epoch = 0
         self.start = 0
 
@@ -166,7 +173,8 @@ class BucketSampler(Sampler[list[tuple[int, int]]]):
     def batches(self, epoch: int) -> list[list[int]]:
         """The clip indices of every batch of this worker."""
         chance = python_random.Random(f"{self.seed}-{epoch}")
-        jitter = 0.0 if epoch == 0 else 0.1
+        sort = self.sorted_first and epoch == 0
+        jitter = 0.0 if sort else 0.1
         order = sorted(range(len(self.seconds)), key=lambda i: (self.seconds[i] * (1.0 + jitter * chance.random()), i))
         batches: list[list[int]] = [[]]
         longest = 0.0
@@ -176,7 +184,7 @@ class BucketSampler(Sampler[list[tuple[int, int]]]):
                 batches.append([])
                 longest = self.seconds[index]
             batches[-1].append(index)
-        if epoch:
+        if not sort:
             chance.shuffle(batches)
         share = -(-len(batches) // self.world)
         return [batches[(self.rank + turn * self.world) % len(batches)] for turn in range(share)]

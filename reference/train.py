@@ -24,9 +24,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from edgespeech.errors import EdgespeechError
+from edgespeech.errors import ConfigError, EdgespeechError
 from edgespeech.reference.augment import WaveAugmenter, audio_files
-from edgespeech.reference.checkpoint import load_plain, save_atomically, save_checkpoint
+from edgespeech.reference.checkpoint import load_checkpoint, load_plain, save_atomically, save_checkpoint
 from edgespeech.reference.config import TrainingConfig, read_training_config
 from edgespeech.reference.data import Batch, BucketSampler, ClipDataset, collate, manifest_texts, usable_clips
 from edgespeech.reference.evaluate import ErrorRates, greedy_error_rates
@@ -106,6 +106,22 @@ def build_labels(config: TrainingConfig, manifests: list[Path]) -> Labels:
     return Labels(CHARACTERS) if config.model.label_set == "characters" else bigram_labels(manifest_texts(manifests))
 
 
+def first_model(config: TrainingConfig, base: Path, labels: Labels) -> DeepSpeech2:
+    """The model before the first step: random, or that of ``config.start``.
+
+    Raises:
+        CheckpointError: The checkpoint is unusable.
+        ConfigError: It is of another model or has other labels.
+    """
+    if config.start is None:
+        return DeepSpeech2(config.model, labels)
+    path = base / config.start
+    model, _ = load_checkpoint(path)
+    if model.config != config.model or model.labels.symbols != labels.symbols:
+        raise ConfigError(f"start = {path} has another [model] or other labels; copy its [model], or drop start")
+    return model
+
+
 def train(
     config: TrainingConfig,
     base: Path,
@@ -150,15 +166,20 @@ def train(
         rate = config.model.features.sample_rate
         dataset = ClipDataset(clips, rate, augmenter, optimisation.seed, data.cache_hours)
         sampler = BucketSampler(
-            [clip.seconds for clip in clips], data.batch_seconds, optimisation.seed, workers.rank, workers.world
+            [clip.seconds for clip in clips],
+            data.batch_seconds,
+            optimisation.seed,
+            workers.rank,
+            workers.world,
+            sorted_first=config.start is None,
         )
-        model = DeepSpeech2(config.model, labels)
+        model = first_model(config, base, labels)
         trainer = build_trainer(config, model, workers.device, optimisation.epochs * len(sampler))
         state_path = output / "last.pt"
         if resume and state_path.is_file():
             trainer.restore(load_plain(state_path), state_path)
             say(f"resuming at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
-        else:
+        elif config.start is None:
             measure_features(model.cpu(), dataset)
             model.to(workers.device)
         say(
