@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint kenlm-tools clean
+.PHONY: help demo test check lint kenlm-tools model-card clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -27,6 +27,15 @@ lint: .venv/.all ## style and types
 	$(IN) -m mypy tests
 
 kenlm-tools: work/kenlm/bin/lmplz ## build lmplz and build_binary (needs Boost, see CONTRIBUTING.md)
+
+SPEECH ?= ../shared/speech
+NOISE ?= ../shared/noise
+CARD = docs/model-card.md
+model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEECH=, NOISE=: the folders)
+	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl \
+		$(SPEECH)/spoken_digits/train.jsonl --confusions 10 --into $(CARD)#corpora
+	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl --noise $(NOISE)/esc10 --noise $(NOISE)/background \
+		--noise $(NOISE)/ambient --snr 20,10,5,0 --rooms $(NOISE)/rooms --into $(CARD)#conditions
 
 clean: ## remove the environment and what tools left behind; work/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

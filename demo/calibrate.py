@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,19 +22,19 @@ from edgespeech.quantization.batch_norm import (
     LayerMovement,
     calibrate_batch_norm,
     count_batch_norms,
+    largest_movement,
     movement_table,
 )
 from edgespeech.reference.checkpoint import load_checkpoint, save_checkpoint
+from edgespeech.reference.clips import Clip, usable_clips
 from edgespeech.reference.config import DataConfig
 from edgespeech.reference.model import DeepSpeech2
 from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 
-if TYPE_CHECKING:  # loads scipy, which calibrating on the way of an export does not need
-    from edgespeech.reference.data import Clip
-
 Report = Callable[[str], None]
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.3, 60.0
 LITTLE_SECONDS = 60.0
+MATCHING = 0.01
 SILENT_PEAK = 1e-3  # of full scale, -60 dB
 
 
@@ -46,6 +46,12 @@ class Calibration:
     movements: Sequence[LayerMovement]
     clips: int
     seconds: float
+
+    def provenance(self, manifest: Path) -> dict[str, Any]:
+        """What a checkpoint or bundle says about it; nothing where nothing was calibrated."""
+        if not self.movements:
+            return {}
+        return {"calibrated": {"manifest": manifest.name, "clips": self.clips, "seconds": round(self.seconds, 2)}}
 
 
 class Recordings:
@@ -90,9 +96,7 @@ def calibrate_checkpoint(
             _report_word_errors(model, calibration.model, clips, report)
         except ConfigError as error:
             report(f"word errors not measured: {error}; give --dev a manifest with texts")
-        heard = {"manifest": speech.name, "clips": calibration.clips, "seconds": round(calibration.seconds, 2)}
-        provenance = {**provenance, "calibrated": heard}
-    save_checkpoint(calibration.model, output, provenance, half)
+    save_checkpoint(calibration.model, output, {**provenance, **calibration.provenance(speech)}, half)
     return output
 
 
@@ -128,6 +132,8 @@ def calibrate_checkpoint_model(model: DeepSpeech2, manifest: Path, report: Repor
         task = progress.add_task("calibrating", total=passes * clips)
         calibrated, movements = calibrate_batch_norm(model, recordings, lambda heard: progress.advance(task, heard))
     report(movement_table(movements))
+    if largest_movement(movements) < MATCHING:
+        report("the statistics belonged to this speech already: they moved by less than a hundredth of a deviation")
     return Calibration(calibrated, movements, clips, seconds)
 
 
@@ -165,8 +171,6 @@ def _usable(
 
 
 def _clips_with_text(model: DeepSpeech2, manifest: Path, report: Report) -> list[Clip]:
-    from edgespeech.reference.data import usable_clips
-
     bounds = DataConfig(train=(), dev=(), min_seconds=SHORTEST_SECONDS, max_seconds=LONGEST_SECONDS)
     clips, dropped = usable_clips([manifest], model.labels, model.config, bounds)
     for reason, count in dropped.items():

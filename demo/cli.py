@@ -9,6 +9,10 @@ from typing import Any
 import click
 
 from edgespeech import __version__
+from edgespeech.demo.bench_commands import bench, doctor, tune_device
+from edgespeech.demo.data_commands import data
+from edgespeech.demo.decoder_commands import confidence, hot_words
+from edgespeech.demo.evaluate_command import evaluate
 from edgespeech.demo.live_output import abandon_standard_output
 from edgespeech.demo.lm_commands import lm
 from edgespeech.demo.options import FILE, make_recognizer, recognizer_options, require, say
@@ -51,19 +55,46 @@ def transcribe(audio: tuple[str, ...], form: str, rate: int, **options: Any) -> 
 
 
 @cli.command()
-@click.option("--device", metavar="NAME|INDEX", help="Microphone: part of its name, or its number in `devices`.")
-@click.option("--replay", type=FILE, metavar="FILE", help="Play a recording instead of listening.")
+@click.option("--device", "devices", multiple=True, metavar="NAME|INDEX",
+              help="Microphone: part of its name, or its number in `devices`; may be given several times.")  # fmt: skip
+@click.option("--replay", "replays", type=FILE, multiple=True, metavar="FILE", help="Play a recording instead.")
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Of the replay; 0 is as fast as possible.")
+@click.option("--rate", type=int, metavar="HZ", help="Open the microphone at this rate; default: its own.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per event and line.")
 @click.option("--save", type=FILE, metavar="FILE", help="Also write finals to a .txt, .srt, .vtt or .jsonl file.")
+@click.option("--record", type=FILE, metavar="FILE", help="Also write the sound to a .wav file, to replay it later.")
+@click.option("--ledger", is_flag=True, help="Measure where the latency comes from, and show it at the end.")
+@click.option("--fast-partials/--slow-partials", default=True, show_default=True,
+              help="Show words before their look-ahead is there; twice the computing.")  # fmt: skip
 @recognizer_options
 def live(
-    device: str | None, replay: Path | None, speed: float, as_json: bool, save: Path | None, **options: Any
+    devices: tuple[str, ...],
+    replays: tuple[Path, ...],
+    speed: float,
+    rate: int | None,
+    as_json: bool,
+    save: Path | None,
+    record: Path | None,
+    ledger: bool,
+    fast_partials: bool,
+    **options: Any,
 ) -> None:
     """Transcribe the microphone while you speak; Ctrl-C ends."""
+    from edgespeech.demo.device_settings import with_device_settings
     from edgespeech.demo.live import live as run
 
-    run(make_recognizer(**options), device=device, replay=replay, speed=speed, as_json=as_json, save=save)
+    run(
+        make_recognizer(**with_device_settings(options, say)),
+        devices=devices,
+        replays=replays,
+        speed=speed,
+        rate=rate,
+        as_json=as_json,
+        save=save,
+        record=record,
+        ledger=ledger,
+        fast_partials=fast_partials,
+    )
 
 
 @cli.command()
@@ -76,29 +107,19 @@ def devices() -> None:
 
 
 @cli.command()
-@click.argument("manifest", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--save", type=FILE, metavar="FILE", help="Write what was said and heard to a JSON-lines file.")
-@recognizer_options
-def evaluate(manifest: Path, as_json: bool, save: Path | None, **options: Any) -> None:
-    """Measure word error rate and speed on a MANIFEST (NeMo-style JSON lines)."""
-    import json
-
-    from edgespeech.demo.evaluate import evaluate_manifest
-
-    result = evaluate_manifest(make_recognizer(**options), manifest, save)
-    click.echo(json.dumps(result.as_dict()) if as_json else result.table())
-
-
-@cli.command()
 @click.argument("checkpoint", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
 @click.option("--form", type=click.Choice(["fused", "cells"]), default="fused", show_default=True,
               help="One recurrent operator, or cells unrolled over the chunk.")  # fmt: skip
 @click.option("--chunk-ms", type=float, default=320.0, show_default=True, metavar="MS", help="Audio per step.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "int4"]), default="fp32",
-              show_default=True, help="Of the weights; int8 and int4 make the form cells.")  # fmt: skip
-@click.option("--speech", type=FILE, metavar="MANIFEST", help="Speech to compare on; default: the clips that ship.")
+              show_default=True, help="Of the weights; int4, and int8 but for LSTMs, make cells.")  # fmt: skip
+@click.option("--fp16-compute", is_flag=True, help="With fp16: compute in it as well, for GPUs.")
+@click.option("--speech", type=FILE, metavar="MANIFEST",
+              help="Speech to calibrate and compare on; default: compare on the clips that ship.")  # fmt: skip
+@click.option("--no-calibrate", is_flag=True, help="Leave the batch-norm statistics as they are despite --speech.")
+@click.option("--blank-score", type=float, default=0.0, show_default=True,
+              help="Natural log added to the blank: -1 leaves out fewer words.")  # fmt: skip
 @click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to put in.")
 @click.option("--alpha", type=float, default=0.5, show_default=True, help="Default weight of the language model.")
 @click.option("--beta", type=float, default=1.5, show_default=True, help="Default bonus for each word.")
@@ -174,15 +195,18 @@ def calibrate(checkpoint: Path, speech: Path, output: Path, dev: Path | None, ha
 @click.argument("bundle", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
 @click.option("--precision", type=click.Choice(["fp16", "int8", "int4"]), required=True, help="Of the weights.")
+@click.option("--fp16-compute", is_flag=True, help="With fp16: compute in it as well, for GPUs.")
 @click.option("--speech", type=FILE, metavar="MANIFEST",
               help="Calibration speech; needs no texts. Default: the clips that ship.")  # fmt: skip
 @click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on, before and after.")
+@click.option("--dev-limit", type=click.IntRange(1), metavar="N", help="Only N utterances of it, from all over.")
 @click.option("--baseline", type=FILE, metavar="BUNDLE",
               help="fp32 bundle to compare with, such as the fused form; default: BUNDLE itself.")  # fmt: skip
 @click.option("--calibration", type=click.Choice(["auto", "minmax", "percentile", "entropy", "error"]), default="auto",
               show_default=True, help="How activation ranges are chosen.")  # fmt: skip
 @click.option("--keep", multiple=True, metavar="WEIGHT", help="Leave a weight in the next higher precision.")
 @click.option("--report", type=FILE, metavar="FILE", help="Write all figures as JSON, and a picture beside it.")
+@click.option("--into", metavar="FILE#NAME", help="Put the tables between <!-- NAME: begin --> and <!-- NAME: end -->.")
 @click.option("--sensitivity", is_flag=True, help="Also quantize each layer alone (with --dev: its word errors).")
 @click.option("--max-wer-increase", type=float, metavar="X", help="Keep layers until WER rises by at most X percent.")
 @click.option("--max-deletion-increase", type=float, metavar="X", help="The same for words left out.")
@@ -200,6 +224,13 @@ def quantize(
 
 
 cli.add_command(lm)
+cli.add_command(hot_words)
+cli.add_command(confidence)
+cli.add_command(data)
+cli.add_command(evaluate)
+cli.add_command(bench)
+cli.add_command(tune_device)
+cli.add_command(doctor)
 
 
 def main() -> None:

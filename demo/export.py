@@ -11,12 +11,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgespeech.demo.calibrate import calibrate_checkpoint_model
 from edgespeech.demo.evaluate import CLIPS
 from edgespeech.demo.quantize import calibration_speech
 from edgespeech.errors import UsageError
+from edgespeech.export.blank_score import shift_blank
 from edgespeech.export.pipeline import ExportSettings
 from edgespeech.export.pipeline import export as run_export
 from edgespeech.quantization.quantize import quantize
+from edgespeech.reference.checkpoint import load_checkpoint
+from edgespeech.reference.model import DeepSpeech2
 from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, DecoderDefaults
 from edgespeech.runtime.manifest import hear, read_manifest
 
@@ -32,8 +36,9 @@ def export_bundle(
     Args:
         checkpoint: A file of `edgespeech train`.
         output: The bundle's folder.
-        speech: Manifest of recordings to compare on; None for the clips that ship.
-        settings: ``form, chunk_ms, precision, lm, alpha, beta, unknown_score, beam_width, name``.
+        speech: Manifest of recordings to calibrate and compare on; None to compare on the clips that ship.
+        settings: ``form, chunk_ms, precision, fp16_compute, no_calibrate, blank_score, lm, alpha, beta, unknown_score,
+            beam_width, name``.
         report: Takes lines for people.
 
     Raises:
@@ -52,19 +57,35 @@ def export_bundle(
 
     precision = settings["precision"]
     integers = precision in {"int8", "int4"}
-    if integers and settings["form"] != "cells":
-        report(f"{precision}: the recurrence is unrolled (form cells), for there is no integer operator for it")
+    if settings["fp16_compute"] and precision != "fp16":
+        raise UsageError(f"--fp16-compute is for --precision fp16, not {precision}; choose one of them")
+    form = settings["form"]
+    if form != "cells" and integers and not (precision == "int8" and _is_lstm(checkpoint)):
+        report(f"{precision}: the recurrence is unrolled (form cells), for there is no operator with such weights")
+        form = "cells"
     export_settings = ExportSettings(
-        form="cells" if integers else settings["form"],
-        chunk_ms=settings["chunk_ms"],
-        lm=settings["lm"],
-        name=settings["name"],
-        decoder=decoder,
+        form=form, chunk_ms=settings["chunk_ms"], lm=settings["lm"], name=settings["name"], decoder=decoder
     )
+
+    def prepare(model: DeepSpeech2, provenance: dict[str, Any]) -> tuple[DeepSpeech2, dict[str, Any]]:
+        if speech is not None and not settings["no_calibrate"]:
+            calibration = calibrate_checkpoint_model(model, speech, report)
+            model, provenance = calibration.model, {**provenance, **calibration.provenance(speech)}
+        if settings["blank_score"]:
+            model, provenance = (
+                shift_blank(model, settings["blank_score"]),
+                {**provenance, "blank_score": settings["blank_score"]},
+            )
+        return model, provenance
+
     if precision == "fp32":
-        return run_export(checkpoint, output, recordings, export_settings, report)
+        return run_export(checkpoint, output, recordings, export_settings, report, prepare)
     with tempfile.TemporaryDirectory() as folder:
-        full = run_export(checkpoint, Path(folder) / "fp32", recordings, export_settings, report)
+        full = run_export(checkpoint, Path(folder) / "fp32", recordings, export_settings, report, prepare)
         sample_rate = full.manifest.audio.sample_rate
         heard = calibration_speech(speech, sample_rate, report) if integers else recordings(sample_rate)
-        return quantize(full, output, precision, heard, report=report)
+        return quantize(full, output, precision, heard, fp16_compute=settings["fp16_compute"], report=report)
+
+
+def _is_lstm(checkpoint: Path) -> bool:
+    return load_checkpoint(checkpoint)[0].config.cell == "lstm"

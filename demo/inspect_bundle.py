@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.errors import VerificationError
+from edgespeech.demo.live_ledger import budget
+from edgespeech.errors import EdgespeechError, VerificationError
+from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.endpoint import EndpointRules
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
 # Between two chunkings of one graph; float32 sums in another order differ by about 1e-5.
 CHUNKING_TOLERANCE = 1e-3
+CHUNKS_TIMED = 20
 
 
 def describe(bundle: Bundle) -> str:
-    """Facts of a bundle and the parts of its latency, as lines for people."""
+    """Facts of a bundle and the parts of its latency, as lines for people; computing is measured if possible."""
     manifest, audio = bundle.manifest, bundle.manifest.audio
     megabytes = {name: entry.bytes / 1e6 for name, entry in manifest.files.items()}
     chunk, lookahead = audio.chunk_seconds * 1000.0, audio.lookahead_seconds * 1000.0
@@ -36,7 +41,27 @@ def describe(bundle: Bundle) -> str:
         *((key, str(value)) for key, value in manifest.measured.items()),
         *((key, str(value)) for key, value in manifest.provenance.items()),
     ]
-    return "\n".join(f"{key:<12} {value}" for key, value in rows)
+    parts = budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().after_speech)
+    ledger = [
+        "latency of a word, from the end of its sound (measure your own: edgespeech live --ledger):",
+        *parts.rows(),
+    ]
+    return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *ledger])
+
+
+def seconds_per_chunk(bundle: Bundle) -> float | None:
+    """Median time that the acoustic model takes for a chunk of noise here; None if it cannot run here."""
+    try:
+        model = AcousticModel(bundle)
+    except EdgespeechError:
+        return None
+    random, state, times = np.random.default_rng(0), model.initial_state(), []
+    for _ in range(CHUNKS_TIMED):
+        chunk = random.standard_normal((1, model.audio.chunk_samples), np.float32) * np.float32(0.1)
+        began = time.perf_counter()
+        _, state = model.step(chunk, state)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
 
 
 def verify_bundle(bundle: Bundle) -> Iterator[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -27,12 +29,14 @@ class Meter:
         heard: Seconds of audio so far.
         busy: Seconds of computing so far.
         behind: Seconds between the arrival of the block and now.
+        troubles: What went wrong with the sound so far, and how often.
     """
 
     level: float
     heard: float
     busy: float
     behind: float
+    troubles: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rtf(self) -> float:
@@ -41,13 +45,16 @@ class Meter:
 
 
 class Output:
-    """Shows what a session has to say; OSError means that nobody reads any more."""
+    """Shows what a session has to say; OSError means that nobody reads any more.
 
-    def show(self, event: Event) -> None:
+    ``source`` is the name of the source that an event or a reading belongs to; empty if there is one source only.
+    """
+
+    def show(self, event: Event, source: str = "") -> None:
         """Take an event."""
         raise NotImplementedError
 
-    def measure(self, meter: Meter) -> None:
+    def measure(self, meter: Meter, source: str = "") -> None:
         """Take a reading of the meter, after every block; by default it is not shown."""
 
     def close(self) -> None:
@@ -65,9 +72,9 @@ class JsonLines(Output):
         """Remember the stream."""
         self._stream = stream
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, source: str = "") -> None:
         """Write a line."""
-        print(event_to_json(event), file=self._stream, flush=True)
+        print(_json_line(event, source), file=self._stream, flush=True)
 
 
 class PlainLines(Output):
@@ -82,12 +89,27 @@ class PlainLines(Output):
         """Remember the streams."""
         self._stream, self._remarks = stream, remarks or sys.stderr
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, source: str = "") -> None:
         """Write a line, or nothing for a partial."""
+        line = spoken_by(source, event).text
         if event.type == "final":
-            print(event.text, file=self._stream, flush=True)
+            print(line, file=self._stream, flush=True)
         elif event.type == "status":
-            print(event.text, file=self._remarks, flush=True)
+            with contextlib.suppress(OSError):  # the text is worth more than remarks on it
+                print(line, file=self._remarks, flush=True)
+
+
+def spoken_by(source: str, event: Event) -> Event:
+    """The event with the name of its source before the text, and before the first word; unchanged without a name."""
+    if not source or not event.text:
+        return event
+    words = event.words and (replace(event.words[0], word=f"{source}: {event.words[0].word}"), *event.words[1:])
+    return replace(event, text=f"{source}: {event.text}", words=words)
+
+
+def _json_line(event: Event, source: str) -> str:
+    line = event_to_json(event)
+    return json.dumps({"source": source, **json.loads(line)}) if source else line
 
 
 def abandon_standard_output() -> None:
@@ -120,26 +142,27 @@ class SaveFile:
         try:
             self._file = open(self.path, "ab", buffering=0)
             length = os.fstat(self._file.fileno()).st_size
+            torn = length and self.path.is_file() and not self.path.read_bytes().endswith(b"\n")
         except OSError as error:
             raise UsageError(f"cannot save to {str(path)!r}: {error.strerror}; give another file") from None
         if length and self._kind in _TIMED_FROM_ZERO:
             self._file.close()
             raise UsageError(f"cannot save to {str(path)!r}: it holds {length} bytes already; give a new file")
         self._cues_written = 0
-        self._pending = VTT_HEADER.encode() if self._kind == ".vtt" else b""
+        self._pending = VTT_HEADER.encode() if self._kind == ".vtt" else b"\n" if torn else b""
         self._failed = False
         if remark := self._write():
             self._file.close()
             raise UsageError(remark)
 
-    def add(self, event: Event) -> str:
-        """Add a final.
+    def add(self, event: Event, source: str = "") -> str:
+        """Add a final, with the name of its source if there are several.
 
         Returns:
             A remark for people when writing begins to fail, or to work again; else nothing. What is not written is
             tried again with the next final and at the end.
         """
-        self._pending += self._format(event).encode()
+        self._pending += self._format(event, source).encode()
         return self._write()
 
     def close(self) -> str:
@@ -150,11 +173,12 @@ class SaveFile:
             return f"{len(self._pending)} bytes of text could not be saved to {str(self.path)!r}"
         return remark
 
-    def _format(self, event: Event) -> str:
+    def _format(self, event: Event, source: str) -> str:
+        if self._kind == ".jsonl":
+            return _json_line(event, source) + "\n"
+        event = spoken_by(source, event)
         if self._kind == ".txt":
             return event.text + "\n"
-        if self._kind == ".jsonl":
-            return event_to_json(event) + "\n"
         new = cues(event)
         self._cues_written += len(new)
         if self._kind == ".vtt":

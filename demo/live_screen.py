@@ -19,6 +19,7 @@ REFRESH_SECONDS = 0.1
 PARTIAL_LINES = 4  # the newest of a long partial
 METER_WIDTH = 20
 METER_FLOOR = -60.0  # dB below full scale
+TOO_LOUD = -6.0
 
 
 def choose_output(as_json: bool = False) -> Output:
@@ -34,6 +35,8 @@ def choose_output(as_json: bool = False) -> Output:
 class LiveScreen(Output):
     """Draws in place at the bottom of the terminal, on its normal screen, at most ten times a second.
 
+    Text that will not change any more is bold, the rest of a partial dim. Each source has its own partial and meter.
+
     Args:
         console: A terminal.
         clock: Seconds, rising.
@@ -42,9 +45,9 @@ class LiveScreen(Output):
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         """Take the bottom lines of the terminal."""
         self._console, self._clock = console, clock
-        self._partial: Event | None = None
-        self._meter = Meter(METER_FLOOR, 0.0, 0.0, 0.0)
-        self._latency_ms = 0.0
+        self._partials: dict[str, Event] = {}
+        self._meters: dict[str, Meter] = {}
+        self._latencies: dict[str, float] = {}  # ms
         self._drawn_at = -REFRESH_SECONDS
         # With redirection rich would take over sys.stdout and sys.stderr, which are not ours.
         self._live = Live(
@@ -52,50 +55,66 @@ class LiveScreen(Output):
         )
         self._live.start()
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, source: str = "") -> None:
         """Print finals and remarks above, keep a partial for the next drawing."""
+        if event.type != "status":
+            self._latencies[source] = event.latency_ms
         if event.type == "partial":
-            self._partial, self._latency_ms = event, event.latency_ms
+            self._partials[source] = event
             return
+        said_by = (f"{source}  " if source else "", "magenta")
         if event.type == "final":
-            self._partial, self._latency_ms = None, event.latency_ms
-            line = Text.assemble((f"{clock_time(event.start)}  ", "cyan"), event.text)
+            self._partials.pop(source, None)
+            line = Text.assemble((f"{clock_time(event.start)}  ", "cyan"), said_by, event.text)
         else:
-            line = Text(event.text, style="dim italic")
+            line = Text.assemble(said_by, event.text, style="dim italic")
         self._draw()
         self._console.print(line)
 
-    def measure(self, meter: Meter) -> None:
+    def measure(self, meter: Meter, source: str = "") -> None:
         """Draw, unless that was done a moment ago; the loudest block since then is shown."""
-        self._meter = replace(meter, level=max(meter.level, self._meter.level))
+        before = self._meters.get(source, meter)
+        self._meters[source] = replace(meter, level=max(meter.level, before.level))
         now = self._clock()
         if now - self._drawn_at >= REFRESH_SECONDS:
             self._draw()
             self._drawn_at = now
-            self._meter = replace(meter, level=METER_FLOOR)
+            self._meters = {name: replace(old, level=METER_FLOOR) for name, old in self._meters.items()}
 
     def close(self) -> None:
         """Wipe the bottom lines; finals and remarks stay."""
         with contextlib.suppress(OSError):  # the terminal may be gone
             self._live.stop()
 
-    def _draw(self) -> None:
-        self._live.update(Group(*self._partial_lines(), self._status_line()), refresh=True)
+    def view(self) -> Group:
+        """The bottom lines: for each source the text in the making and the state of its sound."""
+        lines: list[Text] = []
+        for source, meter in self._meters.items():
+            lines += [*self._partial_lines(source), self._status_line(source, meter)]
+        return Group(*lines)
 
-    def _partial_lines(self) -> list[Text]:
-        if self._partial is None:
+    def _draw(self) -> None:
+        self._live.update(self.view(), refresh=True)
+
+    def _partial_lines(self, source: str) -> list[Text]:
+        partial = self._partials.get(source)
+        if partial is None or not partial.text:
             return []
-        text = Text.assemble((self._partial.committed, "bold"), (self._partial.tentative, "dim"))
+        said_by = (f"{source}  " if source else "", "magenta")
+        text = Text.assemble(said_by, (partial.committed, "bold"), (partial.tentative, "dim"))
         return list(text.wrap(self._console, self._console.width))[-PARTIAL_LINES:]
 
-    def _status_line(self) -> Text:
+    def _status_line(self, source: str, meter: Meter) -> Text:
         full, empty = ("#", "-") if self._console.options.ascii_only else ("━", "─")
-        filled = round(METER_WIDTH * min(1.0, max(0.0, 1.0 - self._meter.level / METER_FLOOR)))
-        line = Text.assemble((full * filled, "green"), (empty * (METER_WIDTH - filled), "dim"))
-        line.append(f"  {clock_time(self._meter.heard)}", "dim")
-        if self._meter.behind > 1.0:
-            line.append(f"  {self._meter.behind:.0f} s behind", "yellow")
-        line.append(f"  real-time factor {self._meter.rtf:.2f}  latency {self._latency_ms:.0f} ms", "dim")
+        filled = round(METER_WIDTH * min(1.0, max(0.0, 1.0 - meter.level / METER_FLOOR)))
+        loud = "red" if meter.level > TOO_LOUD else "green"
+        line = Text.assemble((full * filled, loud), (empty * (METER_WIDTH - filled), "dim"))
+        line.append(f"  {clock_time(meter.heard)}", "dim")
+        if meter.behind > 1.0:
+            line.append(f"  {meter.behind:.0f} s behind", "yellow")
+        for what, count in meter.troubles.items():
+            line.append(f"  {what} {count}", "yellow")
+        line.append(f"  real-time factor {meter.rtf:.2f}  latency {self._latencies.get(source, 0.0):.0f} ms", "dim")
         line.truncate(self._console.width)
         return line
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import queue
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,10 +29,12 @@ class Block:
     Attributes:
         samples: float32 [n] mono in [-1, 1], at the rate of its source.
         arrived: When it was there to be heard, in seconds of `time.perf_counter`.
+        absent: No sound, but silence in the place of a device that is gone.
     """
 
     samples: NDArray[np.float32]
     arrived: float
+    absent: bool = False
 
 
 class Source(Protocol):
@@ -40,6 +45,10 @@ class Source(Protocol):
         """Hertz of the blocks."""
 
     @property
+    def name(self) -> str:
+        """Short, to tell sources apart."""
+
+    @property
     def description(self) -> str:
         """What is being heard, for people."""
 
@@ -48,6 +57,9 @@ class Source(Protocol):
 
     def remarks(self) -> list[str]:
         """What went wrong with the sound since the last call, for people."""
+
+    def counts(self) -> dict[str, int]:
+        """What went wrong so far, by kind; zeros included."""
 
     def stop(self) -> None:
         """Ask the iteration to end soon. Called from a signal handler: it may do no more than set an attribute."""
@@ -89,6 +101,7 @@ class Replay:
         self._stopping = False
         self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS)
         self._first = next(self._blocks, np.zeros(0, np.float32))
+        self.name = Path(path).stem
         self.description = f"replaying {path} " + (f"at {speed:g} x real time" if self._pace else "without waiting")
 
     def __iter__(self) -> Iterator[Block]:
@@ -109,6 +122,10 @@ class Replay:
         """None: nothing goes wrong with a file but the file, and that is an error."""
         return []
 
+    def counts(self) -> dict[str, int]:
+        """Nothing, likewise."""
+        return {}
+
     def stop(self) -> None:
         """What has not arrived yet will not arrive."""
         self._stopping = True
@@ -116,3 +133,52 @@ class Replay:
     def close(self) -> None:
         """Let go of the file."""
         self._blocks = iter(())
+
+
+def arrivals(sources: Sequence[Source]) -> Generator[tuple[int, Block], None, None]:
+    """Blocks of all sources as they arrive, each with the number of its source.
+
+    Every source is read on a thread of its own, if there are several. An error of one ends all: it comes out here.
+    """
+    if len(sources) == 1:
+        yield from ((0, block) for block in sources[0])
+        return
+    waiting: queue.Queue[tuple[int, Block | Exception | None]] = queue.Queue(len(sources))
+    left = threading.Event()
+
+    def put(item: tuple[int, Block | Exception | None]) -> None:
+        while not left.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put(item, timeout=LONGEST_NAP)
+                return
+
+    def read(number: int) -> None:
+        ending: Exception | None = None
+        try:
+            for block in sources[number]:
+                put((number, block))
+                if left.is_set():
+                    return
+        except Exception as error:  # shown where the blocks are taken
+            ending = error
+        put((number, ending))
+
+    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(len(sources))]
+    try:
+        for thread in threads:
+            thread.start()
+        open_sources = len(sources)
+        while open_sources:
+            number, item = waiting.get()
+            if isinstance(item, Block):
+                yield number, item
+                continue
+            open_sources -= 1
+            if item is not None:
+                raise item
+    finally:
+        left.set()
+        for source in sources:
+            source.stop()
+        for thread in threads:
+            thread.join()

@@ -1,30 +1,20 @@
-"""Microphones, through sounddevice and PortAudio: which there are, and one of them as a live source."""
+"""Microphones, through sounddevice and PortAudio: which there are, and which one is meant. Nothing is heard here."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import os
-import queue
-import time
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgespeech.demo.live_source import BLOCK_SECONDS, Block
 from edgespeech.errors import DeviceError, MissingDependencyError
 from edgespeech.runtime.audio import MOST_CHANNELS
 
 RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000)  # Hz, tried on every microphone
-QUEUE_SECONDS = 30.0
-DEAD_SECONDS = 5.0  # without a block from an open device
-MUTED_SECONDS = 5.0
-MUTED_PEAK = 2.0**-15  # one step of 16 bits: a muted microphone gives zeros, or dither
-REMARK_SECONDS = 5.0  # between two remarks about lost sound
-_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -68,135 +58,8 @@ def list_microphones() -> list[Microphone]:
         MissingDependencyError: sounddevice or PortAudio is not installed.
         DeviceError: There is none, or the sound system does not answer.
     """
-    portaudio = _portaudio()
-    return [replace(found, rates=_rates(portaudio, found)) for found in _inputs(portaudio)]
-
-
-class MicrophoneSource:
-    """A microphone that is open and listening, from here until `close`.
-
-    Args:
-        device: Part of a name, an index, or None for the default.
-        sample_rate: Hertz to ask for; if the device does not open at it, its own rate is taken and the recognizer's
-            stream resamples.
-
-    Raises:
-        MissingDependencyError: sounddevice or PortAudio is not installed.
-        DeviceError: No such microphone, several that fit, or one that does not open.
-    """
-
-    def __init__(self, device: str | int | None = None, sample_rate: int = 16000) -> None:
-        """Choose the device, open it and begin to listen."""
-        self._portaudio = _portaudio()
-        self.microphone = choose_microphone(_inputs(self._portaudio), device)
-        self._blocks: queue.Queue[tuple[NDArray[np.float32], float]] = queue.Queue(round(QUEUE_SECONDS / BLOCK_SECONDS))
-        self._stopping = self._ended = False
-        self.overflows = 0  # times the device lost sound, as it says itself
-        self.dropped_blocks = 0  # blocks that found the queue full
-        self._silent_samples = 0
-        self._samples_heard = 0
-        self._losses_told, self._told_at = (0, 0), 0
-        self._remarks: list[str] = []
-        self._stream, self.sample_rate, self.channels = self._open(sample_rate)
-
-    @property
-    def description(self) -> str:
-        """Name, rate and channels."""
-        channels = "1 channel" if self.channels == 1 else f"the mean of {self.channels} channels"
-        return f"listening to {self.microphone.name!r} at {self.sample_rate} Hz, {channels}"
-
-    def __iter__(self) -> Iterator[Block]:
-        """Yield blocks until `stop`, or until the device is gone; what was queued by then is still yielded."""
-        last_sign = time.monotonic()
-        while True:
-            if self._stopping:
-                self._stream.abort()  # what is queued was said before the stop; what would follow was not
-            ending = self._stopping or self._ended
-            try:
-                samples, arrived = self._blocks.get(timeout=0.0 if ending else _POLL_SECONDS)
-            except queue.Empty:
-                if ending:
-                    break
-                if time.monotonic() - last_sign > DEAD_SECONDS:
-                    self._remarks.append(f"{self.microphone.name!r} gave no sound for {DEAD_SECONDS:g} s: unplugged?")
-                    return
-                continue
-            last_sign = time.monotonic()
-            # Some drivers hand over memory that they have not filled.
-            mono = np.nan_to_num(samples, posinf=0.0, neginf=0.0).clip(-1.0, 1.0).mean(axis=1, dtype=np.float32)
-            self._look_for_silence(mono)
-            self._samples_heard += len(mono)
-            yield Block(mono, arrived)
-        if not self._stopping:
-            self._remarks.append(f"{self.microphone.name!r} stopped: unplugged, or taken by another program?")
-
-    def remarks(self) -> list[str]:
-        """Lost sound, silence that looks like a muted microphone, a device that is gone."""
-        losses = (self.overflows, self.dropped_blocks)
-        patient = 0 < self._told_at > self._samples_heard - REMARK_SECONDS * self.sample_rate
-        if losses != self._losses_told and (not patient or self._stopping or self._ended):
-            if losses[0] > self._losses_told[0]:
-                self._remarks.append(f"the device lost sound (overflows so far: {losses[0]})")
-            if losses[1] > self._losses_told[1]:
-                seconds = losses[1] * BLOCK_SECONDS
-                self._remarks.append(f"recognition is too slow for this sound: {seconds:.1f} s dropped so far")
-            self._losses_told, self._told_at = losses, self._samples_heard
-        said, self._remarks = self._remarks, []
-        return said
-
-    def stop(self) -> None:
-        """End after what was said by now."""
-        self._stopping = True
-
-    def close(self) -> None:
-        """Let go of the device."""
-        self._stopping = True
-        with contextlib.suppress(self._portaudio.PortAudioError):  # it may be unplugged
-            self._stream.close()
-
-    def _heard(self, samples: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
-        # On PortAudio's thread, with the next block already on its way.
-        if status.input_overflow:
-            self.overflows += 1
-        try:
-            self._blocks.put_nowait((samples.copy(), time.perf_counter()))
-        except queue.Full:
-            self.dropped_blocks += 1
-
-    def _finished(self) -> None:
-        self._ended = True
-
-    def _open(self, wanted_rate: int) -> tuple[Any, int, int]:
-        own = self.microphone.default_rate
-        reason = ""
-        for rate in dict.fromkeys((wanted_rate, own, *sorted(RATES, reverse=True))):
-            for channels in self.microphone.channel_counts:
-                try:
-                    with _no_native_messages():
-                        stream = self._portaudio.InputStream(
-                            samplerate=rate,
-                            blocksize=round(rate * BLOCK_SECONDS),
-                            device=self.microphone.index,
-                            channels=channels,
-                            dtype="float32",
-                            callback=self._heard,
-                            finished_callback=self._finished,
-                        )
-                        stream.start()
-                    return stream, rate, channels
-                except self._portaudio.PortAudioError as error:
-                    reason = reason or _one_line(error)
-        raise DeviceError(
-            f"microphone {self.microphone.name!r} does not open ({reason}); "
-            "close the program that uses it, or choose another with --device"
-        )
-
-    def _look_for_silence(self, samples: NDArray[np.float32]) -> None:
-        before = self._silent_samples
-        loud = bool(len(samples)) and float(np.abs(samples).max()) > MUTED_PEAK
-        self._silent_samples = 0 if loud else before + len(samples)
-        if before < MUTED_SECONDS * self.sample_rate <= self._silent_samples:
-            self._remarks.append("the microphone hears nothing: muted?")
+    portaudio = import_portaudio()
+    return [replace(found, rates=_rates(portaudio, found)) for found in inputs(portaudio)]
 
 
 def choose_microphone(microphones: Sequence[Microphone], device: str | int | None = None) -> Microphone:
@@ -226,7 +89,14 @@ def choose_microphone(microphones: Sequence[Microphone], device: str | int | Non
     raise DeviceError(f"--device {str(device)!r} {what}; choose one by its index: {listed}")
 
 
-def _portaudio() -> Any:
+def same_microphone(microphones: Sequence[Microphone], lost: Microphone) -> Microphone | None:
+    """The microphone that was lost, if it is back; ALSA may have given it another number."""
+    back = [found for found in microphones if _plain_name(found) == _plain_name(lost)]
+    return next((found for found in back if found.index == lost.index), back[0] if back else None)
+
+
+def import_portaudio() -> Any:
+    """The sounddevice module; MissingDependencyError or DeviceError says what to do without it."""
     try:
         return importlib.import_module("sounddevice")
     except ImportError:
@@ -238,15 +108,16 @@ def _portaudio() -> Any:
             "the PortAudio library is not installed, and microphones need it: sudo apt-get install libportaudio2"
         ) from None
     except Exception as error:  # sounddevice.PortAudioError, in a module that did not load
-        raise DeviceError(f"the sound system does not start ({_one_line(error)}); see whether it runs") from None
+        raise DeviceError(f"the sound system does not start ({one_line(error)}); see whether it runs") from None
 
 
-def _inputs(portaudio: Any) -> list[Microphone]:
+def inputs(portaudio: Any) -> list[Microphone]:
+    """The input devices, at least one, or DeviceError."""
     try:
         devices, host_apis = portaudio.query_devices(), portaudio.query_hostapis()
         default = portaudio.default.device[0]
     except portaudio.PortAudioError as error:
-        raise DeviceError(f"the sound system does not answer ({_one_line(error)}); see whether it runs") from None
+        raise DeviceError(f"the sound system does not answer ({one_line(error)}); see whether it runs") from None
     found = [
         Microphone(
             index=index,
@@ -270,29 +141,38 @@ def _rates(portaudio: Any, microphone: Microphone) -> tuple[int, ...]:
 
 def _opens(portaudio: Any, microphone: Microphone, rate: int) -> bool:
     for channels in microphone.channel_counts:
-        with contextlib.suppress(portaudio.PortAudioError), _no_native_messages():
+        with contextlib.suppress(portaudio.PortAudioError), no_native_messages():
             portaudio.check_input_settings(microphone.index, channels, "float32", samplerate=rate)
             return True
     return False
 
 
 @contextlib.contextmanager
-def _no_native_messages() -> Iterator[None]:
-    """Keep what PortAudio's and ALSA's C code prints about every rate it refuses off the terminal."""
+def no_native_messages() -> Iterator[None]:
+    """Keep what PortAudio's and ALSA's C code prints off the terminal; what Python prints goes there as before."""
     try:
         kept = os.dup(2)
     except OSError:  # standard error is closed: nothing can be printed
         yield
         return
-    nothing = os.open(os.devnull, os.O_WRONLY)
+    ours, nothing = sys.stderr, os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
     os.close(nothing)
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if ours.fileno() == 2:
+            sys.stderr = open(kept, "w", encoding=ours.encoding, errors="backslashreplace", buffering=1, closefd=False)
     try:
         yield
     finally:
+        sys.stderr = ours
         os.dup2(kept, 2)
         os.close(kept)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """The message of a foreign error without its line breaks."""
     return " ".join(str(error).split())
+
+
+def _plain_name(microphone: Microphone) -> tuple[str, str]:
+    return re.sub(r" \(hw:[^)]*\)$", "", microphone.name), microphone.host_api

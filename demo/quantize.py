@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.demo.evaluate import CLIPS, evaluate_manifest
+from edgespeech.demo.evaluate_table import check_marks, insert
 from edgespeech.errors import UsageError
 from edgespeech.quantization.budget import keep_within_budget
 from edgespeech.quantization.error_rates import Budget, ErrorRates, Evaluate
 from edgespeech.quantization.float16 import to_float16
-from edgespeech.quantization.quantize import Precision, Quantizer
+from edgespeech.quantization.float_graph import FloatGraph
+from edgespeech.quantization.quantize import Precision, Quantizer, require_form
 from edgespeech.quantization.report import measure_report, require_writable, save_report
 from edgespeech.quantization.report_picture import draw_report, require_matplotlib
 from edgespeech.quantization.report_table import render_report, render_sensitivity
 from edgespeech.quantization.sensitivity import measure_sensitivity
-from edgespeech.runtime.bundle import Bundle, load_bundle
+from edgespeech.runtime.bundle import ACOUSTIC, Bundle, load_bundle
 from edgespeech.runtime.manifest import hear, read_manifest
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -42,23 +45,29 @@ class QuantizeSettings:
         precision: Of the weights.
         speech: Manifest to calibrate on; None for the clips that ship.
         dev: Manifest to count word errors on.
+        dev_limit: So many utterances of it; None for all.
         baseline: Another form of the float32 bundle, for the report to compare with.
         calibration: Method of the activation ranges.
         keep: Weights that stay in higher precision.
         report: JSON file; the picture lies beside it.
         sensitivity: Whether to quantize each layer alone as well.
         budget: The most that word errors may rise.
+        into: Document to put the tables in as well, such as ``notes.md#int8``.
+        fp16_compute: With ``fp16``, whether to compute in it as well.
     """
 
     precision: Precision
     speech: Path | None = None
     dev: Path | None = None
+    dev_limit: int | None = None
     baseline: Path | None = None
     calibration: str = "auto"
     keep: Collection[str] = ()
     report: Path | None = None
     sensitivity: bool = False
     budget: Budget = Budget()
+    into: str | None = None
+    fp16_compute: bool = False
 
 
 def quantize_bundle(source: Path, output: Path, settings: QuantizeSettings, say: Say, show: Say) -> Bundle:
@@ -76,11 +85,21 @@ def quantize_bundle(source: Path, output: Path, settings: QuantizeSettings, say:
     """
     bundle = load_bundle(source)
     _check(settings)
+    place = check_marks(settings.into) if settings.into else None
+    if settings.precision != "fp16":
+        FloatGraph.of(bundle)
+        require_form(bundle, settings.precision)
     baseline = None if settings.baseline is None else load_bundle(settings.baseline)
     recordings = calibration_speech(settings.speech, bundle.manifest.audio.sample_rate, say)
-    evaluate = None if settings.dev is None else _evaluator(settings.dev)
-    job = _Job(bundle, output, settings, recordings, baseline, evaluate, say, show)
-    return job.half() if settings.precision == "fp16" else job.integers()
+    evaluate = None if settings.dev is None else _evaluator(settings.dev, settings.dev_limit, bundle, baseline, say)
+    tables: list[str] = []
+    job = _Job(bundle, output, settings, recordings, baseline, evaluate, say, tables.append)
+    written = job.half() if settings.precision == "fp16" else job.integers()
+    for table in tables:
+        show(table)
+    if place is not None:
+        insert(*place, "\n".join(["```", *tables, "```"]))
+    return written
 
 
 def calibration_speech(manifest: Path | None, sample_rate: int, say: Say) -> list[Floats]:
@@ -110,19 +129,25 @@ def _check(settings: QuantizeSettings) -> None:
         raise UsageError("a budget of word errors needs speech with texts to count them on; give --dev a manifest")
     if settings.precision == "fp16" and (settings.sensitivity or settings.keep or settings.budget != Budget()):
         raise UsageError("--sensitivity, --keep and budgets are for int8 and int4; leave them out with fp16")
+    if settings.precision != "fp16" and settings.fp16_compute:
+        raise UsageError(f"--fp16-compute is for --precision fp16, not {settings.precision}; choose one of them")
     if settings.report is not None:
         require_writable(settings.report)
         require_matplotlib()
 
 
-def _evaluator(manifest: Path) -> Evaluate:
-    """Word errors on a manifest, counted once for each graph."""
+def _evaluator(manifest: Path, limit: int | None, bundle: Bundle, baseline: Bundle | None, say: Say) -> Evaluate:
+    """Word errors on a manifest, counted once for each graph, and once for both forms of the float32 bundle."""
     known: dict[str, ErrorRates] = {}
 
-    def evaluate(bundle: Bundle) -> ErrorRates:
-        key = str(sorted((name, entry.sha256) for name, entry in bundle.manifest.files.items()))
+    def evaluate(given: Bundle) -> ErrorRates:
+        one = baseline if baseline is not None and given is bundle else given
+        key = one.manifest.files[ACOUSTIC].sha256
         if key not in known:
-            counted = evaluate_manifest(Recognizer(bundle), manifest)
+            began = time.monotonic()
+            counted = evaluate_manifest(Recognizer(one), manifest, limit=limit)
+            if not known:
+                say(f"word errors of one graph on {counted.words} words take {time.monotonic() - began:.0f} s to count")
             deletions = counted.deletions / max(1, counted.words)
             known[key] = ErrorRates(wer=100 * counted.wer, deletions=100 * deletions, cer=100 * counted.cer)
         return known[key]
@@ -147,11 +172,14 @@ class _Job:
 
     def half(self) -> Bundle:
         if not self._measures:
-            return to_float16(self.bundle, self.output, self.recordings[:REPORT_RECORDINGS], self.say)
+            return self._halved(self.output, self.say)
         with tempfile.TemporaryDirectory() as folder:
-            tried = to_float16(self.bundle, Path(folder) / "fp16", self.recordings[:REPORT_RECORDINGS], self.say)
-            measured = self._report(tried)
-        return to_float16(self.bundle, self.output, self.recordings[:1], _silence, measured)
+            measured = self._report(self._halved(Path(folder) / "fp16", self.say))
+        return self._halved(self.output, _silence, measured)
+
+    def _halved(self, output: Path, say: Say, measured: dict[str, Any] | None = None) -> Bundle:
+        heard = self.recordings[:REPORT_RECORDINGS]
+        return to_float16(self.bundle, output, heard, say, measured, self.settings.fp16_compute)
 
     def integers(self) -> Bundle:
         settings, precision = self.settings, self.settings.precision

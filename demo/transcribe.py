@@ -63,6 +63,6 @@ def _render(transcript: Transcript, file: str, form: str, several: bool) -> str:
         return to_json(transcript, file)
     if form in {"srt", "vtt"}:
         return (to_srt if form == "srt" else to_vtt)(transcript.segments).rstrip("\n")
-    readings = transcript.nbest or (transcript.text,)
+    readings = [reading.text for reading in transcript.nbest] or [transcript.text]
     prefix = f"{format_filename(file)}\t" if several else ""
     return "\n".join(prefix + text for text in readings)

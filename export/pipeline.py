@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.parity import measure_parity, require_parity
 from edgespeech.export.streaming_graph import Form, build_graph, chunk_samples
 from edgespeech.reference.checkpoint import load_checkpoint
+from edgespeech.reference.model import DeepSpeech2
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import (
     ACOUSTIC,
@@ -32,6 +34,7 @@ from edgespeech.runtime.bundle import (
 from edgespeech.runtime.language_model import LanguageModel
 
 Floats = NDArray[np.float32]
+Provenance = dict[str, Any]
 FP32_TOLERANCE = 1e-3
 
 
@@ -62,6 +65,7 @@ def export(
     speech: Callable[[int], Sequence[Floats]],
     settings: ExportSettings,
     report: Callable[[str], None] = print,
+    prepare: Callable[[DeepSpeech2, Provenance], tuple[DeepSpeech2, Provenance]] = lambda *given: given,
 ) -> Bundle:
     """Write a bundle that was compared with its checkpoint.
 
@@ -71,6 +75,7 @@ def export(
         speech: Gives recordings at a sample rate, to compare on.
         settings: What to write.
         report: Takes lines for people.
+        prepare: What becomes of the model before it is folded, and of what is said about it.
 
     Raises:
         CheckpointError: The checkpoint is unusable.
@@ -78,7 +83,7 @@ def export(
         UsageError: The chunk or the output folder does not do.
         VerificationError: The graph differs from the model; nothing is written.
     """
-    model, provenance = load_checkpoint(checkpoint)
+    model, provenance = prepare(*load_checkpoint(checkpoint))
     chunk = chunk_samples(model, settings.chunk_ms)
     if settings.lm is not None:
         LanguageModel(settings.lm)

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.quantization.float_graph import RangeGroup
@@ -136,11 +135,24 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Channels:
-    """What each channel of an activation was seen to be: mean, smallest and largest value, float32 [channels]."""
+    """What the channels of an activation were seen to be.
+
+    Attributes:
+        mean: Of each, float32 [channels].
+        low: The smallest value of each, float32 [channels].
+        high: The largest value of each, float32 [channels].
+        covariance: Of each with each, float64 [channels, channels].
+    """
 
     mean: Floats
     low: Floats
     high: Floats
+    covariance: Counts
+
+    @property
+    def deviation(self) -> Floats:
+        """Of each, float32 [channels]."""
+        return np.sqrt(np.maximum(self.covariance.diagonal(), 0.0)).astype(np.float32)
 
 
 class ChannelCounter:
@@ -149,23 +161,26 @@ class ChannelCounter:
     def __init__(self) -> None:
         """Begin without values."""
         self._sum: Counts = np.zeros(1)
+        self._products: Counts = np.zeros((1, 1))
         self._count = 0
         self._low: Floats = np.full(1, np.inf, np.float32)
         self._high: Floats = np.full(1, -np.inf, np.float32)
 
     def add(self, values: Floats) -> None:
         """Take more values [..., channels]."""
-        rows = values.reshape(-1, values.shape[-1])
-        self._sum = self._sum + rows.sum(axis=0, dtype=np.float64)
+        rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        self._sum = self._sum + rows.sum(axis=0)
+        self._products = self._products + rows.T @ rows
         self._count += len(rows)
         if len(rows):
-            self._low = np.minimum(self._low, rows.min(axis=0))
-            self._high = np.maximum(self._high, rows.max(axis=0))
+            self._low = np.minimum(self._low, rows.min(axis=0).astype(np.float32))
+            self._high = np.maximum(self._high, rows.max(axis=0).astype(np.float32))
 
     @property
     def value(self) -> Channels:
         """The channels so far."""
-        return Channels(np.asarray(self._sum / max(1, self._count), np.float32), self._low, self._high)
+        mean, products = self._sum / max(1, self._count), self._products / max(1, self._count)
+        return Channels(mean.astype(np.float32), self._low, self._high, products - np.outer(mean, mean))
 
 
 def observe(
@@ -212,9 +227,7 @@ def stream_tensors(
     watched = onnx.ModelProto()
     watched.CopyFrom(graph)
     known = {value.name for value in watched.graph.output}
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors if name not in known
-    )
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in known)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -228,4 +241,4 @@ def stream_tensors(
         for start in range(0, padded.shape[1], size):
             values = session.run(outputs, {facts.input: padded[:, start : start + size], **state})
             state = dict(zip((entry.name for entry in facts.states), values[len(tensors) :], strict=True))
-            yield dict(zip(tensors, values, strict=False))
+            yield {name: np.asarray(value, np.float32) for name, value in zip(tensors, values, strict=False)}

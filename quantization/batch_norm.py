@@ -189,6 +189,11 @@ def _rms(values: Tensor) -> float:
     return float(values.square().mean().sqrt())
 
 
+def largest_movement(movements: Iterable[LayerMovement]) -> float:
+    """Root mean square over the channels of the layer that moved furthest, of means and deviations alike."""
+    return max((max(one.mean_rms, one.deviation_rms) for one in movements), default=0.0)
+
+
 def movement_table(movements: Sequence[LayerMovement]) -> str:
     """For people: one line for each batch norm."""
     width = max(len(movement.layer) for movement in movements)

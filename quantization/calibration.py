@@ -71,7 +71,8 @@ def calibrate_ranges(
     groups = graph.range_groups()
     calibrated = [group for group in groups if not group.bounded]
     bounded = {tensor: BOUNDED_BY_ONE for group in groups if group.bounded for tensor in group.tensors}
-    histograms, channels = observe(bundle, graph.model, calibrated, graph.biased_sources(), fitted)
+    separated = [graph.separated(layer) for layer in graph.layers() if layer.quantizable]
+    histograms, channels = observe(bundle, graph.model, calibrated, [name for name in separated if name], fitted)
 
     def ranges(method: Method) -> dict[str, Range]:
         chosen = {}
@@ -83,7 +84,7 @@ def calibrate_ranges(
         method = cast(Method, choice)
         return Calibration(method, ranges(method), channels, {})
     reference = stream_log_probs(bundle, graph.model, held_out)
-    everything = [layer.weight for layer in graph.layers() if layer.quantizable]
+    everything = [layer.name for layer in graph.layers() if layer.quantizable]
     divergences: dict[Method, float] = {}
     for method in METHODS:
         model = IntegerRewriter(graph, ranges(method), channels).rewrite(everything)

@@ -20,10 +20,11 @@ CHUNKS = 10
 
 @dataclass(frozen=True)
 class ChunkTime:
-    """Median and shortest time of one step in milliseconds, one thread."""
+    """Time of one step in milliseconds, one thread: median and shortest; and median time of the processor for it."""
 
     median_ms: float
     shortest_ms: float
+    cpu_ms: float
 
 
 def measure_chunk_times(
@@ -49,11 +50,18 @@ def measure_chunk_times(
     models = {name: AcousticModel(bundle) for name, bundle in bundles.items()}
     states = {name: model.initial_state() for name, model in models.items()}
     seconds: dict[str, list[float]] = {name: [] for name in models}
+    busy: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(rounds + 1):
         for name, model in models.items():
+            began_busy = time.thread_time()
             for chunk in chunks:
                 began = time.perf_counter()
                 _, states[name] = model.step(chunk, states[name])
                 if turn:  # the first one warms up
                     seconds[name].append(time.perf_counter() - began)
-    return {name: ChunkTime(float(np.median(taken)) * 1e3, min(taken) * 1e3) for name, taken in seconds.items()}
+            if turn:
+                busy[name].append((time.thread_time() - began_busy) / len(chunks))
+    return {
+        name: ChunkTime(float(np.median(taken)) * 1e3, min(taken) * 1e3, float(np.median(busy[name])) * 1e3)
+        for name, taken in seconds.items()
+    }

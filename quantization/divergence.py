@@ -10,6 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgespeech.quantization.activation_ranges import stream_tensors
+from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 
 Floats = NDArray[np.float32]
@@ -38,6 +39,13 @@ def stream_log_probs(bundle: Bundle, graph: onnx.ModelProto, speech: Iterable[Fl
     """Log-probabilities [frames, labels] of recordings, each streamed from silence, one after the other."""
     name = bundle.manifest.graph.output
     rows = [values[name][0] for values in stream_tensors(bundle, graph, [name], speech)]
+    return np.concatenate([np.zeros((0, len(bundle.manifest.labels)), np.float32), *rows])
+
+
+def heard_log_probs(bundle: Bundle, speech: Iterable[Floats]) -> Floats:
+    """The same from a bundle on disk, as the runtime computes them."""
+    model = AcousticModel(bundle)
+    rows = [model.stream(samples[None])[0] for samples in speech]
     return np.concatenate([np.zeros((0, len(bundle.manifest.labels)), np.float32), *rows])
 
 

@@ -15,34 +15,39 @@ from edgespeech.runtime.bundle import Bundle
 
 FEATURE_PREFIX = "features."
 RECURRENT_SUFFIX = ".U"
+# What leaves a recurrent layer.
+FRAMES = ".frames"
 # Layers that stay float32, and why.
 FLOAT_LAYERS = {
     "lookahead.": "one weight per channel and frame: nothing to gain",
     "output.": "small, and the noisiest layer in integers",
 }
+KINDS = {"MatMul": "matrix", "Conv": "convolution", "LSTM": "lstm"}
 REARRANGING = {"Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A product with trained weights.
+    """A product with trained weights, or an LSTM with its two.
 
     Attributes:
-        weight: Name of the initializer.
-        kind: ``matrix`` [inputs, outputs] or ``convolution`` [outputs, inputs, kernel...].
+        name: That of its weight; of the node where there are two.
+        kind: ``matrix`` [inputs, outputs], ``convolution`` [outputs, inputs, kernel...] or ``lstm``.
         nodes: Indices of the nodes that use it; unrolled cells share one weight.
         sources: The activations that it multiplies, one for each node.
+        weights: Names of the initializers.
     """
 
-    weight: str
+    name: str
     kind: str
     nodes: tuple[int, ...]
     sources: tuple[str, ...]
+    weights: tuple[str, ...]
 
     @property
     def quantizable(self) -> bool:
         """Whether integers pay."""
-        return not self.weight.startswith(tuple(FLOAT_LAYERS))
+        return not self.name.startswith(tuple(FLOAT_LAYERS))
 
 
 @dataclass(frozen=True)
@@ -76,35 +81,39 @@ class FloatGraph:
 
     @classmethod
     def of(cls, bundle: Bundle) -> FloatGraph:
-        """Read the graph of a float32 bundle in ``cells`` form.
+        """Read the graph of a float32 bundle whose recurrence can be integers: in ``cells`` form, or of LSTMs.
 
         Raises:
-            UsageError: The bundle is quantized already, or its recurrence is one fused operator.
+            UsageError: The bundle is quantized already, or its recurrence is an operator that stays float32.
         """
         facts = bundle.manifest.graph
         if facts.precision != "fp32":
             raise UsageError(f"{bundle.folder} is {facts.precision} already; quantize the fp32 bundle")
-        if facts.form != "cells":
-            raise UsageError(
-                f"{bundle.folder} has form {facts.form!r}, whose recurrence stays float32; export it with --form cells"
-            )
-        return cls(onnx.load(str(bundle.acoustic_path)))
+        graph = cls(onnx.load(str(bundle.acoustic_path)))
+        for node in graph.nodes:
+            if node.op_type in {"GRU", "RNN"}:
+                raise UsageError(
+                    f"{bundle.folder} has form {facts.form!r}, whose {node.op_type} stays float32; "
+                    "export it with --form cells"
+                )
+        return graph
 
     def layers(self) -> list[Layer]:
         """Every product with trained weights, in the order of the graph; the feature front end is not trained."""
-        uses: dict[str, list[int]] = {}
+        uses: dict[tuple[str, ...], list[int]] = {}
         for index, node in enumerate(self.nodes):
-            if node.op_type in {"MatMul", "Conv"} and len(node.input) > 1 and node.input[1] in self.weights:
-                uses.setdefault(node.input[1], []).append(index)
+            if node.op_type in KINDS and node.input[1] in self.weights and not node.input[1].startswith(FEATURE_PREFIX):
+                weights = node.input[1:3] if KINDS[node.op_type] == "lstm" else node.input[1:2]
+                uses.setdefault(tuple(weights), []).append(index)
         return [
             Layer(
-                weight,
-                "matrix" if self.nodes[indices[0]].op_type == "MatMul" else "convolution",
+                weights[0] if len(weights) == 1 else self.nodes[indices[0]].name,
+                KINDS[self.nodes[indices[0]].op_type],
                 tuple(indices),
                 tuple(self.nodes[index].input[0] for index in indices),
+                weights,
             )
-            for weight, indices in uses.items()
-            if not weight.startswith(FEATURE_PREFIX)
+            for weights, indices in uses.items()
         ]
 
     def consumers(self, tensor: str) -> list[onnx.NodeProto]:
@@ -118,13 +127,16 @@ class FloatGraph:
             return following[0]
         return None
 
-    def biased_sources(self) -> list[str]:
-        """What is multiplied by matrices that have a bias."""
-        return [
-            layer.sources[0]
-            for layer in self.layers()
-            if layer.quantizable and layer.kind == "matrix" and self.bias(self.nodes[layer.nodes[0]]) is not None
-        ]
+    def separated(self, layer: Layer) -> str | None:
+        """The tensor that shows what a layer multiplies, channel by channel; None for a convolution.
+
+        It is the input; for a recurrent matrix, whose input is the state, it is what the recurrent layer gives.
+        """
+        if layer.kind == "convolution":
+            return None
+        if layer.name.endswith(RECURRENT_SUFFIX):
+            return layer.name.removesuffix(RECURRENT_SUFFIX) + FRAMES
+        return layer.sources[0]
 
     def clipped(self, layer: Layer) -> str:
         """The output of the clipped ReLU that follows a convolution."""
@@ -138,13 +150,13 @@ class FloatGraph:
         observed: dict[str, list[str]] = defaultdict(list)
         bounded = set()
         for layer in self.layers():
-            if not layer.quantizable:
+            if not layer.quantizable or layer.kind == "lstm":
                 continue
             wanted = [*layer.sources, *([self.clipped(layer)] if layer.kind == "convolution" else [])]
             for tensor in wanted:
                 if tensor not in observed[group[tensor]]:
                     observed[group[tensor]].append(tensor)
-            if gated and layer.weight.endswith(RECURRENT_SUFFIX):
+            if gated and layer.name.endswith(RECURRENT_SUFFIX):
                 bounded.add(group[layer.sources[0]])
         return [
             RangeGroup(frozenset(name for name, root in group.items() if root == key), tuple(tensors), key in bounded)

@@ -13,6 +13,8 @@ from onnx import numpy_helper
 
 from edgespeech.quantization.divergence import decibels
 from edgespeech.quantization.float_graph import FEATURE_PREFIX, FLOAT_LAYERS
+from edgespeech.quantization.integer_lstm import gate_columns
+from edgespeech.quantization.integer_weights import Blocks
 
 Floats = NDArray[np.float32]
 
@@ -46,8 +48,8 @@ class TensorEntry:
 class _Stored:
     """How the final graph holds a tensor: initializers that belong to it, and its values as float32 again.
 
-    ``reach`` [inputs] weighs the rows of a matrix whose input has a step of its own in every channel: noise in a row
-    counts by how far its channel moves.
+    ``reach`` weighs what is multiplied with an input that has a reach of its own in every channel: noise there counts
+    by how far the channel moves.
     """
 
     precision: str
@@ -92,7 +94,7 @@ class GraphAudit:
         value, stored = self._original[name], self._stored(name)
         sqnr = None
         if stored.values is not None and stored.precision != "fp32":
-            known, reach = value.astype(np.float64), 1.0 if stored.reach is None else stored.reach[:, None]
+            known, reach = value.astype(np.float64), 1.0 if stored.reach is None else stored.reach
             noise = (known - stored.values) * reach
             sqnr = decibels(float(np.square(known * reach).sum()), float(np.square(noise).sum()))
         return TensorEntry(
@@ -112,6 +114,9 @@ class GraphAudit:
         if name in self._casts:
             half = self._constants[self._casts[name]]
             return _Stored("fp16" if half.dtype == np.float16 else str(half.dtype), (self._casts[name],), _f32(half))
+        multiplied = {self._nodes[node].input[position] for node, position in self._users[name] if node in self._nodes}
+        if multiplied == {f"{name}.half"} and (half := self._constants[f"{name}.half"]).dtype == np.float16:
+            return _Stored("fp16", (f"{name}.half",), _f32(half))
         found = {self._integers(*user) for user in self._users[name]}
         if len(found) != 1 or None in found:
             return _Stored("missing", (), None)
@@ -129,21 +134,24 @@ class GraphAudit:
                 ("MatMulNBits", 1): (1, 2),
                 ("QLinearConv", 1): (3, 4, 5),
                 ("QLinearConv", 2): (8, 1, 4),
+                ("DynamicQuantizeLSTM", 1): (1, 8),
+                ("DynamicQuantizeLSTM", 2): (2, 10),
             }.get((node.op_type, position), ())
         if node is None or not positions or max(positions) >= len(node.input):
             return None
         keys = tuple(node.input[index] for index in positions)
-        if node.op_type == "MatMulIntegerToFloat" and (inverse := self._inverse_steps(node.input[0])):
+        if position == 1 and node.op_type != "QLinearConv" and (inverse := self._inverse_reach(node.input[0])):
             keys = (*keys, inverse)
         return (node.op_type, *keys) if all(key in self._constants for key in keys) else None
 
-    def _inverse_steps(self, quantized: str) -> str | None:
-        """The constant that scaled the channels of an input, whose steps the weights took up."""
-        quantizing = self._producers.get(quantized)
-        scaling = self._producers.get(quantizing.input[0]) if quantizing is not None else None
-        if scaling is None or scaling.op_type != "Mul" or scaling.input[1] not in self._constants:
+    def _inverse_reach(self, source: str) -> str | None:
+        """The constant that scaled the channels of an input, whose reach the weights took up."""
+        producer = self._producers.get(source)
+        if producer is not None and producer.op_type in {"QuantizeLinear", "Clip"}:
+            producer = self._producers.get(producer.input[0])
+        if producer is None or producer.op_type != "Mul" or producer.input[1] not in self._constants:
             return None
-        return str(scaling.input[1])
+        return str(producer.input[1])
 
     def _dequantized(self, name: str, keys: tuple[str, ...]) -> _Stored:
         operator, values, scales, *rest = keys
@@ -151,19 +159,23 @@ class GraphAudit:
         if integers.dtype == np.int32:  # a convolution's bias has the scale of input times weight
             product = scale * self._constants[rest[0]]
             return _Stored("int32", (values,), _f32(integers * product))
-        if integers.dtype == np.int8:
-            column = (-1,) + (1,) * (integers.ndim - 1) if operator == "QLinearConv" else (-1,)
-            matrix = integers * scale.reshape(column)
-            if operator == "MatMulIntegerToFloat" and rest:
-                steps = _f32(1.0 / self._constants[rest[0]])
-                return _Stored("int8", (values, scales, *rest), _f32(matrix / steps[:, None]), steps)
-            return _Stored("int8", (values, scales, *rest), _f32(matrix))
-        if operator != "MatMulNBits" or integers.dtype != np.uint8:
+        if operator == "QLinearConv" and integers.dtype == np.int8:
+            column = scale.reshape(-1, *(1 for _ in integers.shape[1:]))
+            return _Stored("int8", (values, scales, *rest), _f32(integers * column))
+        shape = self._original[name].shape
+        if operator == "MatMulIntegerToFloat" and integers.dtype == np.int8:
+            precision, matrix = "int8", _f32(integers * scale)
+        elif operator == "DynamicQuantizeLSTM" and integers.dtype == np.int8:
+            precision, matrix = "int8", _f32(gate_columns(integers[0] * scale[0], shape[-1]))
+        elif operator == "MatMulNBits" and integers.dtype == np.uint8:
+            precision, matrix = "int4", Blocks(integers, scale).matrix(shape[0])
+        else:
             return _Stored(str(integers.dtype), (values, scales, *rest), None)
-        inputs = len(self._original[name])
-        blocks = np.stack([integers & 15, integers >> 4], axis=-1).reshape(*integers.shape[:2], -1).astype(np.float32)
-        matrix = ((blocks - 8.0) * scale.reshape(*integers.shape[:2], 1)).reshape(len(integers), -1)
-        return _Stored("int4", (values, scales), _f32(matrix[:, :inputs].T))
+        reach = 1.0 / self._constants[rest[0]][: len(matrix), None] if rest else np.ones((1, 1), np.float32)
+        found = matrix / reach
+        if operator == "DynamicQuantizeLSTM":  # W and R are [1, outputs, inputs]
+            found, reach = found.T[None], reach.T[None]
+        return _Stored(precision, (values, scales, *rest), _f32(found), _f32(reach))
 
 
 def _f32(values: NDArray[np.generic]) -> Floats:

@@ -31,27 +31,35 @@ def measure_layer_noise(
     Returns:
         For each weight of a product, decibels over all frames.
     """
-    places = {layer.weight: landmarks(graph, final, layer.nodes) for layer in graph.layers()}
+    places = {layer.name: landmarks(graph, final, layer.nodes) for layer in graph.layers()}
     tensors = [tensor for found in places.values() for tensor in found]
     signal: dict[str, float] = dict.fromkeys(places, 0.0)
     noise = dict(signal)
     recordings = list(speech)
     streams: Any = (stream_tensors(bundle, model, tensors, recordings) for model in (graph.model, final))
     for exact, rounded in zip(*streams, strict=True):
-        for weight, found in places.items():
+        for name, found in places.items():
             for tensor in found:
                 value = exact[tensor].astype(np.float64)
-                signal[weight] += float(np.square(value).sum())
-                noise[weight] += float(np.square(value - rounded[tensor]).sum())
-    return {weight: decibels(signal[weight], noise[weight]) for weight, found in places.items() if found}
+                signal[name] += float(np.square(value).sum())
+                noise[name] += float(np.square(value - rounded[tensor]).sum())
+    return {
+        weight: decibels(signal[layer.name], noise[layer.name])
+        for layer in graph.layers()
+        if places[layer.name]
+        for weight in layer.weights
+    }
 
 
 def landmarks(graph: FloatGraph, final: onnx.ModelProto, indices: Iterable[int]) -> list[str]:
-    """For each product the first tensor from its output on that both graphs have; operators may have been merged."""
+    """For each product the first tensor from its output on that both graphs have; operators may have been merged.
+
+    It is looked for behind the bias, which may have taken up a part of the product.
+    """
     known = {name for node in final.graph.node for name in node.output}
     found = []
     for index in indices:
-        tensor = graph.nodes[index].output[0]
+        tensor = (graph.bias(graph.nodes[index]) or graph.nodes[index]).output[0]
         while tensor not in known and (following := graph.consumers(tensor)):
             tensor = following[0].output[0]
         if tensor in known:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.quantization.activation_ranges import require_sound
 from edgespeech.quantization.calibration import calibrate_ranges, split_speech
-from edgespeech.quantization.divergence import Divergence, divergence, stream_log_probs
+from edgespeech.quantization.divergence import Divergence, divergence, heard_log_probs, stream_log_probs
 from edgespeech.quantization.float16 import to_float16
 from edgespeech.quantization.float_graph import FloatGraph, Layer
 from edgespeech.quantization.integer_graph import IntegerRewriter
-from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, write_bundle
 
 Floats = NDArray[np.float32]
@@ -32,10 +31,10 @@ MOST_DIVERGENCE = 0.5
 
 
 class Quantizer:
-    """One float32 bundle in ``cells`` form, calibrated once, from which any number of integer graphs are made.
+    """One float32 bundle, calibrated once, from which any number of integer graphs are made.
 
     Args:
-        bundle: float32, ``cells``.
+        bundle: float32, in ``cells`` form or with LSTMs.
         speech: Recordings at the bundle's rate; a quarter is held out to judge on.
         calibration: A method or ``auto``, see `calibrate_ranges`.
         report: Takes lines for people.
@@ -67,16 +66,17 @@ class Quantizer:
         Raises:
             UsageError: A weight to keep is none of them.
         """
-        names = [layer.weight for layer in self.layers]
+        names = [layer.name for layer in self.layers]
         if unknown := sorted(set(keep) - set(names)):
             raise UsageError(f"weight {unknown[0]!r} is not in the graph; wanted some of {', '.join(names)}")
+        require_form(self.bundle, precision)
         plan: dict[str, LayerPrecision] = {}
         for layer in self.layers:
             blocks = precision == "int4" and layer.kind == "matrix"
-            if layer.weight in keep:
-                plan[layer.weight] = "int8" if blocks else "fp32"
+            if layer.name in keep:
+                plan[layer.name] = "int8" if blocks else "fp32"
             else:
-                plan[layer.weight] = "int4" if blocks else "int8"
+                plan[layer.name] = "int4" if blocks else "int8"
         return plan
 
     def rewrite(self, plan: Mapping[str, LayerPrecision]) -> onnx.ModelProto:
@@ -129,7 +129,7 @@ class Quantizer:
             return msgspec.structs.replace(self.bundle.manifest, graph=facts, files=files, measured=figures)
 
         def check(candidate: Bundle) -> None:
-            found = divergence(self._reference, _heard(candidate, self.held_out))
+            found = divergence(self._reference, heard_log_probs(candidate, self.held_out))
             before, after = (one.manifest.files[ACOUSTIC].bytes / 1e6 for one in (self.bundle, candidate))
             report(f"{precision}: {ACOUSTIC} {before:.2f} -> {after:.2f} MB ({after / before:.2f})")
             report(f"  log-probs against fp32: {found}")
@@ -144,12 +144,6 @@ class Quantizer:
         return write_bundle(output, files, describe, check)
 
 
-def _heard(bundle: Bundle, speech: Sequence[Floats]) -> Floats:
-    """Log-probabilities as the runtime computes them."""
-    model = AcousticModel(bundle)
-    return np.concatenate([model.stream(samples[None])[0] for samples in speech])
-
-
 def require_precision(precision: str) -> None:
     """Compare a name with the precisions there are.
 
@@ -160,6 +154,17 @@ def require_precision(precision: str) -> None:
         raise UsageError(f"precision {precision!r} is unknown; wanted one of {', '.join(get_args(Precision))}")
 
 
+def require_form(bundle: Bundle, precision: str) -> None:
+    """Look whether a bundle is in a form that has this precision.
+
+    Raises:
+        UsageError: int4 is for unrolled cells.
+    """
+    form = bundle.manifest.graph.form
+    if precision == "int4" and form != "cells":
+        raise UsageError(f"{bundle.folder} has form {form!r}, whose LSTM has no int4; export it with --form cells")
+
+
 def quantize(
     bundle: Bundle,
     output: Path,
@@ -168,17 +173,19 @@ def quantize(
     *,
     calibration: str = "auto",
     keep: Collection[str] = (),
+    fp16_compute: bool = False,
     report: Report = print,
 ) -> Bundle:
     """Write a smaller bundle, compared with the float32 one on speech.
 
     Args:
-        bundle: float32; in ``cells`` form for integers.
+        bundle: float32; for integers in ``cells`` form, or (int8) with LSTMs.
         output: The new bundle's folder.
         precision: ``fp16``, ``int8`` or ``int4``.
         speech: Recordings at the bundle's rate; text is not needed.
         calibration: ``minmax``, ``percentile``, ``entropy``, ``error``, or ``auto`` for the best of them.
         keep: Names of weights that stay in the next higher precision.
+        fp16_compute: With ``fp16``, compute in it as well.
         report: Takes lines for people.
 
     Raises:
@@ -189,6 +196,7 @@ def quantize(
     if precision == "fp16":
         if keep:
             raise UsageError("fp16 keeps no weights in higher precision; leave them out or choose int8")
-        return to_float16(bundle, output, speech, report)
+        return to_float16(bundle, output, speech, report, compute=fp16_compute)
+    require_form(bundle, precision)
     quantizer = Quantizer(bundle, speech, calibration, report)
     return quantizer.write(output, precision, quantizer.rewrite(quantizer.plan(precision, keep)), report=report)

@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgespeech.errors import MissingDependencyError
 from edgespeech.quantization.report import QuantizationReport
 from edgespeech.runtime.atomic_file import replacing
@@ -67,18 +69,18 @@ def _noise(axes: Any, report: QuantizationReport) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("signal to quantization noise, dB")
     axes.set_title("Layer outputs on speech")
+    axes.set_xlim(0.0, 1.4 * max([1.0, *(entry.output_sqnr_db or 0.0 for entry in entries)]))
     if quantized:
         axes.legend(loc="lower right")
 
 
 def _bytes(axes: Any, report: QuantizationReport) -> None:
-    names = sorted({entry.precision for entry in report.tensors})
-    left = {"before (fp32)": 0.0, "after": 0.0}
-    for precision in names:
-        entries = [entry for entry in report.tensors if entry.precision == precision]
-        sizes = [sum(e.bytes_before for e in entries) / 1e6, sum(e.bytes_after for e in entries) / 1e6]
-        axes.barh(list(left), sizes, left=list(left.values()), color=_colours([precision]), label=precision)
-        left = {name: start + size for (name, start), size in zip(left.items(), sizes, strict=True)}
+    before, left = sum(entry.bytes_before for entry in report.tensors) / 1e6, 0.0
+    axes.barh(["before", "after"], [before, 0.0], color=_colours(["fp32", "fp32"]))
+    for precision in sorted({entry.precision for entry in report.tensors}):
+        size = sum(entry.bytes_after for entry in report.tensors if entry.precision == precision) / 1e6
+        axes.barh(["after"], [size], left=[left], color=_colours([precision]), label=precision)
+        left += size
     axes.invert_yaxis()
     axes.set_xlabel("trained weights, MB (scales included)")
     axes.set_title("What the weights became")
@@ -110,6 +112,8 @@ def _sensitivity(axes: Any, report: QuantizationReport) -> None:
         [c.weight for c in costs], [max(c.kl, 1e-12) for c in costs], color=_colours([c.precision for c in costs])
     )
     axes.set_xscale("log")
+    axes.set_xlim(left=10.0 ** np.floor(np.log10(max(1e-12, min(cost.kl for cost in costs)))))
+    axes.minorticks_off()
     axes.invert_yaxis()
     axes.set_xlabel("KL from fp32, nats per frame")
     axes.set_title("Layers quantized alone")

@@ -86,6 +86,7 @@ def _measures(before: Side, after: Side) -> Iterator[tuple[str, float, float, st
     yield "graph", before.acoustic_bytes / 1e6, after.acoustic_bytes / 1e6, "MB", 2
     yield "chunk, median", before.chunk_time.median_ms, after.chunk_time.median_ms, "ms", 3
     yield "chunk, shortest", before.chunk_time.shortest_ms, after.chunk_time.shortest_ms, "ms", 3
+    yield "chunk, processor's time", before.chunk_time.cpu_ms, after.chunk_time.cpu_ms, "ms", 3
     yield "resident, whole process", before.memory.total_mb, after.memory.total_mb, "MB", 1
     yield "resident, by the graph", before.memory.graph_mb, after.memory.graph_mb, "MB", 1
 
@@ -108,4 +109,4 @@ def _remarks(report: QuantizationReport) -> Iterator[str]:
     if report.before.error_rates is None:
         yield "word errors were not counted: no --dev manifest"
     if report.after.precision == "fp16":
-        yield "fp16 on a CPU is smaller, not faster: onnxruntime widens the weights and computes in fp32"
+        yield "fp16 on a CPU is smaller, not faster: onnxruntime widens it and computes in fp32"

@@ -143,6 +143,8 @@ class DataConfig(Record, frozen=True):
         batch_seconds: Audio per batch, padding included, on each worker.
         workers: Loader processes; 0 loads in the training process.
         cache_hours: Decoded audio kept in memory by each loader process.
+        share: Part of every speaker's training clips to use, repeated so that an epoch stays as long: for a study of
+            how much data helps.
     """
 
     train: tuple[str, ...]
@@ -154,6 +156,7 @@ class DataConfig(Record, frozen=True):
     batch_seconds: Above = 120.0
     workers: NonNegative = 1
     cache_hours: float = 40.0
+    share: Annotated[float, msgspec.Meta(ge=1e-4, le=1.0)] = 1.0
 
     def __post_init__(self) -> None:
         """Reject bounds that no clip is between."""

@@ -1,12 +1,10 @@
-"""From manifests to batches: checks, SortaGrad order, length buckets, a cache of decoded audio."""
+"""From clips to batches: SortaGrad order, length buckets, a cache of decoded audio."""
 
 from __future__ import annotations
 
 import random as python_random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,23 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from edgespeech.errors import AudioError, ConfigError
 from edgespeech.reference.augment import WaveAugmenter
-from edgespeech.reference.config import DataConfig, ModelConfig
-from edgespeech.reference.labels import Labels, frames_needed
+from edgespeech.reference.clips import Clip
 from edgespeech.runtime import audio
-from edgespeech.runtime.manifest import read_manifest
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A recording to learn from: file, seconds, text and its labels, and where in the file it begins."""
-
-    path: Path
-    seconds: float
-    text: str
-    targets: tuple[int, ...]
-    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,56 +26,6 @@ class Batch:
     targets: Tensor
     target_lengths: Tensor
     texts: tuple[str, ...]
-
-
-def manifest_texts(manifests: Sequence[Path]) -> list[str]:
-    """The texts of all lines of all manifests, in lower case."""
-    return [entry.text.lower() for manifest in manifests for entry in read_manifest(manifest)]
-
-
-def usable_clips(
-    manifests: Sequence[Path], labels: Labels, model: ModelConfig, data: DataConfig
-) -> tuple[list[Clip], Counter[str]]:
-    """Read manifests and drop what cannot be learnt from.
-
-    Returns:
-        The clips, and how many were dropped for which reason.
-
-    Raises:
-        ManifestError: A manifest is missing or broken.
-        ConfigError: Nothing is left.
-    """
-    clips: list[Clip] = []
-    dropped: Counter[str] = Counter()
-    for manifest in manifests:
-        for entry in read_manifest(manifest):
-            if not entry.path.is_file():
-                dropped["missing file"] += 1
-                continue
-            text = " ".join(entry.text.lower().split())
-            try:
-                targets = tuple(labels.encode(text))
-                given = entry.duration
-                seconds = audio.info(entry.path).duration - entry.offset if given is None else given
-            except ConfigError:
-                dropped["text with a character that no label has"] += 1
-                continue
-            except AudioError:
-                dropped["unreadable file"] += 1
-                continue
-            frames = int(seconds * model.features.sample_rate) // model.frame_samples
-            if not targets:
-                dropped["no text"] += 1
-            elif not data.min_seconds <= seconds <= data.max_seconds:
-                dropped[f"not between {data.min_seconds:g} and {data.max_seconds:g} s"] += 1
-            elif frames_needed(targets) > frames:
-                dropped["more labels than output frames"] += 1
-            else:
-                clips.append(Clip(entry.path, seconds, text, targets, entry.offset))
-    if not clips:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the manifests are empty"
-        raise ConfigError(f"no usable clip in {', '.join(map(str, manifests))}: {reasons}")
-    return clips, dropped
 
 
 class ClipDataset(Dataset[tuple[Tensor, Clip]]):
@@ -111,7 +45,7 @@ class ClipDataset(Dataset[tuple[Tensor, Clip]]):
         self.augmenter = augmenter
         self.seed = seed
         self._room_in_cache = int(cache_hours * 3600 * sample_rate)
-        self._cache: dict[int, NDArray[np.int16]] = {}
+        self._cache: dict[Clip, NDArray[np.int16]] = {}
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -120,23 +54,20 @@ class ClipDataset(Dataset[tuple[Tensor, Clip]]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Clip]:
         """Samples [n] of clip ``index`` as it sounds in ``epoch``."""
         epoch, index = key
-        samples = self._samples(index)
+        samples = self._samples(self.clips[index])
         if self.augmenter is not None:
             samples = self.augmenter(samples, np.random.default_rng((self.seed, epoch, index)))
         return torch.from_numpy(np.ascontiguousarray(samples)), self.clips[index]
 
-    def _samples(self, index: int) -> NDArray[np.float32]:
-        if index not in self._cache:
-            clip = self.clips[index]
-            samples = audio.read(clip.path, self.sample_rate)
-            if clip.offset:
-                start = round(clip.offset * self.sample_rate)
-                samples = samples[start : start + round(clip.seconds * self.sample_rate)]
+    def _samples(self, clip: Clip) -> NDArray[np.float32]:
+        if clip not in self._cache:
+            start = round(clip.offset * self.sample_rate)
+            samples = audio.read(clip.path, self.sample_rate)[start : start + round(clip.seconds * self.sample_rate)]
             if len(samples) > self._room_in_cache:
                 return samples
             self._room_in_cache -= len(samples)
-            self._cache[index] = np.round(samples * 32767.0).astype(np.int16)
-        return self._cache[index].astype(np.float32) / np.float32(32767.0)
+            self._cache[clip] = np.round(samples * 32767.0).astype(np.int16)
+        return self._cache[clip].astype(np.float32) / np.float32(32767.0)
 
 
 class BucketSampler(Sampler[list[tuple[int, int]]]):

@@ -9,7 +9,8 @@ import jiwer
 import torch
 from torch import Tensor
 
-from edgespeech.reference.data import BucketSampler, Clip, ClipDataset, collate
+from edgespeech.reference.clips import Clip
+from edgespeech.reference.data import BucketSampler, ClipDataset, collate
 from edgespeech.reference.labels import BLANK, Labels
 from edgespeech.reference.model import DeepSpeech2
 

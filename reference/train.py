@@ -25,12 +25,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from edgespeech.errors import ConfigError, EdgespeechError
-from edgespeech.reference.augment import WaveAugmenter, audio_files
+from edgespeech.reference.acoustics import audio_files
+from edgespeech.reference.augment import WaveAugmenter
 from edgespeech.reference.checkpoint import load_checkpoint, load_plain, save_atomically, save_checkpoint
+from edgespeech.reference.clips import build_labels, share_of, usable_clips
 from edgespeech.reference.config import TrainingConfig, read_training_config
-from edgespeech.reference.data import Batch, BucketSampler, ClipDataset, collate, manifest_texts, usable_clips
+from edgespeech.reference.data import Batch, BucketSampler, ClipDataset, collate
 from edgespeech.reference.evaluate import ErrorRates, greedy_error_rates
-from edgespeech.reference.labels import CHARACTERS, Labels, bigram_labels
+from edgespeech.reference.labels import Labels
 from edgespeech.reference.model import DeepSpeech2
 from edgespeech.reference.progress import Progress
 from edgespeech.reference.trainer import Position, Trainer, build_trainer
@@ -101,11 +103,6 @@ def leave_signals_to_training(_: int) -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(LOADER_GRACE_SECONDS))
 
 
-def build_labels(config: TrainingConfig, manifests: list[Path]) -> Labels:
-    """The label set that the configuration asks for."""
-    return Labels(CHARACTERS) if config.model.label_set == "characters" else bigram_labels(manifest_texts(manifests))
-
-
 def first_model(config: TrainingConfig, base: Path, labels: Labels) -> DeepSpeech2:
     """The model before the first step: random, or that of ``config.start``.
 
@@ -151,8 +148,9 @@ def train(
         torch.manual_seed(optimisation.seed)
         output = base / config.output
         manifests = [base / path for path in data.train]
-        labels = build_labels(config, manifests)
+        labels = build_labels(config.model, manifests)
         clips, dropped = usable_clips(manifests, labels, config.model, data)
+        clips = share_of(clips, data.share, optimisation.seed)
         dev, dev_dropped = usable_clips([base / path for path in data.dev], labels, config.model, data)
         for name, counter in (("train", dropped), ("dev", dev_dropped)):
             for reason, count in counter.items():
@@ -164,9 +162,11 @@ def train(
             audio_files([base / path for path in data.rooms]),
         )
         rate = config.model.features.sample_rate
-        dataset = ClipDataset(clips, rate, augmenter, optimisation.seed, data.cache_hours)
+        # A share of the clips is repeated until an epoch is as long as with all: shares differ in data, not in updates.
+        repeated = clips * round(1.0 / data.share)
+        dataset = ClipDataset(repeated, rate, augmenter, optimisation.seed, data.cache_hours)
         sampler = BucketSampler(
-            [clip.seconds for clip in clips],
+            [clip.seconds for clip in repeated],
             data.batch_seconds,
             optimisation.seed,
             workers.rank,

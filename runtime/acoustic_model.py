@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import BundleError, MissingDependencyError, UsageError
 from edgespeech.runtime.bundle import ACOUSTIC, MANIFEST, Bundle
+from edgespeech.runtime.node_placement import read_profile
 
 MOST_THREADS = 256
 
@@ -36,6 +40,10 @@ class AcousticModel:
         threads: CPU threads of one step; 1 is the fastest for small chunks on most devices.
         provider: ``cpu``, ``cuda``, ``tensorrt`` and so on; never replaced by another one in silence.
 
+    Attributes:
+        nodes: Nodes that ran, as the provider has fused them; None with ``cpu``, where that is of no interest.
+        nodes_on_cpu: How many of them fell back to the CPU, by operator; None with ``cpu``.
+
     Raises:
         MissingDependencyError: onnxruntime is not installed.
         UsageError: The provider is unknown, not installed or does not load.
@@ -46,8 +54,8 @@ class AcousticModel:
         """Open the graph and compare it with the manifest."""
         if not 1 <= threads <= MOST_THREADS:
             raise UsageError(f"threads is {threads}; wanted 1 to {MOST_THREADS}")
-        onnxruntime = _import_onnxruntime()
-        wanted = _provider(onnxruntime, provider)
+        onnxruntime = import_onnxruntime()
+        wanted = _provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -55,16 +63,26 @@ class AcousticModel:
         self.audio = bundle.manifest.audio
         self._graph = bundle.manifest.graph
         self._labels = len(bundle.manifest.labels)
-        names = [wanted] if wanted == PROVIDERS["cpu"] else [wanted, PROVIDERS["cpu"]]
-        try:
-            self._session: Any = onnxruntime.InferenceSession(str(bundle.acoustic_path), options, providers=names)
-        except Exception as error:  # onnxruntime raises classes that it does not export
-            reason = _reason(error).replace(str(bundle.acoustic_path), ACOUSTIC)
-            raise BundleError(f"{bundle.acoustic_path} does not load: {reason}; export the bundle again") from None
-        if self._session.get_providers()[0] != wanted:
-            raise UsageError(f"provider {provider!r} did not load its libraries; use another --provider or mend them")
         self._outputs = [self._graph.output, *(state.output for state in self._graph.states)]
-        self._check(bundle)
+        self.nodes: int | None = None
+        self.nodes_on_cpu: dict[str, int] | None = None
+        if wanted == PROVIDERS["cpu"]:
+            self._session: Any = _open(onnxruntime, bundle, options, [wanted])
+            self._check(bundle)
+            return
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "placement")
+            names = [wanted, PROVIDERS["cpu"]]
+            try:
+                self._session = _open(onnxruntime, bundle, options, names)
+            except BundleError as error:
+                raise UsageError(f"provider {provider!r} does not take this graph ({error}); use another one") from None
+            if self._session.get_providers()[0] != wanted:
+                raise UsageError(f"provider {provider!r} did not load its libraries; see `edgespeech doctor`")
+            self._check(bundle)
+            self.step(np.zeros((1, self.audio.chunk_samples), np.float32), self.initial_state())
+            self.nodes, self.nodes_on_cpu = read_profile(Path(self._session.end_profiling()))
 
     def _check(self, bundle: Bundle) -> None:
         graph, audio, free = self._graph, self.audio, self.audio.chunk_free
@@ -144,6 +162,14 @@ class AcousticModel:
         return np.concatenate(pieces, axis=1)
 
 
+def _open(onnxruntime: Any, bundle: Bundle, options: Any, providers: list[str]) -> Any:
+    try:
+        return onnxruntime.InferenceSession(str(bundle.acoustic_path), options, providers=providers)
+    except Exception as error:  # onnxruntime raises classes that it does not export
+        reason = _reason(error).replace(str(bundle.acoustic_path), ACOUSTIC)
+        raise BundleError(f"{bundle.acoustic_path} does not load: {reason}; export the bundle again") from None
+
+
 def _fits(found: Sequence[object], wanted: Sequence[int | None]) -> bool:
     """Whether the sizes in a graph are those wanted; None wants a size that is free."""
     return len(found) == len(wanted) and all(
@@ -155,20 +181,41 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
+    """The library, told to send nothing to anybody.
+
+    Since 1.29 the usual builds report each process and session to their makers, on Linux too; only a variable that is
+    set before the import keeps the first report back.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
-        return import_module("onnxruntime")
+        onnxruntime = import_module("onnxruntime")
+        if hasattr(onnxruntime, "disable_telemetry_events"):
+            onnxruntime.disable_telemetry_events()
+        return onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
             f"onnxruntime is not to be had ({_reason(error)}); run: pip install 'edgespeech[cpu]' (or [gpu])"
         ) from None
 
 
-def _provider(onnxruntime: Any, name: str) -> str:
+def available_providers() -> list[str]:
+    """Names of the providers that the installed onnxruntime was built with; whether they load is another question.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+    """
+    available = import_onnxruntime().get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider in available]
+
+
+def _provider(name: str) -> str:
     if name not in PROVIDERS:
         raise UsageError(f"provider {name!r} is unknown; wanted one of {', '.join(PROVIDERS)}")
-    available = onnxruntime.get_available_providers()
-    if PROVIDERS[name] not in available:
-        installed = ", ".join(key for key, value in PROVIDERS.items() if value in available)
-        raise UsageError(f"provider {name!r} is not in the installed onnxruntime, which has: {installed}")
+    installed = available_providers()
+    if name not in installed:
+        raise UsageError(f"provider {name!r} is not in the installed onnxruntime, which has: {', '.join(installed)}")
     return PROVIDERS[name]

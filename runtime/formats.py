@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgespeech.runtime.transcript import Event, Segment, Transcript, Word
+from edgespeech.runtime.transcript import Event, Hypothesis, Reading, Segment, Transcript, Word
 
 LINE_WIDTH = 42  # characters
 LINES_PER_CUE = 2
@@ -67,7 +67,7 @@ def to_vtt(segments: Iterable[Segment]) -> str:
 
 
 def to_json(transcript: Transcript, file: str) -> str:
-    """One line of JSON: file, duration (s), text, words, nbest, seconds (of computing), rtf.
+    """One line of JSON: file, duration (s), text, words, nbest (with scores), seconds (of computing), rtf.
 
     Args:
         transcript: What was heard.
@@ -79,7 +79,7 @@ def to_json(transcript: Transcript, file: str) -> str:
             "duration": round(transcript.duration, 3),
             "text": transcript.text,
             "words": _words(transcript.words),
-            "nbest": list(transcript.nbest),
+            "nbest": _readings(transcript.nbest),
             "seconds": round(transcript.seconds, 4),
             "rtf": round(transcript.rtf, 5),
         }
@@ -87,7 +87,10 @@ def to_json(transcript: Transcript, file: str) -> str:
 
 
 def event_to_json(event: Event) -> str:
-    """One line of JSON: type, text, committed, tentative, start and end (s), words (final only), latency_ms."""
+    """One line of JSON: type, text, committed, tentative, start and end (s), words and nbest (final only), latency_ms.
+
+    The readings are left out where there is only one.
+    """
     line: dict[str, object] = {
         "type": event.type,
         "text": event.text,
@@ -98,6 +101,8 @@ def event_to_json(event: Event) -> str:
     }
     if event.type == "final":
         line["words"] = _words(event.words)
+        if len(event.nbest) > 1:
+            line["nbest"] = _readings(event.nbest)
     line["latency_ms"] = round(event.latency_ms, 1)
     return json.dumps(line)
 
@@ -111,6 +116,19 @@ def _words(words: Sequence[Word]) -> list[dict[str, object]]:
             "confidence": round(word.confidence, 4),
         }
         for word in words
+    ]
+
+
+def _readings(readings: Sequence[Reading | Hypothesis]) -> list[dict[str, object]]:
+    return [
+        {
+            "text": " ".join(reading.text.split()),
+            "score": round(reading.score, 3),
+            "acoustic_score": round(reading.acoustic_score, 3),
+            "lm_score": round(reading.lm_score, 3),
+            "hot_word_score": round(reading.hot_word_score, 3),
+        }
+        for reading in readings
     ]
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from edgespeech.errors import LanguageModelError, MissingDependencyError
 from edgespeech.runtime.vocabulary import (
@@ -17,6 +21,7 @@ from edgespeech.runtime.vocabulary import (
     read_word_list,
 )
 
+UNKNOWN_WORD = "<unk>"
 _LN10 = math.log(10.0)
 # KenLM gives 10**-100 to unknown words of a model without <unk>. One in ten million leaves them possible.
 _KENLM_MISSING_UNKNOWN = -99.0
@@ -35,6 +40,7 @@ class LanguageModel:
         path: The model's file.
         order: The n of n-gram.
         vocabulary: The known words for prefix checks; None where they are not to be had.
+        unknown_score: Natural log p of an unknown word without context.
 
     Raises:
         LanguageModelError: The file is missing, damaged, or no language model.
@@ -50,11 +56,20 @@ class LanguageModel:
         self.vocabulary = _find_vocabulary(self.path, vocabulary)
         self._begin: Any = self._kenlm.State()
         self._model.BeginSentenceWrite(self._begin)
-        nothing, ignored = self._kenlm.State(), self._kenlm.State()
-        self._model.NullContextWrite(nothing)
-        unknown_log10 = self._model.BaseScore(nothing, "<unk>", ignored)
+        self._nothing, self._ignored = self._kenlm.State(), self._kenlm.State()
+        self._model.NullContextWrite(self._nothing)
+        unknown_log10 = self._model.BaseScore(self._nothing, UNKNOWN_WORD, self._ignored)
         lift = _UNKNOWN_LOG10 - unknown_log10 if unknown_log10 < _KENLM_MISSING_UNKNOWN else 0.0
         self._unknown_lift: float = lift * _LN10
+        self.unknown_score: float = (unknown_log10 + lift) * _LN10
+
+    @cached_property
+    def unigrams(self) -> npt.NDArray[np.float64]:
+        """Natural log p(word) without context, for each word of the vocabulary, sorted; empty without a vocabulary."""
+        words = () if self.vocabulary is None else self.vocabulary
+        scores = np.array([self.log_prob(self._nothing, word) for word in words])
+        unigrams: npt.NDArray[np.float64] = np.maximum(scores, self.unknown_score)
+        return unigrams
 
     def begin(self) -> Any:
         """Return the state at the beginning of a sentence, after ``<s>``."""
@@ -78,9 +93,17 @@ class LanguageModel:
             return log_prob + self._unknown_lift, after, False
         return log_prob, after, True
 
+    def __contains__(self, word: object) -> bool:
+        """Tell whether the model knows the word."""
+        return isinstance(word, str) and word in self._model
+
+    def log_prob(self, state: Any, word: str) -> float:
+        """Return natural log p(word | state) of a word that the model knows, faster than :meth:`score`."""
+        return float(self._model.BaseScore(state, word, self._ignored)) * _LN10
+
     def end(self, state: Any) -> float:
         """Return the natural log p(``</s>`` | state)."""
-        return float(self._model.BaseScore(state, "</s>", self._kenlm.State()) * _LN10)
+        return self.log_prob(state, "</s>")
 
 
 def _import_kenlm() -> Any:
@@ -94,7 +117,7 @@ def _import_kenlm() -> Any:
 
 
 def _open(kenlm: Any, path: Path) -> Any:
-    wanted = "wanted a KenLM binary (build_binary) or an ARPA file (lmplz)"
+    wanted = "wanted a KenLM binary (build_binary) or an ARPA file (lmplz) of order 2 or more"
     if not path.exists():
         raise LanguageModelError(f"there is no language model at {path}; {wanted}")
     if not path.is_file():

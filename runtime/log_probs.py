@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,22 @@ import numpy.typing as npt
 from edgespeech.errors import DecodingError
 
 _POSITIVE_TOLERANCE = 1e-3
+
+
+class Frame(NamedTuple):
+    """What a frame says.
+
+    Attributes:
+        log_probs: [labels].
+        symbols: Labels that may extend a prefix, ascending, and then the blank.
+        columns: [labels], where each label is among the symbols; the blank's place for those that are not.
+        number: Its index since the beginning of the utterance.
+    """
+
+    log_probs: npt.NDArray[np.float64]
+    symbols: npt.NDArray[np.intp]
+    columns: npt.NDArray[np.intp]
+    number: int
 
 
 def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.float64]:
@@ -53,6 +70,35 @@ def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.flo
     if best.min() == -np.inf:
         raise DecodingError(f"every label of frame {int(best.argmin())} is impossible (-inf); check the model's output")
     return values
+
+
+def choose_symbols(
+    log_probs: npt.NDArray[np.float64], blank: int, mass: float, most: int, first: int
+) -> Iterator[Frame]:
+    """Choose for each frame the labels that may extend prefixes ("Deep Speech 2", section 7).
+
+    Args:
+        log_probs: [frames, labels].
+        blank: Index of the blank.
+        mass: The fewest labels, blank included, whose probabilities reach this sum are taken; 1 takes all.
+        most: The most labels, blank included, that are looked at.
+        first: Number of the first frame.
+    """
+    order = np.argsort(-log_probs, axis=1, kind="stable")[:, :most]
+    ranked = np.take_along_axis(log_probs, order, axis=1)
+    likely = ranked > -np.inf
+    if mass < 1.0:
+        probabilities = np.exp(ranked)
+        likely &= probabilities.cumsum(axis=1) - probabilities < mass
+    chosen = np.zeros(log_probs.shape, dtype=bool)
+    np.put_along_axis(chosen, order, likely, axis=1)
+    chosen[:, blank] = False
+    counts = chosen.sum(axis=1)
+    columns = np.where(chosen, chosen.cumsum(axis=1) - 1, counts[:, None])
+    symbols = np.insert(chosen.nonzero()[1], counts.cumsum(), blank)
+    ends = np.cumsum(counts + 1).tolist()
+    for index, row in enumerate(log_probs):
+        yield Frame(row, symbols[ends[index] - counts[index] - 1 : ends[index]], columns[index], first + index)
 
 
 def greedy(log_probs: npt.ArrayLike, labels: Sequence[str], blank: int = 0) -> str:

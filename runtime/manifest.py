@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import ManifestError
 from edgespeech.runtime import audio
+from edgespeech.runtime.atomic_file import replacing
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,42 @@ def read_manifest(path: str | Path, check_files: bool = False) -> list[Utterance
                 f"({len(missing)} of {len(utterances)} are missing); paths are relative to the manifest; correct them"
             )
     return utterances
+
+
+def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
+    """Writes a manifest, whole or not at all; paths become relative to its folder.
+
+    Args:
+        path: The file; its folder must exist.
+        utterances: What ``read_manifest`` will return again; ``audio_filepath`` is not looked at.
+
+    Returns:
+        The number of lines.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    folder = os.path.realpath(path.parent)
+    lines = 0
+    with replacing(path) as file:
+        for utterance in utterances:
+            line: dict[str, str | float] = {"audio_filepath": _relative(os.path.realpath(utterance.path), folder)}
+            if utterance.duration is not None:
+                line["duration"] = round(utterance.duration, 3)
+            if utterance.speaker is not None:
+                line["speaker"] = utterance.speaker
+            if utterance.offset:
+                line["offset"] = round(utterance.offset, 3)
+            file.write(msgspec.json.encode({**line, "text": utterance.text}) + b"\n")
+            lines += 1
+    return lines
+
+
+def _relative(path: str, folder: str) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # on another drive
+        return path
 
 
 def _content(path: Path) -> bytes:

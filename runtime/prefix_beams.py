@@ -11,233 +11,285 @@ DNNs" (2014), algorithm 1; D. Amodei et al., "Deep Speech 2" (2015), sections 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from edgespeech.runtime.prefix_trie import ROOT_HASH, Node, extend_hashes, label_keys, root
-from edgespeech.runtime.word_scorer import WordContext, WordScorer
+from edgespeech.runtime.log_probs import Frame
+from edgespeech.runtime.prefix_trie import (
+    DEPTH,
+    FIELDS,
+    FRAME,
+    HASH,
+    HEARD,
+    LABEL,
+    PARENT,
+    ROOT_HASH,
+    Integers,
+    Trie,
+    extend_hashes,
+    label_keys,
+)
+from edgespeech.runtime.word_places import Places
+from edgespeech.runtime.word_scorer import History
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-Hashes = npt.NDArray[np.uint64]
+
+# Rows of Beams.scores, natural logarithms: alignments that end in blank, those that end in the last label, their sum,
+# the highest of the second so far (its frame is the label's emission frame), what complete words have added, and what
+# the part of a word has added as well.
+BLANK, NONBLANK, ACOUSTIC, PEAK, COMPLETE, BONUS = range(6)
+# Rows of Beams.prefixes: a record of the trie, and then the parent's hash, the parent's row (-1: not among the beams),
+# whether the last two labels are the same, and the row of the place between two spaces.
+PARENT_HASH, PARENT_ROW, DOUBLED, PLACE = range(FIELDS, FIELDS + 4)
+_LOWEST = float(np.finfo(np.float64).min)
 
 
-@dataclass(frozen=True, eq=False)
-class Beams:
-    """The prefixes alive, one per row [beams]; natural logarithms.
+class Beams(NamedTuple):
+    """The prefixes alive, one per column; a value that is never changed.
 
     Attributes:
-        hashes: Hash of each prefix.
-        parent_hashes: Hash of the prefix without its last label.
-        parents: Row of the parent, -1 where it is not among the beams.
-        last: Last label; the blank for the empty prefix.
-        blank: log p of the alignments that end in blank.
-        nonblank: log p of the alignments that end in the last label.
-        peak: Highest ``nonblank`` so far; the frame of it is the emission frame of the last label.
-        bonus: What words have added to the score.
-        gains: [beams, labels], what each label would add to ``bonus``; NaN where nobody has asked yet.
-        nodes: Labels and emission frames.
-        contexts: Where each prefix stands between words.
+        scores: float64 [6, beams].
+        prefixes: int64 [10, beams].
+        histories: [beams], the complete words of each.
     """
 
-    hashes: Hashes
-    parent_hashes: Hashes
-    parents: Indices
-    last: Indices
-    blank: Floats
-    nonblank: Floats
-    peak: Floats
-    bonus: Floats
-    gains: Floats
-    nodes: Sequence[Node]
-    contexts: Sequence[WordContext]
+    scores: Floats
+    prefixes: Integers
+    histories: npt.NDArray[np.object_]
 
     @property
-    def acoustic(self) -> Floats:
-        """Natural log p_ctc of each prefix."""
-        return np.logaddexp(self.blank, self.nonblank)
+    def totals(self) -> Floats:
+        """What prefixes are ranked by."""
+        totals: Floats = self.scores[ACOUSTIC] + self.scores[BONUS]
+        return totals
 
-    def take(self, rows: Indices) -> Beams:
-        """Keep the beams of these rows."""
-        return _with_parents(
-            Beams(
-                hashes=self.hashes[rows],
-                parent_hashes=self.parent_hashes[rows],
-                parents=rows,
-                last=self.last[rows],
-                blank=self.blank[rows],
-                nonblank=self.nonblank[rows],
-                peak=self.peak[rows],
-                bonus=self.bonus[rows],
-                gains=self.gains[rows],
-                nodes=[self.nodes[row] for row in rows.tolist()],
-                contexts=[self.contexts[row] for row in rows.tolist()],
-            )
-        )
+    def take(self, columns: Indices) -> Beams:
+        """Keep the beams of these columns."""
+        prefixes = self.prefixes.take(columns, axis=1)
+        prefixes[PARENT_ROW] = _moved(prefixes[PARENT_ROW], self.prefixes.shape[1], columns)
+        return Beams(self.scores.take(columns, axis=1), prefixes, self.histories.take(columns))
+
+
+class Extensions(NamedTuple):
+    """Prefixes that are one label longer than a beam.
+
+    Attributes:
+        rows: The beam of each.
+        labels: Its label.
+        acoustic: Natural log of its alignments.
+        bonus: What it has as :data:`BONUS`; at most, if its label may end a word.
+    """
+
+    rows: Indices
+    labels: Indices
+    acoustic: Floats
+    bonus: Floats
 
 
 class FrameSearch:
     """Takes beams over one frame.
 
     Args:
-        scorer: What words add to the score.
-        labels: Number of labels, blank included.
+        crosses: For each label, whether it can end a word.
         blank: Index of the blank.
         beam_width: Number of prefixes kept.
         beam_threshold: Prefixes whose score is further below the best are dropped; None keeps them.
+        label_scores: [labels], natural log added for each label of a prefix; None for nothing.
     """
 
     def __init__(
-        self, scorer: WordScorer, labels: int, blank: int, beam_width: int, beam_threshold: float | None
+        self,
+        crosses: Sequence[bool],
+        blank: int,
+        beam_width: int,
+        beam_threshold: float | None,
+        label_scores: Floats | None = None,
     ) -> None:
         """Draw the labels' hash keys."""
-        self._scorer = scorer
+        self._crosses = np.array(crosses, dtype=bool)
         self._blank = blank
         self._beam_width = beam_width
         self._beam_threshold = np.inf if beam_threshold is None else beam_threshold
-        self._labels = labels
-        self._keys = label_keys(labels)
+        self._label_scores = label_scores
+        self._keys = label_keys(len(crosses))
 
-    def begin(self) -> Beams:
+    def begin(self, history: History) -> Beams:
         """Return the one beam before the first frame: the empty prefix."""
-        context = self._scorer.begin()
-        return Beams(
-            hashes=np.array([ROOT_HASH], dtype=np.uint64),
-            parent_hashes=np.zeros(1, dtype=np.uint64),
-            parents=np.array([-1], dtype=np.intp),
-            last=np.array([self._blank], dtype=np.intp),
-            blank=np.zeros(1),
-            nonblank=np.full(1, -np.inf),
-            peak=np.full(1, -np.inf),
-            bonus=np.array([context.bonus]),
-            gains=self._scorer.gains([context]),
-            nodes=[root()],
-            contexts=[context],
-        )
+        scores = np.array([[0.0], [-np.inf], [0.0], [-np.inf], [0.0], [0.0]])
+        prefixes = np.array([[ROOT_HASH], [0], [self._blank], [-1], [0], [-1], [0], [-1], [0], [0]], dtype=np.int64)
+        histories = np.empty(1, dtype=object)
+        histories[0] = history
+        return Beams(scores, prefixes, histories)
 
-    def advance(self, beams: Beams, row: Floats, symbols: Indices, frame: int) -> Beams:
+    def advance(self, beams: Beams, frame: Frame, trie: Trie, places: Places) -> Beams:
         """Take the beams over one frame.
 
         Args:
             beams: The prefixes before the frame.
-            row: [labels], natural log probabilities of the frame.
-            symbols: The labels that may extend a prefix, without the blank. None of them: the short cut for frames
-                where blank is almost certain, in which the prefixes stay what they are.
-            frame: Index of the frame since the beginning.
+            frame: What it says.
+            trie: Grows by the prefixes that get longer ones.
+            places: The table of the beams' places.
 
         Returns:
-            The prefixes after the frame, no more than ``beam_width``.
+            The prefixes after the frame, no more than the width.
         """
-        stayed = self._stay(beams, row, frame)
-        if not len(symbols):
+        stayed = self._stay(beams, frame, trie)
+        if len(frame.symbols) == 1:  # nothing but the blank
             return stayed
-        extended = self._extend(beams, row, symbols)
-        gains, fresh = self._work_out_gains(beams, symbols, extended > -np.inf)
-        stayed = replace(stayed, gains=gains)
-        with np.errstate(invalid="ignore"):
-            scores = extended + (beams.bonus[:, None] + gains[:, symbols])
-        scores[extended == -np.inf] = -np.inf
-        chosen = self._choose(np.concatenate([stayed.acoustic + stayed.bonus, scores.ravel()]))
-        staying = chosen[chosen < len(beams.last)]
-        rows, columns = np.divmod(chosen[chosen >= len(beams.last)] - len(beams.last), len(symbols))
-        if not len(rows):
-            return stayed if len(staying) == len(beams.last) else stayed.take(staying)
+        totals = stayed.totals
+        count = len(totals)
+        longer = self._extend(beams, frame, places, self._floor(totals))
+        totals = np.concatenate([totals, longer.acoustic + longer.bonus])
+        self._end_words(beams, longer, totals, places)
+        chosen = self._choose(totals)
+        kept = int(chosen.searchsorted(count))
+        if kept == len(chosen):
+            return stayed if kept == count else stayed.take(chosen)
+        staying, fresh = chosen[:kept], chosen[kept:] - count
 
-        kept = stayed.take(staying)
-        new_labels = symbols[columns]
-        new_hashes = extend_hashes(beams.hashes[rows], self._keys[new_labels])
-        nonblank = extended[rows, columns]
-        contexts, nodes = [], []
-        for source, label, prefix in zip(rows.tolist(), new_labels.tolist(), new_hashes.tolist(), strict=True):
-            context = fresh.get((source, label)) or self._scorer.extend(beams.contexts[source], label)
-            contexts.append(context)
-            parent = beams.nodes[source]
-            nodes.append(Node(parent, label, frame, prefix, parent.depth + 1))
-        return _with_parents(
-            Beams(
-                hashes=np.concatenate([kept.hashes, new_hashes]),
-                parent_hashes=np.concatenate([kept.parent_hashes, beams.hashes[rows]]),
-                parents=kept.parents,
-                last=np.concatenate([kept.last, new_labels]),
-                blank=np.concatenate([kept.blank, np.full(len(rows), -np.inf)]),
-                nonblank=np.concatenate([kept.nonblank, nonblank]),
-                peak=np.concatenate([kept.peak, nonblank]),
-                bonus=np.concatenate([kept.bonus, [context.bonus for context in contexts]]),
-                gains=np.concatenate([kept.gains, self._scorer.gains(contexts)]),
-                nodes=[*kept.nodes, *nodes],
-                contexts=[*kept.contexts, *contexts],
-            )
-        )
+        labels, sources = longer.labels.take(fresh), longer.rows.take(fresh)
+        taken = np.concatenate([staying, sources])
+        scores = stayed.scores.take(taken, axis=1)
+        scores[BLANK, kept:] = -np.inf
+        scores[NONBLANK : PEAK + 1, kept:] = longer.acoustic.take(fresh)
+        scores[BONUS, kept:] = longer.bonus.take(fresh)
+        if self._label_scores is not None:
+            scores[COMPLETE, kept:] += self._label_scores.take(labels)
+        prefixes = stayed.prefixes.take(taken, axis=1)
+        self._name(prefixes[:, kept:], labels, trie.add(beams.prefixes[:FIELDS].take(sources, axis=1)), frame)
+        prefixes[PARENT_ROW, kept:] = sources
+        prefixes[PARENT_ROW] = _moved(prefixes[PARENT_ROW], count, staying)
+        _adopt(prefixes, kept)
+        histories = stayed.histories.take(taken)
+        rows = places.after[prefixes[PLACE, kept:], labels]
+        for index in (rows < 0).nonzero()[0].tolist():
+            column, row, label = kept + index, int(prefixes[PLACE, kept + index]), int(labels[index])
+            if not self._crosses[label]:
+                rows[index] = places.follow(row, label)
+                continue
+            before = histories[column]
+            histories[column], rows[index] = places.cross(before, row, label)
+            scores[COMPLETE, column] += places.scorer.bonus(histories[column]) - places.scorer.bonus(before)
+        prefixes[PLACE, kept:] = rows
+        return Beams(scores, prefixes, histories)
 
-    def _stay(self, beams: Beams, row: Floats, frame: int) -> Beams:
+    def _stay(self, beams: Beams, frame: Frame, trie: Trie) -> Beams:
         """Let each prefix go on with blank, its last label, or (where the parent lives) its last label once more."""
-        acoustic = beams.acoustic
-        heard = row[beams.last]
-        repeated = beams.nonblank + heard
-        parents = beams.parents
-        same = beams.last[parents] == beams.last
-        arriving = heard + np.where(same, beams.blank[parents], acoustic[parents])
+        blank, nonblank, acoustic, peak, _, _ = beams.scores
+        parents = beams.prefixes[PARENT_ROW]
+        heard = frame.log_probs.take(beams.prefixes[LABEL])
+        arriving = np.where(beams.prefixes[DOUBLED], blank.take(parents), acoustic.take(parents))
+        arriving += heard
         arriving[parents < 0] = -np.inf
-        nonblank = np.logaddexp(repeated, arriving)
+        repeated = nonblank + heard
+        scores = beams.scores.copy()
+        scores[BLANK] = acoustic + frame.log_probs[self._blank]
+        np.logaddexp(repeated, arriving, out=scores[NONBLANK])
+        np.logaddexp(scores[BLANK], scores[NONBLANK], out=scores[ACOUSTIC])
+        rising = (scores[NONBLANK] > peak).nonzero()[0]
+        if not len(rising):
+            return Beams(scores, beams.prefixes, beams.histories)
+        np.maximum(peak, scores[NONBLANK], out=scores[PEAK])
+        prefixes = beams.prefixes.copy()
+        prefixes[FRAME, rising] = frame.number
+        prefixes[HEARD, rising] = heard.view(np.int64).take(rising)
+        renewed = rising[arriving.take(rising) > repeated.take(rising)]
+        if len(renewed):
+            first = trie.add(beams.prefixes[:FIELDS].take(parents.take(renewed), axis=1))
+            prefixes[PARENT, renewed] = np.arange(first, trie.size)
+        return Beams(scores, prefixes, beams.histories)
 
-        nodes = list(beams.nodes)
-        for index in np.flatnonzero(nonblank > beams.peak).tolist():
-            node = nodes[index]
-            parent = beams.nodes[int(parents[index])] if arriving[index] > repeated[index] else node.parent
-            if parent is not None:  # without a parent it is committed
-                nodes[index] = Node(parent, node.label, frame, node.hash, node.depth)
-        return replace(
-            beams,
-            blank=acoustic + row[self._blank],
-            nonblank=nonblank,
-            peak=np.maximum(beams.peak, nonblank),
-            nodes=nodes,
-        )
+    def _extend(self, beams: Beams, frame: Frame, places: Places, floor: float) -> Extensions:
+        """Find the extensions that may score the floor or more, without those that :meth:`_stay` has merged."""
+        scores, prefixes = beams.scores, beams.prefixes
+        count, width = scores.shape[1], len(frame.symbols)
+        acoustic = np.empty((count + 1, width))  # one row more, for parents that are not there
+        np.add(scores[ACOUSTIC, :, None], frame.log_probs.take(frame.symbols), out=acoustic[:count])
+        cells = acoustic.ravel()
+        last = prefixes[LABEL]
+        columns = frame.columns.take(last)
+        cells[np.arange(0, count * width, width) + columns] = scores[BLANK] + frame.log_probs.take(last)
+        cells[prefixes[PARENT_ROW] * width + columns] = -np.inf
+        acoustic[:, -1] = -np.inf
+        labels = places.worth.shape[1]
+        bonus = places.worth.ravel().take((prefixes[PLACE] * labels)[:, None] + frame.symbols)
+        bonus += scores[COMPLETE, :, None]
+        if self._label_scores is not None:
+            bonus += self._label_scores.take(frame.symbols)
+        likely = ((acoustic[:count] + bonus).ravel() >= floor).nonzero()[0]
+        rows = likely // width
+        symbols = likely - rows * width
+        return Extensions(rows, frame.symbols.take(symbols), cells.take(likely), bonus.ravel().take(likely))
 
-    def _extend(self, beams: Beams, row: Floats, symbols: Indices) -> Floats:
-        """Score the extensions [beams, symbols]; minus infinity for those that :meth:`_stay` has merged already."""
-        extended: Floats = beams.acoustic[:, None] + row[symbols]
-        column_of = np.full(self._labels, -1, dtype=np.intp)
-        column_of[symbols] = np.arange(len(symbols))
-        columns = column_of[beams.last]
-        rows = np.flatnonzero(columns >= 0)
-        columns = columns[rows]
-        extended[rows, columns] = beams.blank[rows] + row[beams.last[rows]]
-        parents = beams.parents[rows]
-        extended[parents[parents >= 0], columns[parents >= 0]] = -np.inf
-        return extended
+    def _end_words(self, beams: Beams, longer: Extensions, totals: Floats, places: Places) -> None:
+        """Ask what words are worth that a label may end, where an extension could survive with the most that they may.
 
-    def _work_out_gains(
-        self, beams: Beams, symbols: Indices, wanted: npt.NDArray[np.bool_]
-    ) -> tuple[Floats, dict[tuple[int, int], WordContext]]:
-        """Fill in the unknown gains of the wanted extensions; also return the contexts met on the way."""
-        rows, columns = np.nonzero(np.isnan(beams.gains[:, symbols]) & wanted)
-        if not len(rows):
-            return beams.gains, {}
-        labels = symbols[columns]
-        fresh = {
-            (row, label): self._scorer.extend(beams.contexts[row], label)
-            for row, label in zip(rows.tolist(), labels.tolist(), strict=True)
-        }
-        gains = beams.gains.copy()
-        gains[rows, labels] = np.array([context.bonus for context in fresh.values()]) - beams.bonus[rows]
-        return gains, fresh
+        Args:
+            beams: Before the frame.
+            longer: Extensions; their bonus is set right.
+            totals: Of the beams and then of the extensions; those that may end words are set right.
+            places: The table of the beams' places.
+        """
+        crossing = self._crosses.take(longer.labels).nonzero()[0]
+        if not len(crossing):
+            return
+        offset = len(totals) - len(longer.rows)
+        hoped = totals.take(crossing + offset)
+        totals[crossing + offset] = -np.inf
+        likely = crossing[hoped >= self._floor(totals)]
+        if not len(likely):
+            return
+        rows, labels = longer.rows.take(likely), longer.labels.take(likely)
+        bonus = beams.scores[COMPLETE].take(rows)
+        bonus += places.gains(beams.histories.take(rows).tolist(), beams.prefixes[PLACE].take(rows), labels)
+        if self._label_scores is not None:
+            bonus += self._label_scores.take(labels)
+        longer.bonus[likely] = bonus
+        totals[likely + offset] = longer.acoustic.take(likely) + bonus
 
-    def _choose(self, scores: Floats) -> Indices:
-        """Return the best candidates' indices, ascending, by width and threshold."""
-        floor = max(scores.max() - self._beam_threshold, np.finfo(np.float64).min)
-        chosen = np.flatnonzero(scores >= floor)
-        if len(chosen) > self._beam_width:
-            best = np.argpartition(-scores[chosen], self._beam_width - 1)[: self._beam_width]
-            chosen = np.sort(chosen[best])
+    def _floor(self, totals: Floats) -> float:
+        """Return the score that prefixes need, by width and threshold."""
+        floor = float(totals.max()) - self._beam_threshold
+        surplus = len(totals) - self._beam_width
+        if surplus >= 0:
+            floor = max(floor, float(np.partition(totals, surplus)[surplus] if surplus else totals.min()))
+        return max(floor, _LOWEST)
+
+    def _choose(self, totals: Floats) -> Indices:
+        """Return where the best prefixes are, ascending."""
+        chosen = (totals >= self._floor(totals)).nonzero()[0]
+        if len(chosen) > self._beam_width:  # some are equal
+            chosen = np.sort(chosen[totals[chosen].argpartition(-self._beam_width)[-self._beam_width :]])
         return chosen
 
+    def _name(self, prefixes: Integers, labels: Indices, first: int, frame: Frame) -> None:
+        """Turn copies of beams into the prefixes one label longer; the beams' own records begin at ``first``."""
+        prefixes[PARENT_HASH] = prefixes[HASH]
+        prefixes[HASH] = extend_hashes(prefixes[HASH], self._keys.take(labels))
+        prefixes[DEPTH] += 1
+        prefixes[DOUBLED] = prefixes[LABEL] == labels
+        prefixes[LABEL] = labels
+        prefixes[FRAME] = frame.number
+        prefixes[HEARD] = frame.log_probs.take(labels).view(np.int64)
+        prefixes[PARENT] = np.arange(first, first + len(labels))
 
-def _with_parents(beams: Beams) -> Beams:
-    """Look up the row of each beam's parent."""
-    order = np.argsort(beams.hashes)
-    places = np.minimum(np.searchsorted(beams.hashes[order], beams.parent_hashes), len(order) - 1)
-    found = order[places]
-    return replace(beams, parents=np.where(beams.hashes[found] == beams.parent_hashes, found, -1))
+
+def _moved(rows: Integers, count: int, taken: Indices) -> Integers:
+    """Tell where rows of so many beams are among those that were taken; -1 for nowhere."""
+    places = np.empty(count + 1, np.int64)
+    places.fill(-1)  # the last one answers for row -1
+    places[taken] = np.arange(len(taken))
+    return places.take(rows)
+
+
+def _adopt(prefixes: Integers, kept: int) -> None:
+    """Find the parents of beams whose parent had been dropped among those that are new, from column ``kept`` on."""
+    born = dict(zip(prefixes[HASH, kept:].tolist(), range(kept, prefixes.shape[1]), strict=True))
+    wanted = prefixes[PARENT_HASH, :kept].tolist()
+    if not born.keys().isdisjoint(wanted):
+        for orphan, parent in enumerate(wanted):
+            if parent in born:
+                prefixes[PARENT_ROW, orphan] = born[parent]

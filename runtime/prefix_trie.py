@@ -1,120 +1,177 @@
-"""The label prefixes of a beam search: nodes that point to their parents and never change.
+"""The label prefixes of a beam search as an array of records; what the prefixes are worth is not known here.
 
-A prefix is known by a 64-bit hash of its labels, so two nodes for the same labels (made at different times, or with
-different emission frames) are recognised as one prefix without a table of children. A branch that no beam points to
-is freed by Python's reference counts; what all beams share is cut off by :func:`cut`.
+A prefix is known by a 64-bit hash of its labels, so two records for the same labels (made at different times, or with
+different emission frames) are recognised as one prefix without a table of children. Records that no beam needs, and
+what all beams share, go when the trie is compacted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-ROOT_HASH = 0x9E3779B97F4A7C15
-_MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
-_SHIFT = np.uint64(32)
+Integers = npt.NDArray[np.int64]
+
+# The rows of a record: hash of all labels since the beginning of the utterance, their number, the last of them, its
+# emission frame, the bits of its natural-log probability in that frame, and the column of the prefix without it
+# (-1: none, or what all prefixes share).
+HASH, DEPTH, LABEL, FRAME, HEARD, PARENT = range(6)
+FIELDS = 6
+ROOT_HASH = 0x1E3779B97F4A7C15
+_MULTIPLIER = np.int64(0x56E8FEB86659FD93)
+_SHIFT = np.int64(29)
 
 
-class Node:
-    """The last label of one prefix.
+class Trie:
+    """Records [6, n], each a column; only ever appended to, and copied by whoever wants to append.
 
     Attributes:
-        parent: The prefix without this label; None for the root and where the trie was cut.
-        label: Index of the label; -1 for the root.
-        frame: Output frame in which the label was emitted; -1 for the root.
-        hash: 64-bit hash of all labels from the beginning of the utterance.
-        depth: Number of labels from the beginning of the utterance.
+        size: Number of records.
     """
 
-    __slots__ = ("depth", "frame", "hash", "label", "parent")
+    __slots__ = ("_records", "size")
 
-    def __init__(self, parent: Node | None, label: int, frame: int, hash: int, depth: int) -> None:
-        """Make a node; it is not changed afterwards."""
-        self.parent = parent
-        self.label = label
-        self.frame = frame
-        self.hash = hash
-        self.depth = depth
+    def __init__(self, records: Integers | None = None) -> None:
+        """Take the records as they are; none by default."""
+        self._records = np.zeros((FIELDS, 0), np.int64) if records is None else records
+        self.size = int(self._records.shape[1])
+
+    @property
+    def records(self) -> Integers:
+        """The records [6, size]."""
+        return self._records[:, : self.size]
+
+    def copy(self) -> Trie:
+        """Return a trie that can grow without changing this one."""
+        return Trie(self.records.copy())
+
+    def add(self, records: Integers) -> int:
+        """Append records [6, n] and return the column of the first."""
+        first: int = self.size
+        self.size += int(records.shape[1])
+        if self.size > self._records.shape[1]:
+            grown = np.empty((FIELDS, 2 * self.size + 512), np.int64)
+            grown[:, :first] = self._records[:, :first]
+            self._records = grown
+        self._records[:, first : self.size] = records
+        return first
+
+    def compact(self, columns: Integers, depth: int) -> tuple[Trie, Integers]:
+        """Keep what these records need, as far as it is deeper than ``depth``.
+
+        Returns:
+            The smaller trie, and where the given columns are in it.
+        """
+        parents, depths = self.records[PARENT].tolist(), self.records[DEPTH].tolist()
+        live = set()
+        for column in columns.tolist():
+            while column >= 0 and column not in live and depths[column] > depth:
+                live.add(column)
+                column = parents[column]
+        kept = np.array(sorted(live), dtype=np.intp)
+        places = np.full(self.size + 1, -1, np.int64)  # the last one answers for column -1
+        places[kept] = np.arange(len(kept))
+        records = self.records[:, kept]
+        records[PARENT] = places[records[PARENT]]
+        return Trie(records), places[columns]
 
 
-def root() -> Node:
-    """Return the empty prefix."""
-    return Node(None, -1, -1, ROOT_HASH, 0)
+class Branches:
+    """A trie with the beams' own records as its last columns, as lists for walking.
+
+    Attributes:
+        labels: Last label of each record.
+        depths: Its number of labels since the beginning of the utterance.
+        parents: Column of the prefix without it.
+        leaves: Columns of the beams.
+        base: Depth up to which all prefixes are the same and committed.
+    """
+
+    def __init__(self, trie: Trie, leaves: Integers, base: int) -> None:
+        """Join the beams' records [6, beams] to the trie."""
+        records = np.concatenate([trie.records, leaves], axis=1)
+        self._hashes: list[int] = records[HASH].tolist()
+        self.depths: list[int] = records[DEPTH].tolist()
+        self.labels: list[int] = records[LABEL].tolist()
+        self.parents: list[int] = records[PARENT].tolist()
+        self.leaves = range(trie.size, records.shape[1])
+        self._records = records
+        self.base = base
+
+    def path(self, column: int) -> list[int]:
+        """List the columns from the first label that is not committed down to this one."""
+        columns = []
+        while column >= 0 and self.depths[column] > self.base:
+            columns.append(column)
+            column = self.parents[column]
+        columns.reverse()
+        return columns
+
+    @property
+    def frames(self) -> list[int]:
+        """Emission frame of each record's label."""
+        frames: list[int] = self._records[FRAME].tolist()
+        return frames
+
+    @property
+    def heard(self) -> list[float]:
+        """Natural-log probability of each record's label in its emission frame."""
+        heard: list[float] = self._records[HEARD].view(np.float64).tolist()
+        return heard
+
+    def labels_of(self, columns: Sequence[int]) -> list[int]:
+        """Return the last labels of these records."""
+        return [self.labels[column] for column in columns]
+
+    def shared_depth(self) -> int:
+        """Return the length of the longest prefix that all beams share."""
+        first, *others = self.leaves
+        depth_of = {self._hashes[column]: self.depths[column] for column in self.path(first)}
+        shared = self.depths[first]
+        seen: set[int] = set()
+        for column in others:
+            while column >= 0 and column not in seen:
+                seen.add(column)
+                depth = depth_of.get(self._hashes[column])
+                if depth is not None:
+                    shared = min(shared, depth)
+                    break
+                if self.depths[column] <= self.base:
+                    return self.base
+                column = self.parents[column]
+            else:
+                if column < 0:
+                    return self.base
+        return shared
+
+    def heirs(self, column: int) -> list[int]:
+        """List the beams (counted from 0) whose prefix begins with that of this record."""
+        wanted, depth = self._hashes[column], self.depths[column]
+        verdict: dict[int, bool] = {}
+        for leaf in self.leaves:
+            walked = []
+            while leaf >= 0 and leaf not in verdict and self.depths[leaf] > depth:
+                walked.append(leaf)
+                leaf = self.parents[leaf]
+            known = verdict.get(leaf)
+            found = (leaf >= 0 and self._hashes[leaf] == wanted) if known is None else known
+            verdict.update(dict.fromkeys([*walked, leaf], found))
+        return [index for index, leaf in enumerate(self.leaves) if verdict[leaf]]
 
 
-def label_keys(labels: int) -> npt.NDArray[np.uint64]:
+def label_keys(labels: int) -> Integers:
     """Draw the fixed random number that each label contributes to hashes."""
-    return np.random.default_rng(0).integers(0, 2**64, size=labels, dtype=np.uint64)
+    return np.random.default_rng(0).integers(-(2**63), 2**63, size=labels, dtype=np.int64)
 
 
-def extend_hashes(prefixes: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def extend_hashes(prefixes: Integers, keys: Integers) -> Integers:
     """Hash prefixes [n] extended by the labels with these keys [n]."""
     mixed = (prefixes ^ keys) * _MULTIPLIER
     return mixed ^ (mixed >> _SHIFT)
 
 
-def path(node: Node) -> list[Node]:
-    """List the nodes from the cut (or the root), which is left out, down to ``node``."""
-    nodes = []
-    while node.parent is not None:
-        nodes.append(node)
-        node = node.parent
-    nodes.reverse()
-    return nodes
-
-
-def ancestor(node: Node, depth: int) -> Node:
-    """Return the prefix of ``node`` with ``depth`` labels, or the node itself where it is not longer."""
-    while node.depth > depth and node.parent is not None:
-        node = node.parent
-    return node
-
-
-def common_prefix(nodes: Sequence[Node]) -> Node:
-    """Return the longest prefix that all nodes share."""
-    shared = min(nodes, key=lambda node: node.depth)
-    for node in nodes:
-        node = ancestor(node, shared.depth)
-        while node.hash != shared.hash:
-            assert node.parent is not None and shared.parent is not None
-            node, shared = node.parent, shared.parent
-    return shared
-
-
-def cut(nodes: Iterable[Node], depth: int) -> list[Node]:
-    """Copy the trie above ``nodes`` without what lies before ``depth``, which all nodes must share.
-
-    Nodes at ``depth`` become one node without a parent. The old nodes stay as they were, for whoever still holds them.
-    """
-    copies: dict[int, Node] = {}
-    base: Node | None = None
-    result = []
-    for node in nodes:
-        waiting = []
-        walk = node
-        while walk.depth > depth and id(walk) not in copies:
-            waiting.append(walk)
-            assert walk.parent is not None
-            walk = walk.parent
-        if walk.depth > depth:
-            parent = copies[id(walk)]
-        else:
-            base = base or Node(None, walk.label, walk.frame, walk.hash, walk.depth)
-            parent = base
-        for old in reversed(waiting):
-            parent = copies[id(old)] = Node(parent, old.label, old.frame, old.hash, old.depth)
-        result.append(parent)
-    return result
-
-
-def count_nodes(nodes: Iterable[Node]) -> int:
-    """Count the nodes that these keep alive: what a search holds in memory."""
-    seen: set[int] = set()
-    for node in nodes:
-        walk: Node | None = node
-        while walk is not None and id(walk) not in seen:
-            seen.add(id(walk))
-            walk = walk.parent
-    return len(seen)
+def spell(labels: Sequence[str], indices: Sequence[int]) -> str:
+    """Join the texts of these labels."""
+    return "".join([labels[index] for index in indices])

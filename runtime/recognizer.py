@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from edgespeech.errors import UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.acoustic_model import AcousticModel
-from edgespeech.runtime.beam_search import BeamSearchDecoder
 from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, load_bundle
-from edgespeech.runtime.endpoint import Endpointer
-from edgespeech.runtime.language_model import LanguageModel
-from edgespeech.runtime.transcript import Event, Hypothesis, Segment, Transcript
+from edgespeech.runtime.bundle_decoder import bundle_decoder
+from edgespeech.runtime.endpoint import Endpointer, EndpointRules, frame_levels
+from edgespeech.runtime.noise_gate import NATS_PER_WORD, NoiseGate
+from edgespeech.runtime.transcript import Event, Hypothesis, Segment, Transcript, read_whole
 
 Floats = NDArray[np.float32]
 
@@ -34,8 +34,14 @@ class Recognizer:
         unknown_score: Natural log added to the language model's score of a word that it does not know.
         use_lm: Whether to use the bundle's language model.
         lm: Another KenLM model instead.
+        hot_words: Phrases that are expected, each with the natural log that it adds to a text's score.
+        grammar: The only phrases that can come out, beside ``<unknown>``; there is no language model then.
+        filler_score: Natural log for each letter of speech outside the grammar; the lower, the less is rejected.
         nbest: Hypotheses that finals and transcripts carry.
-        endpoint_seconds: Silence that ends a segment; None for one segment however long.
+        endpoint_seconds: Silence after speech that ends a segment; None leaves the rule out, as for the next two.
+        empty_seconds: Silence after which a segment without speech begins anew.
+        longest_seconds: Length from which a segment ends at the next pause between two words.
+        noise_gate: Acoustic evidence, in nats per word, that a segment needs; 0 lets everything pass.
         chunk_ms: Audio per step, where the graph leaves it free.
         threads: CPU threads of the acoustic model.
         provider: onnxruntime's execution provider: ``cpu``, ``cuda``, ``tensorrt`` and so on.
@@ -54,8 +60,14 @@ class Recognizer:
         unknown_score: float | None = None,
         use_lm: bool = True,
         lm: str | Path | None = None,
+        hot_words: Mapping[str, float] | None = None,
+        grammar: Iterable[str] | None = None,
+        filler_score: float | None = None,
         nbest: int = 1,
         endpoint_seconds: float | None = 1.0,
+        empty_seconds: float | None = 5.0,
+        longest_seconds: float | None = 30.0,
+        noise_gate: float = NATS_PER_WORD,
         chunk_ms: float | None = None,
         threads: int = 1,
         provider: str = "cpu",
@@ -65,21 +77,22 @@ class Recognizer:
         manifest = self.bundle.manifest
         if nbest < 1:
             raise UsageError(f"nbest is {nbest}; wanted 1 or more")
-        if lm is not None and not use_lm:
-            raise UsageError(f"language model {lm} and no language model: the two clash; leave one out")
         self.nbest = nbest
-        self.endpointer = Endpointer(manifest.audio.frame_seconds, manifest.blank, endpoint_seconds)
+        rules = EndpointRules(endpoint_seconds, empty_seconds, longest_seconds)
+        self.endpointer = Endpointer(manifest.audio.frame_seconds, manifest.labels, manifest.blank, rules)
+        self.noise_gate = NoiseGate(noise_gate)
         self.chunk_samples = _chunk_samples(self.bundle, chunk_ms)
-        lm_path = (self.bundle.language_model_path if lm is None else Path(lm)) if use_lm else None
-        self.decoder = BeamSearchDecoder(
-            manifest.labels,
-            manifest.blank,
-            LanguageModel(lm_path) if lm_path else None,
-            alpha=manifest.decoder.alpha if alpha is None else alpha,
-            beta=(manifest.decoder.beta if lm_path else 0.0) if beta is None else beta,
-            unknown_score=manifest.decoder.unknown_score if unknown_score is None else unknown_score,
-            beam_width=manifest.decoder.beam_width if beam_width is None else beam_width,
-            frame_seconds=manifest.audio.frame_seconds,
+        self.decoder = bundle_decoder(
+            self.bundle,
+            beam_width=beam_width,
+            alpha=alpha,
+            beta=beta,
+            unknown_score=unknown_score,
+            use_lm=use_lm,
+            lm=lm,
+            hot_words=hot_words,
+            grammar=grammar,
+            filler_score=filler_score,
         )
         self.model = AcousticModel(self.bundle, threads, provider)
 
@@ -88,9 +101,15 @@ class Recognizer:
         """Hertz that the model hears at; streams and recordings of other rates are resampled."""
         return self.bundle.manifest.audio.sample_rate
 
-    def stream(self, sample_rate: int | None = None) -> Stream:
-        """Begin to listen to sound of the given rate (the model's own by default)."""
-        return Stream(self, self.sample_rate if sample_rate is None else sample_rate)
+    def stream(self, sample_rate: int | None = None, fast_partials: bool = False) -> Stream:
+        """Begin to listen.
+
+        Args:
+            sample_rate: Hertz of the sound; the model's own by default.
+            fast_partials: Whether partials speak of all that was heard, as if silence came next, instead of waiting for
+                the look-ahead of the row convolution. Finals are the same; the model computes twice as much.
+        """
+        return Stream(self, self.sample_rate if sample_rate is None else sample_rate, fast_partials)
 
     def transcribe(self, source: str | Path | tuple[ArrayLike, int]) -> Transcript:
         """Transcribe a recording.
@@ -120,7 +139,7 @@ class Recognizer:
             segments=tuple(segments),
             duration=stream.seconds_heard,
             seconds=time.perf_counter() - began,
-            nbest=_whole_alternatives(segments),
+            nbest=read_whole(segments),
         )
 
 
@@ -130,21 +149,24 @@ class Stream:
     However the sound is cut, the same chunks reach the model, so the text does not depend on it.
     """
 
-    def __init__(self, recognizer: Recognizer, sample_rate: int) -> None:
+    def __init__(self, recognizer: Recognizer, sample_rate: int, fast_partials: bool = False) -> None:
         """Begin at silence."""
-        self._recognizer = recognizer
+        self._recognizer, self._fast_partials = recognizer, fast_partials
         self._facts = recognizer.bundle.manifest.audio
         self._source_rate = sample_rate
         self._resampler = audio.Resampler(sample_rate, self._facts.sample_rate)
         self._waiting: Floats = np.zeros(0, np.float32)
         self._model_state = recognizer.model.initial_state()
         self._to_drop = self._facts.delay_frames
+        self._levels: Floats = np.zeros(0, np.float32)  # of frames heard and not decoded, dB
         self._samples_heard = 0
         self._frames_decoded = 0
         self._segment_first_frame = 0
-        self._decoder_state = recognizer.decoder.initial_state()
+        self._decoder = self._next_decoder = recognizer.decoder
+        self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = recognizer.endpointer.initial_state()
-        self._shown = ""
+        self._blank_score = 0.0
+        self._shown = self._committed = ""
         self._arrived = time.perf_counter()
         self._finished = False
 
@@ -152,6 +174,16 @@ class Stream:
     def seconds_heard(self) -> float:
         """Seconds of audio accepted so far."""
         return self._samples_heard / self._facts.sample_rate
+
+    def set_hot_words(self, hot_words: Mapping[str, float]) -> None:
+        """Expect other phrases from the next segment on, or from this one if no frame of it has been decoded.
+
+        Raises:
+            UsageError: A hot word will not do, or the recognizer has a grammar.
+        """
+        self._next_decoder = self._decoder.with_hot_words(hot_words)
+        if not self._decoder_state.frame:
+            self._decoder, self._decoder_state = self._next_decoder, self._next_decoder.initial_state()
 
     def accept(self, samples: ArrayLike) -> list[Event]:
         """Hear more.
@@ -195,50 +227,74 @@ class Stream:
         for start in range(0, whole, size):
             events += self._advance(self._waiting[start : start + size])
         self._waiting = self._waiting[whole:]
+        if whole and self._fast_partials:
+            events += self._imagine_silence()
         return events
 
     def _advance(self, chunk: Floats, most: int | None = None) -> list[Event]:
+        self._levels = np.concatenate([self._levels, frame_levels(chunk, self._facts.frame_samples)])
         log_probs, self._model_state = self._recognizer.model.step(chunk[None], self._model_state)
         rows = log_probs[0][self._to_drop :][:most]
         self._to_drop = max(0, self._to_drop - len(log_probs[0]))
         return list(self._decode(rows))
 
     def _decode(self, rows: Floats) -> Iterator[Event]:
-        decoder, endpointer = self._recognizer.decoder, self._recognizer.endpointer
+        endpointer = self._recognizer.endpointer
         while len(rows):
-            ended, self._endpoint_state = endpointer.step(rows, self._endpoint_state)
+            ended, self._endpoint_state = endpointer.step(rows, self._levels[: len(rows)], self._endpoint_state)
             taken = len(rows) if ended is None else ended
-            partial, self._decoder_state = decoder.step(rows[:taken], self._decoder_state)
+            partial, self._decoder_state = self._decoder.step(rows[:taken], self._decoder_state)
+            self._blank_score += float(rows[:taken, self._decoder.blank].sum(dtype=np.float64))
             self._frames_decoded += taken
-            rows = rows[taken:]
+            rows, self._levels = rows[taken:], self._levels[taken:]
             if ended is not None:
                 yield from self._end_segment()
-            elif (text := _tidy(partial.text)) and text != self._shown:
-                self._shown = text
-                yield self._partial(text, _tidy(partial.committed))
+                continue
+            self._committed = _tidy(partial.committed)
+            if not self._fast_partials:
+                yield from self._show(_tidy(partial.text))
 
-    def _partial(self, text: str, committed: str) -> Event:
+    def _imagine_silence(self) -> Iterator[Event]:
+        """A partial of all that was heard: states are values, so the stream knows nothing of the silence afterwards."""
+        delay, size = self._facts.delay_frames, self._recognizer.chunk_samples
+        state, rows = self._model_state, np.zeros((0, len(self._recognizer.decoder.labels)), np.float32)
+        while len(rows) < delay:
+            more, state = self._recognizer.model.step(np.zeros((1, size), np.float32), state)
+            rows = np.concatenate([rows, more[0]])
+        rows = rows[self._to_drop : delay]
+        partial, _ = self._decoder.step(rows, self._decoder_state)
+        yield from self._show(_tidy(partial.text), len(rows))
+
+    def _show(self, text: str, frames_ahead: int = 0) -> Iterator[Event]:
+        if text and text != self._shown:
+            self._shown = text
+            yield self._partial(text, self._committed, frames_ahead)
+
+    def _partial(self, text: str, committed: str, frames_ahead: int = 0) -> Event:
         return Event(
             "partial",
             text,
             committed,
             text[len(committed) :],
             start=self._segment_first_frame * self._facts.frame_seconds,
-            end=self._frames_decoded * self._facts.frame_seconds,
+            end=(self._frames_decoded + frames_ahead) * self._facts.frame_seconds,
             latency_ms=self._latency_ms(),
         )
 
     def _end_segment(self) -> Iterator[Event]:
-        decoder = self._recognizer.decoder
-        hypotheses = tuple(map(self._in_stream, decoder.finish(self._decoder_state, self._recognizer.nbest)))
+        hypotheses = tuple(map(self._in_stream, self._decoder.finish(self._decoder_state, self._recognizer.nbest)))
         words = hypotheses[0].words
+        if not self._recognizer.noise_gate.passes(hypotheses[0], self._blank_score):
+            words = ()
         retract = bool(self._shown) and not words
         self._segment_first_frame = self._frames_decoded
-        self._decoder_state = decoder.initial_state()
+        self._decoder = self._next_decoder
+        self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = self._recognizer.endpointer.initial_state()
-        self._shown = ""
+        self._blank_score = 0.0
+        self._shown = self._committed = ""
         if retract:
-            # The best complete reading has no words although a partial showed some.
+            # The best complete reading has no words, or none worth showing, although a partial showed some.
             yield self._partial("", "")
         if words:
             text = " ".join(word.word for word in words)
@@ -267,15 +323,6 @@ def _all_events(stream: Stream, blocks: Iterable[Floats]) -> Iterator[Event]:
 
 def _tidy(text: str) -> str:
     return re.sub(" +", " ", text).lstrip(" ")
-
-
-def _whole_alternatives(segments: list[Segment]) -> tuple[str, ...]:
-    """Readings of the whole recording: reading k takes each segment's k-th hypothesis, or its last."""
-    ranks = max((len(segment.nbest) for segment in segments), default=0)
-    return tuple(
-        " ".join(" ".join(segment.nbest[min(rank, len(segment.nbest) - 1)].text.split()) for segment in segments)
-        for rank in range(ranks)
-    )
 
 
 def _chunk_samples(bundle: Bundle, chunk_ms: float | None) -> int:

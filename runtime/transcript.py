@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,8 @@ class Word:
         word: The text, without spaces.
         start: Seconds from the beginning of the audio to the word's first label.
         end: Seconds from the beginning of the audio to the end of the word's last label.
-        confidence: In [0, 1]; the share of probability that the surviving beams give to this word.
+        confidence: In [0, 1]; how likely the word is right: how surely its labels were heard, and what share of the
+            surviving probability agrees.
     """
 
     word: str
@@ -27,16 +29,17 @@ class Word:
 class Hypothesis:
     """One complete reading of an utterance; scores are natural logarithms.
 
-    ``score = acoustic_score + alpha * lm_score + beta * len(words)``.
+    ``score = acoustic_score + alpha * lm_score + beta * len(words) + hot_word_score``.
 
     Attributes:
         text: The labels joined.
         words: Words with times; confidence is filled for the best hypothesis, and is that of the best for the others.
         score: What the search ranks by.
         acoustic_score: log p_ctc(labels | audio), summed over the alignments that the beam kept.
-        lm_score: log p_lm(words); 0 without a language model.
+        lm_score: log p_lm(words), charges for unknown words included; 0 without a language model.
         labels: Label indices without blanks.
         frames: For each label, the output frame in which it was emitted.
+        hot_word_score: What hot words add; with a grammar, what speech outside it costs.
     """
 
     text: str
@@ -46,6 +49,18 @@ class Hypothesis:
     lm_score: float
     labels: tuple[int, ...]
     frames: tuple[int, ...]
+    hot_word_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of a whole recording: a text, and natural-log scores as in `Hypothesis`, summed over the segments."""
+
+    text: str
+    score: float
+    acoustic_score: float
+    lm_score: float
+    hot_word_score: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ class Transcript:
     segments: tuple[Segment, ...]
     duration: float
     seconds: float
-    nbest: tuple[str, ...] = ()
+    nbest: tuple[Reading, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -113,3 +128,20 @@ class Transcript:
     def rtf(self) -> float:
         """Real-time factor: seconds of computing per second of audio."""
         return self.seconds / self.duration if self.duration else 0.0
+
+
+def read_whole(segments: Sequence[Segment]) -> tuple[Reading, ...]:
+    """Join the readings of segments: reading k takes each segment's k-th hypothesis, or its last."""
+    readings = []
+    for rank in range(max((len(segment.nbest) for segment in segments), default=0)):
+        chosen = [segment.nbest[min(rank, len(segment.nbest) - 1)] for segment in segments]
+        readings.append(
+            Reading(
+                text=" ".join(" ".join(hypothesis.text.split()) for hypothesis in chosen),
+                score=sum(hypothesis.score for hypothesis in chosen),
+                acoustic_score=sum(hypothesis.acoustic_score for hypothesis in chosen),
+                lm_score=sum(hypothesis.lm_score for hypothesis in chosen),
+                hot_word_score=sum(hypothesis.hot_word_score for hypothesis in chosen),
+            )
+        )
+    return tuple(readings)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edgespeech.errors import LanguageModelError
 
 _MARKERS = {"<s>", "</s>", "<unk>", "<UNK>", ""}
+_LAST_LETTER = "\U0010ffff"
 _KENLM_MAGIC = b"mmap lm http://kheafield.com/code"
 # KenLM's header, format version 5: 88 bytes of test values, 20 of parameters, then the n-gram counts.
 _HAS_WORDS_OFFSET = 100
@@ -23,19 +24,54 @@ class Vocabulary:
         """Sort the words."""
         self._words = sorted(set(words) - _MARKERS)
 
+    def __iter__(self) -> Iterator[str]:
+        """List the words, sorted."""
+        return iter(self._words)
+
     def __len__(self) -> int:
         """Count the words."""
         return len(self._words)
+
+    def with_words(self, words: Iterable[str]) -> Vocabulary:
+        """Return a vocabulary with these words too."""
+        more = [word for word in words if word not in self]
+        return Vocabulary([*self._words, *more]) if more else self
 
     def __contains__(self, word: str) -> bool:
         """Tell whether the word is known."""
         index = bisect_left(self._words, word)
         return index < len(self._words) and self._words[index] == word
 
+    def is_of_characters(self) -> bool:
+        """Tell whether every word is a single character, and there are some."""
+        return bool(self._words) and all(len(word) == 1 for word in self._words)
+
     def is_prefix(self, text: str) -> bool:
         """Tell whether some word begins with ``text`` (or is it)."""
         index = bisect_left(self._words, text)
         return index < len(self._words) and self._words[index].startswith(text)
+
+    def span(self, text: str) -> tuple[int, int]:
+        """Return where the words that begin with ``text`` are in the sorted list: first, and after the last."""
+        first = bisect_left(self._words, text)
+        last = bisect_left(self._words, text + _LAST_LETTER, first)
+        return first, last
+
+    def letters_after(self, text: str) -> tuple[list[str], list[int], int]:
+        """List the letters that may follow ``text``, sorted.
+
+        Returns:
+            The letters, where in the sorted list the words begin that go on with each, and where the last of them ends.
+        """
+        letters, starts = [], []
+        first, last = self.span(text)
+        if first < last and self._words[first] == text:
+            first += 1
+        while first < last:
+            letters.append(self._words[first][len(text)])
+            starts.append(first)
+            first = bisect_left(self._words, text + letters[-1] + _LAST_LETTER, first, last)
+        return letters, starts, last
 
     def spelled_with(self, characters: str) -> bool:
         """Tell whether at least one word can be written with these characters."""

@@ -27,13 +27,15 @@ class Remembered(Output):
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.sources: list[str] = []
         self.meters: list[Meter] = []
         self.closed = False
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, source: str = "") -> None:
         self.events.append(event)
+        self.sources.append(source)
 
-    def measure(self, meter: Meter) -> None:
+    def measure(self, meter: Meter, source: str = "") -> None:
         self.meters.append(meter)
 
     def close(self) -> None:
@@ -47,10 +49,12 @@ class Sounds:
     """A source of blocks that a test makes up; a callable among them is called when its turn comes."""
 
     sample_rate = RATE
+    name = "test"
     description = "a test"
 
     def __init__(self, *steps: Any) -> None:
         self.steps = steps
+        self.counted: dict[str, int] = {}
         self.given = 0
         self.stopped = False
         self.said: list[str] = []
@@ -69,6 +73,9 @@ class Sounds:
         said, self.said = self.said, []
         return said
 
+    def counts(self) -> dict[str, int]:
+        return self.counted
+
     def stop(self) -> None:
         self.stopped = True
 
@@ -81,9 +88,15 @@ class FakeRecognizer:
 
     sample_rate = RATE
 
-    def stream(self, sample_rate: int) -> FakeRecognizer:
+    def stream(self, sample_rate: int, fast_partials: bool) -> FakeStream:
+        return FakeStream()
+
+
+class FakeStream:
+    """The stream of a `FakeRecognizer`."""
+
+    def __init__(self) -> None:
         self.blocks = 0
-        return self
 
     @property
     def seconds_heard(self) -> float:
@@ -102,5 +115,5 @@ class FakeRecognizer:
 def run(source: Any, output: Output | None = None, save: SaveFile | None = None) -> Any:
     output = output or Remembered()
     recognizer: Any = FakeRecognizer()
-    run_live(recognizer, source, output, save)
+    run_live(recognizer, [source], output, save)
     return output

@@ -116,7 +116,7 @@ def test_json_has_the_keys_that_scripts_rely_on(edgespeech: Command, tiny_bundle
         found = json.loads(line)
         assert list(found) == TRANSCRIPT_KEYS
         assert (found["file"], found["duration"], found["text"]) == (str(wav), 1.0, text)
-        assert found["nbest"][0] == text and len(found["nbest"]) == 3
+        assert found["nbest"][0]["text"] == text and len(found["nbest"]) == 3
         assert found["words"] and all(list(word) == ["word", "start", "end", "confidence"] for word in found["words"])
         assert found["rtf"] > 0.0
 
@@ -190,7 +190,7 @@ def test_evaluate(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str
     outcome = edgespeech("evaluate", manifest, "--json", "--bundle", tiny_bundle.folder)
     assert (outcome.code, outcome.err) == (0, "")
     found = json.loads(outcome.out)
-    assert list(found) == EVALUATION_KEYS
+    assert list(found)[: len(EVALUATION_KEYS)] == EVALUATION_KEYS
     assert (found["wer"], found["utterances"], found["audio_seconds"]) == (0.0, 1, 1.0)
     saved = tmp_path / "heard.jsonl"
     outcome = edgespeech("evaluate", manifest, "--save", saved, "--bundle", tiny_bundle.folder)

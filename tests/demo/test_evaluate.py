@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo.evaluate import CLIPS, Evaluation, evaluate_manifest, normalise
+from edgespeech.demo.evaluate import (
+    CLIPS,
+    Condition,
+    Evaluation,
+    evaluate_manifest,
+    normalise,
+    require_place,
+    save_heard,
+)
 from edgespeech.errors import AudioError, ManifestError, UsageError
 from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 from edgespeech.runtime.transcript import Segment, Transcript
@@ -46,51 +54,64 @@ def write_manifest(folder: Path, *lines: dict[str, Any]) -> Path:
     return path
 
 
-def evaluated(parrot: Parrot, manifest: Path, save: Path | None = None) -> Evaluation:
+def evaluated(parrot: Parrot, manifest: Path, **settings: Any) -> Evaluation:
     recognizer: Any = parrot
-    return evaluate_manifest(recognizer, manifest, save)
+    return evaluate_manifest(recognizer, manifest, **settings)
 
 
 def test_errors_are_counted_by_hand(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, {"text": "The cat  sat"}, {"text": "on the mat"}, {"text": " "})
     parrot = Parrot("the bat sat down", "on mat")
     result = evaluated(parrot, manifest)
-    assert (result.substitutions, result.deletions, result.insertions, result.words) == (1, 1, 1, 6)
     assert result.wer == pytest.approx(3 / 6)
     # "cat" -> "bat" 1, " down" 5, "the " 4, of 11 + 10 characters
     assert result.cer == pytest.approx(10 / 21)
-    assert (result.utterances, result.audio_seconds) == (2, 2.0)
+    assert (result.deletions, result.words) == (1, 6)
+    found = result.as_dict()
+    assert [found[name] for name in ("substitutions", "insertions", "utterances", "audio_seconds")] == [1, 1, 2, 2.0]
     assert result.rtf == result.seconds / 2.0
-    assert list(result.as_dict()) == [
+    assert list(found)[:10] == [
         *("wer", "cer", "substitutions", "deletions", "insertions", "words"),
         *("utterances", "audio_seconds", "seconds", "rtf"),
     ]
-    assert "WER 50.00%" in result.table() and "2 utterances, 2.0 s of audio" in result.table()
+    assert found["resampled"] == "utterances" and found["condition"] == "as recorded"
+    assert found["wer_interval"][0] <= found["wer"] <= found["wer_interval"][1]
+    assert found["corpus"] == f"{tmp_path.name}/manifest.jsonl"
 
 
-def test_nothing_heard_is_all_deleted(tmp_path: Path) -> None:
-    result = evaluated(Parrot(""), write_manifest(tmp_path, {"text": "the cat sat"}))
-    assert (result.wer, result.cer, result.deletions) == (1.0, 1.0, 3)
+def test_what_happens_to_the_samples_before(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, {"text": "a", "offset": 0.5}, {"text": "b"})
+    parrot = Parrot("a", "b")
+    halved = Condition("halved", lambda samples, utterance, rate: samples[: rate // 4 + round(utterance.offset * 10)])
+    assert evaluated(parrot, manifest, condition=halved).condition == "halved"
+    assert parrot.lengths == [4005, 4000]
+
+
+def test_a_limit_takes_from_all_over(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, *({"text": str(index)} for index in range(10)))
+    assert evaluated(Parrot(*"abcd"), manifest, limit=4).references == ("0", "2", "5", "7")
+    assert len(evaluated(Parrot(*"abcdefghij"), manifest, limit=99).references) == 10
 
 
 def test_what_was_heard_is_saved(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, {"text": "The cat"}, {"text": "sat"})
     (tmp_path / "out").mkdir()
-    evaluated(Parrot("the bat", ""), manifest, tmp_path / "out" / "heard.jsonl")
+    save_heard(tmp_path / "out" / "heard.jsonl", [evaluated(Parrot("the bat", ""), manifest)])
     lines = [json.loads(line) for line in (tmp_path / "out" / "heard.jsonl").read_text().splitlines()]
+    where = {"corpus": f"{tmp_path.name}/manifest.jsonl", "condition": "as recorded"}
     assert lines == [
-        {"audio_filepath": "a.wav", "text": "the cat", "heard": "the bat"},
-        {"audio_filepath": "a.wav", "text": "sat", "heard": ""},
+        {"audio_filepath": "a.wav", "text": "the cat", "heard": "the bat", **where},
+        {"audio_filepath": "a.wav", "text": "sat", "heard": "", **where},
     ]
     assert os.listdir(tmp_path / "out") == ["heard.jsonl"]
 
 
 @pytest.mark.parametrize("save", [".", "nowhere/heard.jsonl", "a.wav/heard.jsonl"])
-def test_a_file_that_cannot_be_saved_is_refused_before_the_work(tmp_path: Path, save: str) -> None:
-    parrot = Parrot("the cat")
+def test_a_file_that_cannot_be_saved_is_refused(tmp_path: Path, save: str) -> None:
+    write_manifest(tmp_path)
     with pytest.raises(UsageError, match="cannot write"):
-        evaluated(parrot, write_manifest(tmp_path, {"text": "the cat"}), tmp_path / save)
-    assert parrot.lengths == []
+        require_place(tmp_path / save)
+    require_place(tmp_path / "heard.jsonl")
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,9 +119,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    manifest = write_manifest(tmp_path, {"text": "the cat"})
+    result = evaluated(Parrot("the cat"), write_manifest(tmp_path, {"text": "the cat"}))
     with pytest.raises(UsageError, match="No space left on device; give another file"):
-        evaluated(Parrot("the cat"), manifest, tmp_path / "heard.jsonl")
+        save_heard(tmp_path / "heard.jsonl", [result])
     assert sorted(os.listdir(tmp_path)) == ["a.wav", "manifest.jsonl"]
 
 

@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +24,7 @@ from tests.demo.live_stand_ins import RATE, Remembered, Sounds, run
 
 @pytest.fixture
 def recognizer(tiny_bundle: Any) -> Recognizer:
-    return Recognizer(tiny_bundle, beam_width=8)
+    return Recognizer(tiny_bundle, beam_width=8, noise_gate=0.0)
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def recording(tmp_path: Path, noise: Callable[[int], Any]) -> Path:
 
 def test_a_replay_gives_the_text_of_transcribe(recognizer: Recognizer, recording: Path) -> None:
     output = Remembered()
-    run_live(recognizer, Replay(recording, recognizer.sample_rate, speed=0), output)
+    run_live(recognizer, [Replay(recording, recognizer.sample_rate, speed=0)], output)
     text = recognizer.transcribe(recording).text
     assert text
     assert " ".join(output.texts("final")) == text
@@ -60,11 +57,11 @@ def test_partials_come_while_sound_is_still_arriving(recognizer: Recognizer, rec
                 yield block
 
     class Noting(Remembered):
-        def show(self, event: Event) -> None:
+        def show(self, event: Event, source: str = "") -> None:
             if event.type == "partial":
                 given_at_partial.append(len(given))
 
-    run_live(recognizer, Counting(), Noting())
+    run_live(recognizer, [Counting()], Noting())
     assert len(given_at_partial) > 5
     assert given_at_partial[0] < len(blocks) / 4
     assert given_at_partial == sorted(given_at_partial)
@@ -121,7 +118,7 @@ def test_a_replay_of_nothing(tmp_path: Path, recognizer: Recognizer) -> None:
         Replay(tmp_path / "none.wav", RATE)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), RATE)
     output = Remembered()
-    run_live(recognizer, Replay(tmp_path / "empty.wav", RATE), output)
+    run_live(recognizer, [Replay(tmp_path / "empty.wav", RATE)], output)
     assert output.texts("final") == []
     assert output.texts("status")[-1].startswith("end: 0.0 s heard")
 
@@ -207,7 +204,7 @@ class Failing(Remembered):
         super().__init__()
         self.error = error
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, source: str = "") -> None:
         if len(self.events) == 2:
             raise self.error
         super().show(event)
@@ -231,69 +228,21 @@ def test_when_standard_output_is_full_the_session_says_so(tmp_path: Path, monkey
 
 def test_clashing_options(recognizer: Recognizer, recording: Path) -> None:
     with pytest.raises(UsageError, match="--device and --replay exclude each other"):
-        live(recognizer, device="0", replay=recording)
+        live(recognizer, devices=["0"], replays=[recording])
 
 
 def test_a_wrong_save_file_is_told_before_anything_is_shown(
     recognizer: Recognizer, recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UsageError, match=r"must end in .srt"):
-        live(recognizer, replay=recording, save=recording.parent / "x.doc")
+        live(recognizer, replays=[recording], save=recording.parent / "x.doc")
     assert capsys.readouterr() == ("", "")
 
 
 def test_live_on_a_pipe_prints_plain_lines(
     recognizer: Recognizer, recording: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    live(recognizer, replay=recording, speed=0)
+    live(recognizer, replays=[recording], speed=0)
     shown = capsys.readouterr()
     assert shown.out == recognizer.transcribe(recording).text + "\n"
     assert "noise.wav" in shown.err.splitlines()[0] and "end: 3.0 s heard" in shown.err.splitlines()[-1]
-
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from edgespeech.demo.live import live
-from edgespeech.runtime.bundle import load_bundle
-from edgespeech.runtime.recognizer import Recognizer
-live(Recognizer(load_bundle(Path(sys.argv[1])), beam_width=4), replay=sys.argv[2], as_json=True, save=sys.argv[3])
-"""
-
-
-@pytest.fixture
-def process(tiny_bundle: Any, tmp_path: Path, noise: Callable[[int], Any]) -> Iterator[subprocess.Popen[str]]:
-    """A session of ten minutes in real time, from which the first partial has come."""
-    soundfile.write(tmp_path / "long.wav", noise(600 * RATE), RATE)
-    command = [sys.executable, "-c", PROGRAM, str(tiny_bundle.folder), str(tmp_path / "long.wav")]
-    with subprocess.Popen(
-        [*command, str(tmp_path / "saved.txt")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        try:
-            assert running.stdout is not None
-            while json.loads(running.stdout.readline())["type"] != "partial":
-                pass
-            yield running
-        finally:
-            running.kill()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_process_that_is_interrupted_gives_its_last_final(
-    process: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
-) -> None:
-    process.send_signal(number)
-    out, err = process.communicate()
-    events = [json.loads(line) for line in out.splitlines()]
-    assert (process.returncode, err) == (0, "")
-    assert [event["type"] for event in events[-2:]] == ["final", "status"]
-    assert events[-2]["text"] + "\n" == (tmp_path / "saved.txt").read_text()
-    assert events[-1]["text"].startswith("end: ") and events[-1]["end"] < 600.0
-
-
-def test_a_process_whose_reader_leaves_ends_quietly(process: subprocess.Popen[str], tmp_path: Path) -> None:
-    assert process.stdout is not None and process.stderr is not None
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait() == 0
-    assert (tmp_path / "saved.txt").read_text().strip()

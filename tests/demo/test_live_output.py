@@ -10,21 +10,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from edgespeech.demo import live_output
-from edgespeech.demo.live import level
-from edgespeech.demo.live_output import JsonLines, PlainLines, SaveFile
+from edgespeech.demo.live_output import JsonLines, PlainLines, SaveFile, spoken_by
 from edgespeech.errors import UsageError
 from edgespeech.runtime.transcript import Event
 from tests.demo.live_stand_ins import Remembered, Sounds, final, run
-
-
-def test_levels() -> None:
-    assert level(np.ones(10, np.float32)) == 0.0
-    assert level(np.full(10, 1e-9, np.float32)) == level(np.zeros(3, np.float32)) == level(np.zeros(0, np.float32))
-    assert level(np.zeros(1, np.float32)) == -90.0
 
 
 def test_json_lines_and_plain_lines() -> None:
@@ -80,7 +72,7 @@ def test_a_final_is_on_the_disk_before_it_is_shown(
     on_disk: list[bool] = []
 
     class Looking(Remembered):
-        def show(self, event: Event) -> None:
+        def show(self, event: Event, source: str = "") -> None:
             if event.type == "final":
                 on_disk.append(event.text in path.read_text() and synced[-1] == path.stat().st_size)
 
@@ -140,3 +132,40 @@ def test_what_did_not_fit_is_written_when_there_is_room(tmp_path: Path, monkeypa
     assert save.add(final("three")) == f"saving to {str(tmp_path / 'a.txt')!r} again"
     assert save.close() == ""
     assert (tmp_path / "a.txt").read_text() == "one\ntwo\nthree\n"
+
+
+def test_a_line_that_a_crash_tore_is_ended_first(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("good by")
+    save = SaveFile(tmp_path / "notes.txt")
+    save.add(final("again"))
+    save.close()
+    assert (tmp_path / "notes.txt").read_text() == "good by\nagain\n"
+
+
+def test_events_of_several_sources_say_whose_they_are(tmp_path: Path) -> None:
+    event = final("hello there")
+    named = spoken_by("left", event)
+    assert named.text == "left: hello there" and [word.word for word in named.words] == ["left: hello", "there"]
+    assert spoken_by("", event) is event
+    stream, remarks = io.StringIO(), io.StringIO()
+    PlainLines(stream, remarks).show(event, "left")
+    JsonLines(stream).show(event, "left")
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "left: hello there"
+    assert (json.loads(lines[1])["source"], json.loads(lines[1])["text"]) == ("left", "hello there")
+    for suffix in (".srt", ".jsonl"):
+        save = SaveFile(tmp_path / f"talk{suffix}")
+        save.add(event, "left")
+        save.close()
+    assert "\nleft: hello there\n" in (tmp_path / "talk.srt").read_text()
+    assert json.loads((tmp_path / "talk.jsonl").read_text())["source"] == "left"
+
+
+def test_remarks_that_nobody_reads_do_not_end_the_session() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    stream = io.StringIO()
+    run(Sounds(0.5, 0.5), PlainLines(stream, Gone()))
+    assert stream.getvalue() == "part 1\nthe end\n"

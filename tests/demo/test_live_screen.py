@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from edgespeech.demo.live_output import JsonLines, Meter, PlainLines
 from edgespeech.demo.live_screen import LiveScreen, choose_output, clock_time
@@ -82,3 +83,27 @@ def test_the_output_suits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_clock_times() -> None:
     assert [clock_time(s) for s in (0.0, 59.99, 61.0, 3661.5)] == ["00:00", "00:59", "01:01", "1:01:01"]
+
+
+def test_troubles_and_clipping_stay_in_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    shown, stream = screen(lambda: 0.0, width=120)
+    shown.measure(Meter(-1.0, 1.0, 0.1, 0.0, {"overflows": 3, "clipped": 12}))
+    shown.close()
+    assert "\x1b[31m" in stream.getvalue()
+    assert "\x1b[33m  overflows 3\x1b[0m\x1b[33m  clipped 12" in stream.getvalue()
+
+
+def test_every_source_has_its_own_lines() -> None:
+    shown, stream = screen(lambda: 0.0, width=100)
+    for name, text in (("left", "good morning"), ("right", "hello")):
+        shown.show(Event("partial", text, text, ""), name)
+        shown.measure(Meter(-20.0, 5.0, 0.1, 0.0), name)
+    shown.show(final("good morning all"), "left")
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(shown.view())
+    shown.close()
+    lines = console.export_text().splitlines()
+    assert len(lines) == 3 and lines[1].startswith("right  hello")
+    assert "00:01  left  good morning all" in Text.from_ansi(stream.getvalue()).plain

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgespeech.demo.lm_build import build_language_model, find_tool
+from edgespeech.demo.lm_scoring import SPACE_TOKEN, SentenceScorer
 from edgespeech.errors import LanguageModelError, MissingDependencyError, UsageError
 from edgespeech.runtime.language_model import LanguageModel
 
@@ -76,6 +77,55 @@ def test_lines_are_left_out_as_asked(text: Path, tools: Path, tmp_path: Path) ->
     assert words is not None and "mat" not in words
 
 
+def test_a_model_over_characters_spells_the_space(text: Path, tools: Path, tmp_path: Path) -> None:
+    output = tmp_path / "lm.bin"
+    summary = build_language_model([text], output, characters=True, order=4, prune="0", tools=tools)
+    model = LanguageModel(output)
+    assert model.order == 4 and model.vocabulary is not None and model.vocabulary.is_of_characters()
+    assert SPACE_TOKEN in model.vocabulary and summary.vocabulary_size == len(model.vocabulary)
+    scorer = SentenceScorer(output)
+    assert scorer.score("the cat").log_prob > scorer.score("teh tac").log_prob
+    assert scorer.score("the cat").tokens == 7
+
+
+def test_labels_without_a_space_make_a_model_without_one(text: Path, tools: Path, tmp_path: Path) -> None:
+    output = tmp_path / "lm.bin"
+    labels = ["", *"abcdefghijklmnopqrstuvwxyz"]
+    build_language_model([text], output, characters=True, labels=labels, prune="0", tools=tools)
+    vocabulary = LanguageModel(output).vocabulary
+    assert vocabulary is not None and SPACE_TOKEN not in vocabulary
+    assert SentenceScorer(output).score("the cat").tokens == 6
+
+
+def test_perplexity_is_measured_on_a_held_out_text_that_stays_out(text: Path, tools: Path, tmp_path: Path) -> None:
+    held_out = tmp_path / "held.txt"
+    held_out.write_text("the cat sat on the mat\n\nthe dog flew\n")
+    said: list[str] = []
+    summary = build_language_model(
+        [text], tmp_path / "lm.bin", held_out=held_out, prune="0", tools=tools, report=said.append
+    )
+    assert summary.excluded == 1
+    assert summary.perplexity is not None and summary.perplexity.perplexity > 1.0
+    assert (summary.perplexity.lines, summary.perplexity.tokens, summary.perplexity.unknown) == (2, 9, 2)  # flew, mat
+    assert "on held-out lines: perplexity" in said[-1]
+
+
+def test_a_share_of_the_lines_is_held_out_with_all_their_copies(tools: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    lines = [f"the {first} {second}" for first in "abcdefghijklmnop" for second in "abcdefghijklmnop"]
+    text.write_text("\n".join(lines * 3))
+    summary = build_language_model([text], tmp_path / "lm.bin", held_out_share=0.25, prune="0", tools=tools)
+    assert summary.perplexity is not None
+    assert summary.perplexity.lines % 3 == 0 and summary.lines == 3 * 256 - summary.perplexity.lines
+    assert 30 < summary.perplexity.lines / 3 < 100
+
+
+def test_too_few_lines_to_hold_out_are_no_failure(text: Path, tools: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    summary = build_language_model([text], tmp_path / "lm.bin", prune="0", tools=tools, report=said.append)
+    assert summary.perplexity is None and "no lines were held out" in said[-1]
+
+
 def test_missing_tools_are_named_with_what_to_do(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -114,6 +164,8 @@ def test_a_text_without_a_usable_line_is_refused(tmp_path: Path) -> None:
     [
         ({"order": 1}, "order 1 is out of range"),
         ({"order": 7}, "order 7 is out of range"),
+        ({"held_out_share": 0.6}, "held-out share of 0.6 is out of range"),
+        ({"held_out_share": 0.1, "held_out": Path("x")}, "clash"),
         ({"vocabulary": 0}, "vocabulary of 0 words"),
         ({"bits": 0}, "0 bits are out of range"),
         ({"prune": "1 2 3"}, "prune '1 2 3' does not fit"),

@@ -13,9 +13,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edgespeech.reference.checkpoint import save_checkpoint
 from edgespeech.runtime.bundle import Bundle, load_bundle
-from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
 Command = Callable[..., Any]
@@ -66,6 +64,32 @@ def test_sensitivity_is_shown(edgespeech: Command, cells_bundle: Bundle, manifes
     assert "Layers quantized alone" in outcome.out and "recurrent0.U" in outcome.out
 
 
+def test_an_lstm_operator_is_quantized_and_computes_in_halves(
+    edgespeech: Command, tiny_bundle: Bundle, manifest: Path, tmp_path: Path
+) -> None:
+    arguments = ["--speech", manifest, "--dev", manifest, "--dev-limit", 2]
+    for name, options in (("a", ["--precision", "int8"]), ("b", ["--precision", "fp16", "--fp16-compute"])):
+        outcome = edgespeech("quantize", tiny_bundle.folder, "-o", tmp_path / name, *options, *arguments)
+        assert outcome.code == 0, outcome.err
+        assert "word errors of one graph on 6 words take" in outcome.err and "CER, %" in outcome.out
+        assert load_bundle(tmp_path / name).manifest.audio.chunk_free
+        assert edgespeech("verify", tmp_path / name).code == 0
+    assert load_bundle(tmp_path / "b").manifest.measured["computes_in"] == "fp16, features and log-softmax fp32"
+
+
+def test_tables_go_into_a_document(edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("before\n<!-- int8: begin -->\nold\n<!-- int8: end -->\nafter\n")
+    arguments = ["--precision", "int8", "--speech", manifest, "--calibration", "minmax", "--sensitivity"]
+    outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments, "--into", f"{notes}#int8")
+    assert outcome.code == 0, outcome.err
+    text = notes.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "Layers quantized alone" in text and text.count("```") == 2
+    refused = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "t", *arguments, "--into", f"{notes}#int9")
+    assert refused.code == 2 and "int9" in refused.err and not (tmp_path / "t").exists()
+
+
 def test_a_budget_is_kept_or_refused(edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
     arguments = ["--precision", "int8", "--speech", manifest, "--dev", manifest, "--calibration", "minmax"]
     kept = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "a", *arguments, "--max-wer-increase", 100)
@@ -83,6 +107,8 @@ def test_a_budget_is_kept_or_refused(edgespeech: Command, cells_bundle: Bundle, 
         (["--precision", "int3"], "int3"),
         (["--precision", "int8", "--max-wer-increase", "0.5"], "give --dev"),
         (["--precision", "fp16", "--sensitivity"], "leave them out with fp16"),
+        (["--precision", "int4", "--fp16-compute"], "--fp16-compute is for --precision fp16, not int4"),
+        (["--precision", "int8", "--dev-limit", "0"], "0 is not in the range"),
         (["--precision", "int8", "--report", "nowhere/report.json"], "cannot write nowhere/report.json"),
         (["--precision", "int8", "--speech", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--precision", "int8", "--keep", "nothing"], "weight 'nothing' is not in the graph"),
@@ -101,25 +127,9 @@ def test_a_fused_or_quantized_bundle_is_refused(
     edgespeech: Command, tiny_bundle: Bundle, cells_bundle: Bundle, manifest: Path, tmp_path: Path
 ) -> None:
     arguments = ["--precision", "int8", "--speech", manifest, "--calibration", "minmax"]
-    fused = edgespeech("quantize", tiny_bundle.folder, "-o", tmp_path / "s", *arguments)
-    assert fused.code == 2 and "export it with --form cells" in fused.err
+    fused = edgespeech("quantize", tiny_bundle.folder, "-o", tmp_path / "s", "--precision", "int4")
+    assert (fused.code, len(fused.err.splitlines())) == (2, 1) and "export it with --form cells" in fused.err
     assert edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments).code == 0
     twice = edgespeech("quantize", tmp_path / "s", "-o", tmp_path / "t", *arguments)
     assert twice.code == 2 and "is int8 already" in twice.err
     assert os.listdir(tmp_path) == ["s"]
-
-
-@pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_a_checkpoint_is_exported_in_integers(
-    edgespeech: Command, tiny_model_factory: Callable[..., Any], manifest: Path, tmp_path: Path, precision: str,
-    noise: Callable[[int], Samples],
-) -> None:  # fmt: skip
-    save_checkpoint(tiny_model_factory(), tmp_path / "model.pt", {"name": "tiny"})
-    output = tmp_path / "bundle"
-    arguments = ["--chunk-ms", 80, "--precision", precision, "--speech", manifest]
-    outcome = edgespeech("export", tmp_path / "model.pt", "-o", output, *arguments)
-    assert outcome.code == 0, outcome.err
-    written = load_bundle(output)
-    assert (written.manifest.graph.form, written.manifest.graph.precision) == ("cells", precision)
-    assert "form cells" in outcome.err
-    Recognizer(written).transcribe((noise(16000), 16000))

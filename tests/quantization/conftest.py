@@ -1,4 +1,4 @@
-"""Bundles of tiny models in cells form, and speech-like noise to calibrate on."""
+"""Bundles of tiny models in either form, and speech-like noise to calibrate on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgespeech.export.fold import fold_batch_norm
-from edgespeech.export.streaming_graph import build_graph
+from edgespeech.export.streaming_graph import Form, build_graph
 from edgespeech.runtime import bundle as bundles
 from edgespeech.runtime.bundle import Bundle
 
@@ -24,41 +24,47 @@ def speech(noise: Callable[[int], Samples]) -> list[Samples]:
 
 
 @pytest.fixture(scope="session")
-def cells_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
-    """Writes the cells form of a model as a bundle with chunks of so many frames."""
+def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
+    """Writes a model as a bundle with chunks of so many frames."""
 
-    def write(model: Any, frames: int = 2) -> Bundle:
+    def write(model: Any, frames: int = 2, form: Form = "cells") -> Bundle:
         chunk = frames * model.config.frame_samples
-        graph, states = build_graph(fold_batch_norm(model), "cells", chunk)
+        graph, states = build_graph(fold_batch_norm(model), form, chunk)
 
         def describe(files: dict[str, bundles.FileEntry]) -> bundles.Manifest:
             return bundles.Manifest(
                 format=bundles.FORMAT,
                 version=bundles.VERSION,
-                name="cells",
+                name=form,
                 labels=model.labels.symbols,
                 audio=bundles.AudioFacts(
                     sample_rate=model.config.features.sample_rate,
                     frame_samples=model.config.frame_samples,
                     chunk_samples=chunk,
-                    chunk_free=False,
+                    chunk_free=form == "fused",
                     delay_frames=model.delay_frames,
                 ),
                 graph=bundles.GraphFacts(
-                    form="cells",
+                    form=form,
                     precision="fp32",
                     states=tuple(bundles.StateEntry(name=s.name, output=s.output, shape=s.shape) for s in states),
                 ),
                 files=files,
             )
 
-        folder = tmp_path_factory.mktemp("cells") / "cells"
+        folder = tmp_path_factory.mktemp(form) / form
         return bundles.write_bundle(folder, {bundles.ACOUSTIC: graph.SerializeToString()}, describe)
 
     return write
 
 
 @pytest.fixture(scope="session")
-def full(cells_of: Callable[..., Bundle], tiny_model_factory: Callable[..., Any]) -> Bundle:
+def full(bundle_of: Callable[..., Bundle], tiny_model_factory: Callable[..., Any]) -> Bundle:
     """An LSTM of 40 units: most of its bytes are matrices, as in a real one."""
-    return cells_of(tiny_model_factory(cell="lstm", hidden=40))
+    return bundle_of(tiny_model_factory(cell="lstm", hidden=40))
+
+
+@pytest.fixture(scope="session")
+def fused(bundle_of: Callable[..., Bundle], tiny_model_factory: Callable[..., Any]) -> Bundle:
+    """The same model with LSTM operators."""
+    return bundle_of(tiny_model_factory(cell="lstm", hidden=40), form="fused")

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError, VerificationError
-from edgespeech.quantization.activation_ranges import BINS, BOUNDED_BY_ONE, METHODS, Histogram, Method, Range, observe
+from edgespeech.quantization.activation_ranges import (
+    BINS,
+    BOUNDED_BY_ONE,
+    METHODS,
+    ChannelCounter,
+    Histogram,
+    Method,
+    Range,
+    observe,
+)
 from edgespeech.quantization.float_graph import FloatGraph
 from edgespeech.runtime.bundle import Bundle
 
@@ -109,21 +118,37 @@ def test_contexts_share_the_range_of_what_they_remember(full: Bundle) -> None:
 
 
 def test_a_plain_recurrence_has_one_range_for_all_its_steps(
-    cells_of: Callable[..., Bundle], tiny_model_factory: Callable[..., object]
+    bundle_of: Callable[..., Bundle], tiny_model_factory: Callable[..., object]
 ) -> None:
-    groups = FloatGraph.of(cells_of(tiny_model_factory(cell="rnn"), frames=3)).range_groups()
+    groups = FloatGraph.of(bundle_of(tiny_model_factory(cell="rnn"), frames=3)).range_groups()
     (own,) = [group for group in groups if "recurrent0_hidden" in group.tensors]
     assert not own.bounded and {"recurrent0.clipped", "recurrent0.clipped_2", "recurrent0.frames"} <= own.tensors
 
 
 def test_channels_are_those_of_what_was_heard(full: Bundle, speech: Sequence[Samples]) -> None:
     graph = FloatGraph.of(full)
-    histograms, channels = observe(full, graph.model, graph.range_groups(), graph.biased_sources(), speech)
-    assert set(channels) == {"rows", "recurrent0.frames"}
+    separated = {graph.separated(layer) for layer in graph.layers() if layer.quantizable} - {None}
+    assert separated == {"rows", "recurrent0.frames", "recurrent1.frames"}
+    histograms, channels = observe(full, graph.model, graph.range_groups(), [str(one) for one in separated], speech)
+    assert set(channels) == separated
     rows = channels["rows"]
     assert rows.mean.shape == rows.low.shape == (5,)
     assert (rows.low >= 0.0).all() and (rows.low <= rows.mean).all() and (rows.mean <= rows.high).all()
     assert len(histograms) == 5 and all(one.counts.sum() > 0 for one in histograms)
+
+
+def test_channels_add_up_to_those_of_numpy() -> None:
+    values = np.random.default_rng(5).standard_normal((60, 3)).astype(np.float32) @ np.array(
+        [[1.0, 0.5, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 0.1]], np.float32
+    )
+    counter = ChannelCounter()
+    for piece in np.split(values, [7, 7, 30]):
+        counter.add(piece[None])
+    found = counter.value
+    np.testing.assert_allclose(found.mean, values.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.covariance, np.cov(values.T, bias=True), atol=1e-5)
+    np.testing.assert_allclose(found.deviation, values.std(axis=0), rtol=1e-4)
+    np.testing.assert_array_equal([found.low, found.high], [values.min(axis=0), values.max(axis=0)])
 
 
 @pytest.mark.parametrize("nothing", [[], [np.zeros(0, np.float32)], [np.zeros(5000, np.float32)]])

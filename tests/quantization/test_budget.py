@@ -48,7 +48,7 @@ def listener(penalties: dict[str, float], deletions: float = 0.0) -> Callable[[B
 
 
 def test_layers_alone_are_ordered_by_cost(quantizer: Quantizer, costs: list[LayerCost]) -> None:
-    assert {cost.weight for cost in costs} == {layer.weight for layer in quantizer.layers}
+    assert {cost.weight for cost in costs} == {layer.name for layer in quantizer.layers}
     assert [cost.kl for cost in costs] == sorted((cost.kl for cost in costs), reverse=True)
     assert all(cost.wer_increase is None and cost.precision == "int8" for cost in costs)
     whole = quantizer.divergence(quantizer.rewrite(quantizer.plan("int8")))

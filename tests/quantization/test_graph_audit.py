@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from edgespeech.quantization.float16 import store_as_float16
+from edgespeech.quantization.float16_graph import compute_in_float16
 from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, shares
 from edgespeech.quantization.layer_noise import measure_layer_noise
 from edgespeech.quantization.quantize import Quantizer
@@ -47,6 +48,25 @@ def test_integers_are_proved_and_the_rest_explained(quantizer: Quantizer) -> Non
     assert sum(entry.bytes_before for entry in found.values()) == trained
 
 
+def test_an_integer_lstm_is_read_back(fused: Bundle, speech: list[Samples]) -> None:
+    quantizer = Quantizer(fused, speech, "minmax", lambda line: None)
+    final = quantizer.rewrite(quantizer.plan("int8"))
+    found = audit(quantizer, final)
+    matrices = {f"recurrent{layer}.{key}" for layer in range(2) for key in "WR"}
+    assert {name for name, entry in found.items() if entry.precision == "int8"} == matrices | {
+        "convolution0.weight", "convolution1.weight"
+    }  # fmt: skip
+    assert all((found[name].weight_sqnr_db or 0.0) > 35.0 for name in matrices)
+    assert found["recurrent0.B"].precision == "fp32"
+    noise = measure_layer_noise(fused, quantizer.graph, final, speech[:1])
+    assert matrices <= set(noise) and all(15.0 < noise[name] < 80.0 for name in matrices)
+    by_name = {weight.name: weight for weight in final.graph.initializer}
+    by_name["recurrent0.R.int8"].raw_data = by_name["recurrent1.R.int8"].raw_data
+    assert (audit(quantizer, final)["recurrent0.R"].weight_sqnr_db or 0.0) < 5.0
+    kept = audit(quantizer, quantizer.rewrite(quantizer.plan("int8", ["recurrent1"])))
+    assert {kept[f"recurrent1.{key}"].precision for key in "WRB"} == {"fp32"}
+
+
 def test_blocks_of_four_bits_are_read_back(quantizer: Quantizer) -> None:
     found = audit(quantizer, quantizer.rewrite(quantizer.plan("int4")))
     assert {name for name, entry in found.items() if entry.precision == "int4"} == {
@@ -56,8 +76,10 @@ def test_blocks_of_four_bits_are_read_back(quantizer: Quantizer) -> None:
 
 
 def test_halves_are_read_back(quantizer: Quantizer) -> None:
-    final, _ = store_as_float16(quantizer.graph.model)
-    assert audit(quantizer, final)["recurrent0.U"].precision == "fp16"
+    for final in (store_as_float16(quantizer.graph.model), compute_in_float16(quantizer.graph.model)):
+        entry = audit(quantizer, final)["recurrent0.U"]
+        assert entry.precision == "fp16" and 2 * entry.bytes_after == entry.bytes_before
+        assert entry.weight_sqnr_db is not None and 60.0 < entry.weight_sqnr_db < 100.0
 
 
 @pytest.mark.parametrize("left", sorted(LAYERS))

@@ -22,14 +22,14 @@ FRAMES = 2
 @pytest.fixture
 def quantized(
     tiny_model: Any,
-    cells_of: Callable[..., Bundle],
+    bundle_of: Callable[..., Bundle],
     speech: list[Samples],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Bundle:
     """Every kind of tiny model, int8 unless the test says otherwise."""
     precision: IntegerPrecision = getattr(request, "param", "int8")
-    quantizer = Quantizer(cells_of(tiny_model, FRAMES), speech, "minmax", lambda line: None)
+    quantizer = Quantizer(bundle_of(tiny_model, FRAMES), speech, "minmax", lambda line: None)
     plan = quantizer.plan(precision)
     return quantizer.write(tmp_path / precision, precision, quantizer.rewrite(plan), {}, lambda line: None)
 
@@ -91,9 +91,9 @@ def test_ragged_pushes_give_the_text_of_the_whole(quantized: Bundle, noise: Call
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
 def test_little_is_lost(
-    tiny_model: Any, cells_of: Callable[..., Bundle], speech: list[Samples], precision: IntegerPrecision
+    tiny_model: Any, bundle_of: Callable[..., Bundle], speech: list[Samples], precision: IntegerPrecision
 ) -> None:
-    quantizer = Quantizer(cells_of(tiny_model, FRAMES), speech, "auto", lambda line: None)
+    quantizer = Quantizer(bundle_of(tiny_model, FRAMES), speech, "auto", lambda line: None)
     found = quantizer.divergence(quantizer.rewrite(quantizer.plan(precision)))
     assert 0.0 < found.kl < {"int8": 0.01, "int4": 0.5}[precision]
     assert found.sqnr_db > {"int8": 20.0, "int4": 5.0}[precision]

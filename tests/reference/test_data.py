@@ -1,4 +1,4 @@
-"""Manifests to batches: what is dropped, how batches are cut, what a clip sounds like."""
+"""Clips to batches: how they are cut, what a clip sounds like."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgespeech.errors import AudioError, ConfigError, ManifestError
+from edgespeech.errors import AudioError
 from edgespeech.reference.augment import WaveAugmenter
+from edgespeech.reference.clips import Clip, usable_clips
 from edgespeech.reference.config import AugmentationConfig, DataConfig, ModelConfig
-from edgespeech.reference.data import BucketSampler, Clip, ClipDataset, collate, manifest_texts, usable_clips
+from edgespeech.reference.data import BucketSampler, ClipDataset, collate
 from edgespeech.reference.labels import CHARACTERS, Labels
 
 LABELS = Labels(CHARACTERS)
@@ -38,56 +39,6 @@ def manifest(folder: Path, lines: list[dict[str, Any]]) -> Path:
 
 def data_config(**changes: Any) -> DataConfig:
     return DataConfig(train=("a",), dev=("b",), **changes)
-
-
-def test_drops_are_counted_with_reasons(tmp_path: Path) -> None:
-    one, brief = tone(tmp_path, "one.wav", 1.0), tone(tmp_path, "brief.wav", 0.1)
-    (tmp_path / "broken.wav").write_bytes(b"no sound")
-    lines: list[dict[str, Any]] = [
-        {"audio_filepath": one, "text": "hello"},
-        {"audio_filepath": one, "duration": 1.0, "text": "  two \t words "},
-        {"audio_filepath": "nowhere.wav", "text": "hello"},
-        {"audio_filepath": "broken.wav", "text": "hello"},
-        {"audio_filepath": one, "text": "Grüße"},
-        {"audio_filepath": one, "text": "   "},
-        {"audio_filepath": one, "text": ""},
-        {"audio_filepath": brief, "text": "a"},
-        {"audio_filepath": one, "duration": 21.0, "text": "a"},
-        {"audio_filepath": one, "text": "twenty six labels in a second"},
-        {"audio_filepath": one, "text": "aaaaaaaaaaaaa"},
-    ]
-    clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
-    assert [(clip.text, clip.seconds) for clip in clips] == [("hello", 1.0), ("two words", 1.0), ("aaaaaaaaaaaaa", 1.0)]
-    assert clips[0].targets == tuple(LABELS.encode("hello"))
-    assert dropped == {
-        "missing file": 1,
-        "unreadable file": 1,
-        "text with a character that no label has": 1,
-        "no text": 2,
-        "not between 0.3 and 20 s": 2,
-        "more labels than output frames": 1,
-    }
-
-
-def test_repeats_need_a_frame_more(tmp_path: Path) -> None:
-    one = tone(tmp_path, "one.wav", 1.0)  # 25 frames
-    lines = [{"audio_filepath": one, "text": text} for text in ("a" * 13, "a" * 14, "ab" * 12 + "a", "ab" * 13)]
-    clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
-    assert [clip.text for clip in clips] == ["a" * 13, "ab" * 12 + "a"]
-    assert dropped == {"more labels than output frames": 2}
-
-
-def test_nothing_left_is_an_error(tmp_path: Path) -> None:
-    path = manifest(tmp_path, [{"audio_filepath": "nowhere.wav", "text": "hello"}])
-    with pytest.raises(ConfigError, match="no usable clip in .*: 1 missing file$"):
-        usable_clips([path], LABELS, MODEL, data_config())
-    with pytest.raises(ManifestError):
-        usable_clips([tmp_path / "no.jsonl"], LABELS, MODEL, data_config())
-
-
-def test_texts_of_all_manifests(tmp_path: Path) -> None:
-    path = manifest(tmp_path, [{"audio_filepath": "x.wav", "text": "a b"}, {"audio_filepath": "y.wav", "text": "c"}])
-    assert manifest_texts([path, path]) == ["a b", "c", "a b", "c"]
 
 
 def test_a_part_of_a_file_is_read_as_such(tmp_path: Path) -> None:
@@ -189,12 +140,3 @@ def test_collate_pads_with_silence(tmp_path: Path) -> None:
     assert batch.targets.tolist() == [3, 4, 5]
     assert batch.target_lengths.tolist() == [2, 1]
     assert batch.texts == ("ab", "c")
-
-
-def test_capital_letters_are_learnt_as_small_ones(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000)
-    (tmp_path / "m.jsonl").write_text('{"audio_filepath": "a.wav", "duration": 1.0, "text": "GOOD Day"}\n')
-    data = DataConfig(train=("m.jsonl",), dev=("m.jsonl",))
-    clips, dropped = usable_clips([tmp_path / "m.jsonl"], Labels(CHARACTERS), ModelConfig(), data)
-    assert [clip.text for clip in clips] == ["good day"] and not dropped
-    assert manifest_texts([tmp_path / "m.jsonl"]) == ["good day"]

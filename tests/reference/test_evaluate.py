@@ -11,8 +11,8 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 from torch import Tensor, nn
 
+from edgespeech.reference.clips import Clip
 from edgespeech.reference.config import ModelConfig
-from edgespeech.reference.data import Clip
 from edgespeech.reference.evaluate import best_path, greedy_error_rates
 from edgespeech.reference.labels import CHARACTERS, Labels
 from edgespeech.reference.model import DeepSpeech2

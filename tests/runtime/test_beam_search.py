@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,72 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespeech.errors import DecodingError, LanguageModelError, UsageError
-from edgespeech.runtime.beam_search import BeamSearchDecoder, Partial
+from edgespeech.runtime.beam_search import BeamSearchDecoder
+from edgespeech.runtime.beam_state import Partial
 from edgespeech.runtime.language_model import LanguageModel
 from edgespeech.runtime.transcript import Hypothesis
+from tests.runtime.ctc_examples import (
+    EXACT,
+    GOLDEN,
+    LETTERS,
+    LN10,
+    PIECES,
+    all_alignments,
+    bigram_log_prob,
+    random_log_probs,
+    spoken,
+)
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 LM = LanguageModel(GOLDEN / "tiny.arpa")
-LN10 = math.log(10.0)
-LETTERS = ("", " ", "a", "b")
-PIECES = ("", "a", "b ", " a", "a b")
-EXACT: dict[str, Any] = {
-    "symbol_mass": 1.0,
-    "max_symbols": None,
-    "beam_width": 1_000_000,
-    "beam_threshold": None,
-    "max_tentative": None,
-}
-Array = npt.NDArray[np.float64]
-Labels = tuple[int, ...]
-
-
-def random_log_probs(seed: int, frames: int, labels: int, peak: float = 1.0) -> Array:
-    """Draw log-probabilities [frames, labels]; a higher peak makes them surer."""
-    logits = np.random.default_rng(seed).normal(size=(frames, labels)) * peak
-    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-
-
-def spoken(text: str, labels: Sequence[str], sure: float = 0.98, blanks: int = 1) -> Array:
-    """Make log-probabilities in which each label of the text has one frame, followed by frames of blank."""
-    indices = [index for label in text for index in (labels.index(label), *[0] * blanks)]
-    probabilities = np.full((len(indices), len(labels)), (1.0 - sure) / (len(labels) - 1))
-    probabilities[np.arange(len(indices)), indices] = sure
-    return np.asarray(np.log(probabilities))
-
-
-def all_alignments(log_probs: Array) -> dict[Labels, float]:
-    """Sum the probability of every path into the label sequence it collapses to; blank is 0."""
-    totals: dict[Labels, float] = {}
-    frames, labels = log_probs.shape
-    for alignment in itertools.product(range(labels), repeat=frames):
-        collapsed = tuple(label for label, _ in itertools.groupby(alignment) if label)
-        score = sum(float(log_probs[t, label]) for t, label in enumerate(alignment))
-        totals[collapsed] = float(np.logaddexp(totals.get(collapsed, -np.inf), score))
-    return totals
-
-
-def bigram_log_prob(words: Sequence[str], unknown_score: float) -> float:
-    """Score words by the text of the ARPA file itself: natural log, sentence markers included."""
-    probability: dict[Labels | tuple[str, ...], float] = {}
-    backoff: dict[str, float] = {}
-    for line in (GOLDEN / "tiny.arpa").read_text().splitlines():
-        columns = line.split("\t")
-        if len(columns) == 1:
-            continue
-        probability[tuple(columns[1].split())] = float(columns[0])
-        if len(columns) == 3:
-            backoff[columns[1]] = float(columns[2])
-    total, before = 0.0, "<s>"
-    for word in (*words, "</s>"):
-        known = word if (word,) in probability else "<unk>"
-        if (before, known) in probability:
-            total += probability[before, known] * LN10
-        else:
-            total += (backoff[before] + probability[(known,)]) * LN10
-        total += unknown_score if known == "<unk>" else 0.0
-        before = known
-    return total
 
 
 @pytest.mark.parametrize("frames", range(7))
@@ -122,7 +72,7 @@ def test_equals_brute_force_with_a_language_model(
     assert {h.labels for h in hypotheses} == set(acoustic)
     for h in hypotheses:
         words = "".join(labels[label] for label in h.labels).split()
-        lm_score = bigram_log_prob(words, unknown_score)
+        lm_score = bigram_log_prob(GOLDEN / "tiny.arpa", words, unknown_score)
         assert [word.word for word in h.words] == words
         assert h.acoustic_score == pytest.approx(acoustic[h.labels], abs=1e-6)
         assert h.lm_score == pytest.approx(lm_score, abs=1e-5)
@@ -136,6 +86,7 @@ def test_the_language_model_changes_the_winner() -> None:
     assert BeamSearchDecoder(LETTERS).decode(log_probs)[0].text == "a b"
     favours_a = LanguageModel(GOLDEN / "tiny.arpa")
     favours_a.score = lambda state, word: (0.0 if word == "a" else -2.0, state, True)  # type: ignore[method-assign]
+    favours_a.log_prob = lambda state, word: 0.0 if word == "a" else -2.0  # type: ignore[method-assign]
     assert BeamSearchDecoder(LETTERS, 0, favours_a, alpha=1.0, beta=0.0).decode(log_probs)[0].text == "a a"
 
 
@@ -188,6 +139,21 @@ def test_no_narrow_beam_beats_the_widest_and_none_overstates_its_score(seed: int
         assert h.score <= exact[h.labels].score + 1e-9
 
 
+@pytest.mark.parametrize("lm", [None, LM])
+def test_wider_beams_find_better_texts_on_average(lm: LanguageModel | None) -> None:
+    """For a single utterance a wider beam may miss what a narrower one found by luck; only the widest cannot."""
+    widths = (1, 2, 4, 8, 16, 1000)
+    found: list[list[float]] = []
+    for seed in range(40):
+        log_probs = random_log_probs(seed, 5, 4, 1.5)
+        exact = {h.labels: h.score for h in BeamSearchDecoder(LETTERS, 0, lm, **EXACT).decode(log_probs)}
+        decoders = [BeamSearchDecoder(LETTERS, 0, lm, **{**EXACT, "beam_width": width}) for width in widths]
+        found.append([exact[decoder.decode(log_probs, 1)[0].labels] for decoder in decoders])
+        assert found[-1][-1] == max(exact.values())
+    means = np.mean(found, axis=0)
+    assert (np.diff(means) >= 0.0).all() and means[0] < means[-1]
+
+
 def test_emission_frames_are_the_peaks() -> None:
     log_probs = np.log(
         [
@@ -204,11 +170,22 @@ def test_emission_frames_are_the_peaks() -> None:
     assert (best.words[0].start, best.words[0].end) == pytest.approx((0.08, 0.20))
 
 
-def test_confidence_is_the_share_of_agreeing_hypotheses() -> None:
+@pytest.mark.parametrize("power", [1.0, 1.3])
+def test_confidence_is_certainty_times_agreement(power: float) -> None:
     log_probs = np.log([[1e-9, 1e-9, 1.0, 1e-9], [1e-9, 1.0, 1e-9, 1e-9], [1e-9, 1e-9, 0.7, 0.3]])
-    best = BeamSearchDecoder(LETTERS, **EXACT).decode(log_probs)[0]
+    best = BeamSearchDecoder(LETTERS, confidence_power=power, **EXACT).decode(log_probs)[0]
     assert best.text == "a a"
-    assert [word.confidence for word in best.words] == pytest.approx([1.0, 0.7], abs=1e-6)
+    assert [word.confidence for word in best.words] == pytest.approx([1.0, 0.7**power * 0.7], abs=1e-6)
+
+
+def test_certainty_is_the_geometric_mean_over_the_letters_of_a_word() -> None:
+    log_probs = np.log([[0.1, 0.1, 0.8, 1e-9], [0.5, 1e-9, 1e-9, 0.5], [1.0, 1e-9, 1e-9, 1e-9]])
+    best = next(
+        h for h in BeamSearchDecoder(LETTERS, confidence_power=1.0, **EXACT).decode(log_probs) if h.text == "ab"
+    )
+    alone = BeamSearchDecoder(LETTERS, confidence_power=1e-9, **EXACT).decode(log_probs)
+    agreement = next(h for h in alone if h.text == "ab").words[0].confidence
+    assert best.words[0].confidence == pytest.approx((0.8 * 0.5) ** 0.5 * agreement)
 
 
 def test_no_frames_give_one_empty_hypothesis() -> None:
@@ -258,11 +235,13 @@ def test_arrays_that_are_no_log_probabilities(log_probs: npt.ArrayLike, words: s
         ("beam_threshold", 0.0),
         ("max_tentative", 1),
         ("frame_seconds", 0.0),
+        ("confidence_power", 0.0),
+        ("unit", "syllable"),
         ("blank", 4),
         ("blank", -1),
     ],
 )
-def test_settings_out_of_range(name: str, value: float) -> None:
+def test_settings_out_of_range(name: str, value: object) -> None:
     options: dict[str, Any] = {"lm": LM, name: value}
     with pytest.raises(UsageError, match=f"{name} is") as caught:
         BeamSearchDecoder(LETTERS, **options)
@@ -276,6 +255,19 @@ def test_nbest_limits_the_hypotheses() -> None:
     assert decoder.decode(log_probs, nbest=3) == everything[:3]
     with pytest.raises(UsageError, match="nbest"):
         decoder.decode(log_probs, nbest=0)
+
+
+def test_a_batch_is_its_utterances_one_by_one() -> None:
+    decoder = BeamSearchDecoder(PIECES, 0, LM, beam_width=8)
+    batch = [random_log_probs(seed, frames, len(PIECES)) for seed, frames in enumerate((30, 0, 7))]
+    assert decoder.decode_batch(batch, nbest=2) == [decoder.decode(log_probs, nbest=2) for log_probs in batch]
+    assert decoder.decode_batch([]) == []
+
+
+def test_a_state_of_another_decoder_is_refused() -> None:
+    state = BeamSearchDecoder(LETTERS, 0, LM).initial_state()
+    with pytest.raises(UsageError, match="another decoder"):
+        BeamSearchDecoder(LETTERS, 0, LM).step(random_log_probs(0, 3, 4), state)
 
 
 def test_labels_that_do_not_fit_the_language_model() -> None:

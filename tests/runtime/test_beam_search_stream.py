@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgespeech.runtime.beam_search import BeamSearchDecoder, BeamState, Partial
+from edgespeech.runtime.beam_search import BeamSearchDecoder
+from edgespeech.runtime.beam_state import BeamState, Partial
 from edgespeech.runtime.language_model import LanguageModel
-from edgespeech.runtime.prefix_trie import count_nodes
 from edgespeech.runtime.word_times import split_words
+from tests.runtime.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
 
-GOLDEN = Path(__file__).parent.parent / "golden"
 LM = LanguageModel(GOLDEN / "tiny.arpa")
-LETTERS = ("", " ", "a", "b")
-ALPHABET = ("", " ", *"abcdefghijklmnopqrstuvwxyz'")
-Array = npt.NDArray[np.float64]
-
-
-def random_log_probs(seed: int, frames: int, labels: int, peak: float = 1.0) -> Array:
-    """Draw log-probabilities [frames, labels]; a higher peak makes them surer."""
-    logits = np.random.default_rng(seed).normal(size=(frames, labels)) * peak
-    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-
-
-def spoken(text: str, labels: Sequence[str], sure: float = 0.98, blanks: int = 1) -> Array:
-    """Make log-probabilities in which each label of the text has one frame, followed by frames of blank."""
-    indices = [index for label in text for index in (labels.index(label), *[0] * blanks)]
-    probabilities = np.full((len(indices), len(labels)), (1.0 - sure) / (len(labels) - 1))
-    probabilities[np.arange(len(indices)), indices] = sure
-    return np.asarray(np.log(probabilities))
 
 
 def run(decoder: BeamSearchDecoder, log_probs: Array, cuts: Sequence[int]) -> tuple[list[Partial], BeamState]:
@@ -65,19 +45,13 @@ def test_a_state_can_be_continued_many_times(seed: int, cut: int) -> None:
     other = random_log_probs(seed + 1, 40, 4, 2.0)
     decoder = BeamSearchDecoder(LETTERS, 0, LM, beam_width=8)
     _, state = decoder.step(log_probs[:cut], decoder.initial_state())
-    before = {
-        field.name: np.copy(value)
-        for field in fields(state.beams)
-        if isinstance(value := getattr(state.beams, field.name), np.ndarray)
-    }
-    nodes, contexts = list(state.beams.nodes), list(state.beams.contexts)
+    before = [np.copy(values) for values in (*state.beams, state.trie.records)]
     finished = decoder.finish(state)
     decoder.step(other, state)
     _, continued = decoder.step(log_probs[cut:], state)
     assert decoder.finish(continued) == decoder.decode(log_probs)
-    for name, value in before.items():
-        np.testing.assert_array_equal(getattr(state.beams, name), value)
-    assert nodes == list(state.beams.nodes) and contexts == list(state.beams.contexts)
+    for earlier, later in zip(before, (*state.beams, state.trie.records), strict=True):
+        np.testing.assert_array_equal(earlier, later)
     assert decoder.finish(state) == finished
 
 
@@ -101,10 +75,10 @@ def test_a_long_random_stream_stays_small() -> None:
     state, sizes = decoder.initial_state(), []
     for second in range(200):
         _, state = decoder.step(random_log_probs(second, 25, len(ALPHABET), 3.0), state)
-        sizes.append(count_nodes(state.beams.nodes))
+        sizes.append(state.trie.size)
     assert state.frame == 5000
     assert len(state.labels) > 1000
-    assert max(sizes) < 16 * (128 + 2 * 32)
+    assert max(sizes) < 16 * (128 + 2 * 64)
     assert max(sizes[100:]) < 1.5 * max(sizes[10:100])
 
 
@@ -141,13 +115,16 @@ def test_words_and_times_over_committed_text(labels: Sequence[str], pieces: list
     _, state = decoder.step(log_probs, decoder.initial_state())
     assert len(state.labels) > 100
     best = decoder.finish(state, 1)[0]
-    expected = split_words(pieces * 60, range(0, 2 * len(spell), 2))
+    frames = range(0, 2 * len(spell), 2)
+    expected = split_words(pieces * 60, frames, [float(log_probs[t, i]) for t, i in zip(frames, spell, strict=True)])
     assert best.labels == tuple(spell)
     assert best.frames == tuple(range(0, 2 * len(spell), 2))
     assert [(word.word, word.start, word.end) for word in best.words] == [
         (span.word, span.first * 0.1, (span.last + 1) * 0.1) for span in expected
     ]
-    assert best.words[0].confidence == pytest.approx(0.7, abs=0.02)  # as it was when it was committed
+    assert best.words[0].confidence == pytest.approx(
+        0.7 * expected[0].certainty(1.3), abs=0.02
+    )  # when it was committed
     assert min(word.confidence for word in best.words[1:]) > 0.9
 
 

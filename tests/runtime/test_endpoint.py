@@ -1,8 +1,10 @@
-"""Endpoints: silence after speech, wherever the frames are cut."""
+"""Endpoints: each rule alone, and that no label is lost or changed by any of them, wherever the frames are cut."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -11,30 +13,46 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.endpoint import Endpointer
+from edgespeech.runtime.endpoint import QUIET, Endpointer, EndpointRules, frame_levels
 
 FRAME_SECONDS = 0.04
+LABELS = ("", " ", "a", "b")
+MARKS = "._ab"  # blank, space, letters
+NEVER = EndpointRules(None, None, None)
 
 
 def rows(text: str) -> NDArray[np.float32]:
-    """One frame per character: ``.`` is blank, anything else speech."""
-    log_probs = np.full((len(text), 3), math.log(0.1), np.float32)
-    log_probs[np.arange(len(text)), [0 if mark == "." else 1 for mark in text]] = math.log(0.8)
+    """One frame per character of `MARKS`."""
+    log_probs = np.full((len(text), len(LABELS)), math.log(0.1), np.float32)
+    log_probs[np.arange(len(text)), [MARKS.index(mark) for mark in text]] = math.log(0.7)
     return log_probs
 
 
-def ends(endpointer: Endpointer, text: str, cuts: list[int]) -> list[int]:
-    """Frame numbers after which a segment ended, when the frames come cut like this."""
-    found, heard, state = [], 0, endpointer.initial_state()
-    for piece in np.split(rows(text), sorted(cuts)):
+def endpointer(speech: float | None = None, nothing: float | None = None, longest: float | None = None) -> Endpointer:
+    """Rules in frames."""
+    seconds = (None if frames is None else frames * FRAME_SECONDS for frames in (speech, nothing, longest))
+    return Endpointer(FRAME_SECONDS, LABELS, 0, EndpointRules(*seconds))
+
+
+def ends(by: Endpointer, text: str, cuts: Sequence[int] = (), quiet: Sequence[int] = ()) -> list[int]:
+    """Frame numbers after which a segment ended, when the frames come cut like this and some of them are quiet."""
+    levels = np.zeros(len(text), np.float32)
+    levels[list(quiet)] = QUIET - 1.0
+    found, heard, state = [], 0, by.initial_state()
+    for piece in np.split(rows(text), sorted(min(cut, len(text)) for cut in cuts)):
         while len(piece):
-            ended, state = endpointer.step(piece, state)
+            ended, state = by.step(piece, levels[heard : heard + len(piece)], state)
             taken = len(piece) if ended is None else ended
             heard, piece = heard + taken, piece[taken:]
             if ended is not None:
                 found.append(heard)
-                state = endpointer.initial_state()
+                state = by.initial_state()
     return found
+
+
+def collapse(text: str) -> str:
+    """Greedy CTC: equal neighbours are one, blanks are none."""
+    return "".join(mark for mark, _ in groupby(text) if mark != ".")
 
 
 @pytest.mark.parametrize(
@@ -50,31 +68,76 @@ def ends(endpointer: Endpointer, text: str, cuts: list[int]) -> list[int]:
     ],
 )
 def test_three_blanks_after_speech_end_a_segment(text: str, wanted: list[int]) -> None:
-    assert ends(Endpointer(FRAME_SECONDS, 0, 3 * FRAME_SECONDS), text, []) == wanted
+    assert ends(endpointer(speech=3), text) == wanted
 
 
-@given(text=st.text(".a", max_size=60), cuts=st.lists(st.integers(0, 60), max_size=10), frames=st.integers(1, 5))
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("....", [4]), (".........", [4, 8]), ("...a......", []), ("a....", []), ("...._", [4])]
+)
+def test_four_blanks_before_any_speech_begin_a_segment_anew(text: str, wanted: list[int]) -> None:
+    assert ends(endpointer(nothing=4), text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("ab_ab_ab_a", []),  # no blank: nowhere to cut without touching a label
+        ("ab_ab_.ab_", [7]),
+        ("ab.ab.ab_.", [10]),  # only the last blank lies between words
+        ("ab.ab.ab.ab.", [12]),  # one word of twice the length
+        ("......", [5]),
+    ],
+)
+def test_from_five_frames_on_a_pause_between_words_will_do(text: str, wanted: list[int]) -> None:
+    assert ends(endpointer(longest=5), text) == wanted
+
+
+def test_sound_below_the_floor_is_silence_whatever_the_labels_say() -> None:
+    text = "ab.b..........."
+    assert ends(endpointer(speech=4), text) == [8]
+    assert ends(endpointer(speech=4), text, quiet=range(2, 15)) == [6]
+    assert ends(endpointer(speech=4), "abababab", quiet=range(1, 8)) == []  # no blank to cut at
+
+
+def test_levels() -> None:
+    loud, none = np.full(640, 0.1, np.float32), np.zeros(640, np.float32)
+    np.testing.assert_allclose(frame_levels(np.concatenate([loud, none]), 640), [-20.0, -100.0], atol=1e-4)
+
+
+RULES = st.builds(endpointer, *(st.none() | st.integers(1, 6) for _ in range(3)))
+
+
+@given(text=st.text(MARKS, max_size=60), cuts=st.lists(st.integers(0, 60), max_size=10), by=RULES)
 @settings(deadline=None)
-def test_chunking_does_not_matter(text: str, cuts: list[int], frames: int) -> None:
-    endpointer = Endpointer(FRAME_SECONDS, 0, frames * FRAME_SECONDS)
-    assert ends(endpointer, text, cuts) == ends(endpointer, text, [])
+def test_chunking_does_not_matter(text: str, cuts: list[int], by: Endpointer) -> None:
+    assert ends(by, text, cuts) == ends(by, text)
 
 
-def test_none_never_ends_a_segment() -> None:
-    assert ends(Endpointer(FRAME_SECONDS, 0, None), "a" + "." * 500, [7]) == []
+@given(text=st.text(MARKS, max_size=80), quiet=st.sets(st.integers(0, 79)), by=RULES)
+@settings(deadline=None, max_examples=300)
+def test_segments_joined_are_the_stream_in_one_piece(text: str, quiet: set[int], by: Endpointer) -> None:
+    found = ends(by, text, quiet=sorted(frame for frame in quiet if frame < len(text)))
+    pieces = [text[first:last] for first, last in zip([0, *found], [*found, len(text)], strict=True)]
+    assert all(piece.endswith(".") for piece in pieces[:-1])
+    assert "".join(map(collapse, pieces)) == collapse(text)
+
+
+def test_without_rules_nothing_ends() -> None:
+    assert ends(Endpointer(FRAME_SECONDS, LABELS, 0, NEVER), "a_" + "." * 5000) == []
 
 
 def test_a_stretch_shorter_than_a_frame_is_one_frame() -> None:
-    assert ends(Endpointer(FRAME_SECONDS, 0, 0.001), "a.a..", []) == [2, 4]
+    assert ends(endpointer(speech=0.001), "a.a..") == [2, 4]
 
 
 def test_the_state_before_is_not_changed() -> None:
-    endpointer = Endpointer(FRAME_SECONDS, 0, 2 * FRAME_SECONDS)
-    _, spoke = endpointer.step(rows("a."), endpointer.initial_state())
-    assert endpointer.step(rows("."), spoke)[0] == endpointer.step(rows("."), spoke)[0] == 1
+    by, level = endpointer(speech=2), np.zeros(1, np.float32)
+    _, spoke = by.step(rows("a."), np.zeros(2, np.float32), by.initial_state())
+    assert by.step(rows("."), level, spoke)[0] == by.step(rows("."), level, spoke)[0] == 1
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
-def test_a_stretch_that_is_none_is_refused(seconds: float) -> None:
+@pytest.mark.parametrize("rule", ["after_speech", "after_nothing", "longest"])
+def test_a_stretch_that_is_none_is_refused(seconds: float, rule: str) -> None:
     with pytest.raises(UsageError, match="wanted more than 0"):
-        Endpointer(FRAME_SECONDS, 0, seconds)
+        Endpointer(FRAME_SECONDS, LABELS, 0, EndpointRules(**{rule: seconds}))

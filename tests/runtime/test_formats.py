@@ -21,7 +21,7 @@ from edgespeech.runtime.formats import (
     to_vtt,
     vtt_cue,
 )
-from edgespeech.runtime.transcript import Event, Segment, Transcript, Word
+from edgespeech.runtime.transcript import Event, Reading, Segment, Transcript, Word
 
 
 def segment(text: str, start: float = 0.0, per_word: float = 0.3) -> Segment:
@@ -37,7 +37,8 @@ LONG = segment(" ".join(f"word{index}" for index in range(100)), start=3600.0, p
 
 
 def test_transcript_to_json() -> None:
-    transcript = Transcript("hello world", (HELLO,), duration=2.0, seconds=0.1, nbest=("hello world", "hello word"))
+    reading = Reading("hello world", -4.0, -3.0, -2.00004, 0.5)
+    transcript = Transcript("hello world", (HELLO,), duration=2.0, seconds=0.1, nbest=(reading,))
     line = to_json(transcript, "a\nb.wav")
     assert "\n" not in line
     assert json.loads(line) == {
@@ -48,7 +49,9 @@ def test_transcript_to_json() -> None:
             {"word": "hello", "start": 1.0, "end": 1.27, "confidence": 0.5},
             {"word": "world", "start": 1.3, "end": 1.57, "confidence": 0.5},
         ],
-        "nbest": ["hello world", "hello word"],
+        "nbest": [
+            {"text": "hello world", "score": -4.0, "acoustic_score": -3.0, "lm_score": -2.0, "hot_word_score": 0.5}
+        ],
         "seconds": 0.1,
         "rtf": 0.05,
     }

@@ -6,6 +6,7 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgespeech.errors import LanguageModelError, MissingDependencyError
@@ -91,6 +92,29 @@ def test_vocabulary_prefixes() -> None:
     assert "team" in vocabulary and "te" not in vocabulary
     assert vocabulary.spelled_with("ot") and not vocabulary.spelled_with("TEAMO")
     assert not Vocabulary([]).is_prefix("")
+
+
+def test_letters_after_a_text() -> None:
+    vocabulary = Vocabulary(["tea", "team", "teams", "tend", "to", "élan"])
+    assert vocabulary.letters_after("te") == (["a", "n"], [0, 3], 4)
+    assert vocabulary.letters_after("tea") == (["m"], [1], 3)
+    assert vocabulary.letters_after("") == (["t", "é"], [0, 5], 6)
+    assert vocabulary.letters_after("teams")[0] == [] and vocabulary.letters_after("x")[0] == []
+    assert vocabulary.span("te") == (0, 4) and vocabulary.span("x") == (5, 5)
+    assert list(vocabulary.with_words(["ten", "to"])) == ["tea", "team", "teams", "ten", "tend", "to", "élan"]
+    assert vocabulary.with_words(["to"]) is vocabulary
+    assert Vocabulary("ab").is_of_characters() and not vocabulary.is_of_characters()
+    assert not Vocabulary([]).is_of_characters()
+
+
+def test_unigrams_are_those_of_the_file() -> None:
+    for path in (ARPA, BINARY):
+        model = LanguageModel(path)
+        assert model.vocabulary is not None and list(model.vocabulary) == ["a", "ab", "b", "bab"]
+        assert model.unigrams == pytest.approx(np.array([-0.6, -1.0, -0.9, -1.1]) * LN10, abs=1e-5)
+        assert model.unknown_score == pytest.approx(-1.5 * LN10)
+        assert "ab" in model and "zebra" not in model and 3 not in model
+        assert model.log_prob(model.begin(), "a") == model.score(model.begin(), "a")[0]
 
 
 def one_line_error(path: Path, vocabulary: Path | None = None) -> str:

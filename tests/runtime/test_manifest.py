@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from edgespeech.errors import ManifestError
-from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.errors import ManifestError, UsageError
+from edgespeech.runtime.manifest import Utterance, read_manifest, write_manifest
 
 
 def manifest(folder: Path, content: str | bytes) -> Path:
@@ -104,3 +105,31 @@ def test_missing_audio_is_counted(tmp_path: Path) -> None:
     for name in "bc":
         (tmp_path / f"{name}.wav").touch()
     assert len(read_manifest(path, check_files=True)) == 3
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "sound").mkdir()
+    (tmp_path / "lists").mkdir()
+    path = tmp_path / "lists" / "m.jsonl"
+    utterances = [
+        Utterance("x", tmp_path / "sound" / "a.wav", "größe", 1.25, "ann", 0.5),
+        Utterance("y", tmp_path / "lists" / "b.wav"),
+    ]
+    assert write_manifest(path, utterances) == 2
+    first, second = read_manifest(path)
+    assert (first.audio_filepath, second.audio_filepath) == ("../sound/a.wav", "b.wav")
+    assert [first.path.resolve(), second.path.resolve()] == [one.path.resolve() for one in utterances]
+    assert (first.text, first.duration, first.speaker, first.offset) == ("größe", 1.25, "ann", 0.5)
+    assert (second.text, second.duration, second.speaker, second.offset) == ("", None, None, 0.0)
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    def broken() -> Iterator[Utterance]:
+        yield Utterance("a.wav", tmp_path / "a.wav")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_manifest(tmp_path / "m.jsonl", broken())
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="cannot write"):
+        write_manifest(tmp_path / "no" / "m.jsonl", [])

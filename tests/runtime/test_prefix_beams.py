@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgespeech.runtime.prefix_beams import Beams, FrameSearch
-from edgespeech.runtime.prefix_trie import path
+from edgespeech.runtime.log_probs import choose_symbols
+from edgespeech.runtime.prefix_beams import BLANK, NONBLANK, Beams, FrameSearch
+from edgespeech.runtime.prefix_trie import FIELDS, Branches, Trie
+from edgespeech.runtime.word_places import Places
 from edgespeech.runtime.word_scorer import WordScorer
-
-Array = npt.NDArray[np.float64]
-Labels = tuple[int, ...]
-
-
-def random_log_probs(seed: int, frames: int, labels: int, peak: float = 1.0) -> Array:
-    """Draw log-probabilities [frames, labels]; a higher peak makes them surer."""
-    logits = np.random.default_rng(seed).normal(size=(frames, labels)) * peak
-    return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+from tests.runtime.ctc_examples import Array, Labels, random_log_probs
 
 
 def textbook(beams: dict[Labels, tuple[float, float]], row: Array) -> dict[Labels, tuple[float, float]]:
@@ -42,29 +35,51 @@ def textbook(beams: dict[Labels, tuple[float, float]], row: Array) -> dict[Label
     return {prefix: (blank, nonblank) for prefix, (blank, nonblank) in after.items() if max(blank, nonblank) > -np.inf}
 
 
-def as_dict(beams: Beams) -> dict[Labels, tuple[float, float]]:
-    prefixes = [tuple(node.label for node in path(node)) for node in beams.nodes]
+def as_dict(beams: Beams, trie: Trie) -> dict[Labels, tuple[float, float]]:
+    branches = Branches(trie, beams.prefixes[:FIELDS], 0)
+    prefixes = [tuple(branches.labels_of(branches.path(leaf))) for leaf in branches.leaves]
     assert len(set(prefixes)) == len(prefixes)
-    return dict(zip(prefixes, zip(beams.blank.tolist(), beams.nonblank.tolist(), strict=True), strict=True))
+    scores = zip(beams.scores[BLANK].tolist(), beams.scores[NONBLANK].tolist(), strict=True)
+    return dict(zip(prefixes, scores, strict=True))
 
 
 @given(seed=st.integers(0, 2**32 - 1), drops=st.lists(st.integers(0, 10**6), max_size=5))
 @settings(deadline=None, max_examples=30)
 def test_prefixes_dropped_while_longer_ones_live_merge_when_they_return(seed: int, drops: list[int]) -> None:
-    search = FrameSearch(WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0), 3, 0, 10**6, None)
-    beams = search.begin()
+    scorer = WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0)
+    search = FrameSearch(scorer.crosses, 0, 10**6, None)
+    places, trie = Places(scorer), Trie()
+    beams = search.begin(scorer.begin())
     expected: dict[Labels, tuple[float, float]] = {(): (0.0, -np.inf)}
-    symbols = np.array([1, 2])
-    for frame, row in enumerate(random_log_probs(seed, 6, 3)):
-        beams = search.advance(beams, row, symbols, frame)
-        expected = textbook(expected, row)
+    for frame in choose_symbols(random_log_probs(seed, 6, 3), 0, 1.0, 3, 0):
+        beams = search.advance(beams, frame, trie, places)
+        expected = textbook(expected, frame.log_probs)
         for drop in drops:  # shorter prefixes go, the longer ones built on them stay
-            prefixes = list(as_dict(beams))
+            prefixes = list(as_dict(beams, trie))
             victim = prefixes[drop % len(prefixes)]
             if len(prefixes) > 2:
                 beams = beams.take(np.array([i for i, prefix in enumerate(prefixes) if prefix != victim]))
                 del expected[victim]
-        actual = as_dict(beams)
+        actual = as_dict(beams, trie)
         assert actual.keys() == expected.keys()
         for prefix in expected:
             assert actual[prefix] == pytest.approx(expected[prefix], abs=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1), width=st.integers(1, 12), threshold=st.floats(0.1, 6.0))
+@settings(deadline=None, max_examples=30)
+def test_the_best_prefixes_are_kept(seed: int, width: int, threshold: float) -> None:
+    scorer = WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0)
+    places, trie = Places(scorer), Trie()
+    wide = FrameSearch(scorer.crosses, 0, 10**6, None)
+    search = FrameSearch(scorer.crosses, 0, width, threshold)
+    rows = random_log_probs(seed, 4, 3)
+    *first, last = choose_symbols(rows, 0, 1.0, 3, 0)
+    beams = wide.begin(scorer.begin())
+    for frame in first:
+        beams = wide.advance(beams, frame, trie, places)
+    everything = as_dict(wide.advance(beams, last, trie, places), trie)
+    kept = as_dict(search.advance(beams, last, trie, places), trie)
+    scores = sorted((float(np.logaddexp(*pair)) for pair in everything.values()), reverse=True)
+    expected = [score for score in scores[:width] if score >= scores[0] - threshold]
+    assert sorted((float(np.logaddexp(*pair)) for pair in kept.values()), reverse=True) == pytest.approx(expected)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgespeech.errors import LanguageModelError, UsageError
 from edgespeech.runtime.bundle import Bundle
-from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.recognizer import Recognizer, Stream
 from edgespeech.runtime.transcript import Event, Segment
 
 Samples = NDArray[np.float32]
@@ -104,10 +104,11 @@ def test_every_frame_is_decoded_and_no_more(reader: Callable[..., Recognizer], d
     counted = 0
     step = recognizer.endpointer.step
 
-    def count(log_probs: Samples, state: Any) -> Any:
+    def count(log_probs: Samples, levels: Samples, state: Any) -> Any:
         nonlocal counted
+        assert len(levels) == len(log_probs)
         counted += len(log_probs)
-        return step(log_probs, state)
+        return step(log_probs, levels, state)
 
     recognizer.endpointer.step = count  # type: ignore[method-assign]
     transcript = recognizer.transcribe((samples, 16000))
@@ -151,7 +152,7 @@ def test_silence_ends_a_segment(reader: Callable[..., Recognizer]) -> None:
     assert [segment.text for segment in transcript.segments] == alone
     whole = reader(endpoint_seconds=None).transcribe((np.concatenate(pieces), 16000))
     assert [segment.text for segment in whole.segments] == ["the cat sat on the mat"]
-    assert whole.text == transcript.text == transcript.nbest[0]
+    assert whole.text == transcript.text == transcript.nbest[0].text
     assert len(transcript.nbest) == 2 and len(whole.nbest) == 1
     spans = [(word.word, round(word.start, 6), round(word.end, 6)) for word in transcript.words]
     assert spans == [(word.word, round(word.start, 6), round(word.end, 6)) for word in whole.words]
@@ -213,6 +214,40 @@ def test_settings_that_do_not_do(
 ) -> None:
     with pytest.raises(error, match=words):
         Recognizer(tiny_bundle, **options)
+
+
+def test_hot_words_can_change_between_segments(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader(lm=ARPA, alpha=1.0, unknown_score=-60.0, endpoint_seconds=0.4, hot_words={"zoo": 9.0})
+    text = sound(recognizer, "zoo", 20)
+
+    def heard(stream: Stream) -> str:
+        return " ".join(event.text for event in stream.accept(text) if event.type == "final")
+
+    stream = recognizer.stream()
+    assert heard(stream) == "zoo"
+    stream.accept(text[:FRAME])
+    stream.set_hot_words({})  # this segment has begun
+    assert heard(stream) == "zoo"
+    assert "zoo" not in heard(stream)
+    stream.set_hot_words({"zoo": 9.0})
+    with pytest.raises(UsageError, match="small letters"):
+        stream.set_hot_words({"ZOO": 9.0})
+    stream.finish()
+    fresh = recognizer.stream()
+    fresh.set_hot_words({})  # nothing has been heard: at once
+    assert "zoo" not in heard(fresh)
+    assert recognizer.transcribe((text, 16000)).text == "zoo"
+
+
+def test_a_closed_grammar(reader: Callable[..., Recognizer]) -> None:
+    recognizer = reader(grammar=["go on", "stop"], filler_score=-2.0)
+    assert recognizer.decoder.lm is None
+    assert recognizer.transcribe((sound(recognizer, "go on"), 16000)).text == "go on"
+    assert recognizer.transcribe((sound(recognizer, "zebra"), 16000)).text == "<unknown>"
+    with pytest.raises(UsageError, match="goes without hot words"):
+        recognizer.stream().set_hot_words({"zebra": 1.0})
+    with pytest.raises(UsageError, match="filler score -2 without a grammar"):
+        reader(filler_score=-2.0)
 
 
 def test_a_language_model_changes_the_words(reader: Callable[..., Recognizer]) -> None:

@@ -25,7 +25,7 @@ Samples = NDArray[np.float32]
 @pytest.fixture(scope="module")
 def recognizer(tiny_bundle: Bundle) -> Recognizer:
     """Of the tiny graph."""
-    return Recognizer(tiny_bundle, nbest=3)
+    return Recognizer(tiny_bundle, nbest=3, noise_gate=0.0)
 
 
 def push(recognizer: Recognizer, blocks: Iterable[ArrayLike], rate: int | None = None) -> list[Event]:
@@ -184,3 +184,20 @@ def test_another_chunk_gives_the_same_text(
 def test_the_unrolled_form_gives_the_same_text(recognizer: Recognizer, cells_bundle: Bundle, clip: Samples) -> None:
     assert texts(Recognizer(cells_bundle), clip) == texts(recognizer, clip)
     assert texts(Recognizer(cells_bundle, chunk_ms=80), clip) == texts(recognizer, clip)
+
+
+@pytest.mark.parametrize("chunk_ms", [40, 80, 1000])
+def test_fast_partials_are_early_and_change_no_final(tiny_bundle: Bundle, clip: Samples, chunk_ms: int) -> None:
+    recognizer = Recognizer(tiny_bundle, noise_gate=0.0, chunk_ms=chunk_ms, endpoint_seconds=0.2)
+    heard: list[list[Event]] = []
+    for fast in (False, True):
+        stream = recognizer.stream(fast_partials=fast)
+        heard.append([event for block in cut(clip, 640) for event in stream.accept(block)] + stream.finish())
+    assert finals(heard[0]) == finals(heard[1])
+    first, fast_first = (next(event for event in events if event.type == "partial") for events in heard)
+    delay = tiny_bundle.manifest.audio.delay_frames * 0.04
+    assert fast_first.end == pytest.approx(chunk_ms / 1000.0) and fast_first.end <= first.end + delay
+    committed = ""
+    for event in heard[1]:
+        assert event.committed + event.tentative == event.text and event.text.startswith(committed)
+        committed = "" if event.type == "final" else event.committed

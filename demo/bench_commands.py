@@ -1,0 +1,235 @@
+"""The commands of ``edgespeech bench``, ``tune-device`` and ``doctor``; what they do stands elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from edgespeech.demo.options import FILE, say
+from edgespeech.errors import MissingDependencyError, UsageError
+
+Value = TypeVar("Value")
+
+
+def _list(convert: Callable[[str], Value]) -> Callable[[click.Context, click.Parameter, str | None], list[Value]]:
+    """Read ``a,b,c``."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> list[Value]:
+        try:
+            return list(dict.fromkeys(convert(part.strip()) for part in (text or "").split(",") if part.strip()))
+        except ValueError:
+            raise UsageError(f"{parameter.opts[0]} {text!r}: wanted values with commas between them") from None
+
+    return read
+
+
+def _threads(text: str) -> int:
+    from edgespeech.demo.bench_device import usable_cores
+
+    return usable_cores() if text == "all" else int(text)
+
+
+BUNDLES = click.option(
+    "--bundle", "bundles", type=FILE, multiple=True, metavar="DIR", help="Bundle; may be repeated. Default: ours."
+)
+PROVIDER = click.option("--provider", "providers", default="cpu", show_default=True, metavar="A,B",
+                        callback=_list(str), help="Where the model runs; `all`: every one that loads.")  # fmt: skip
+CHUNKS = click.option("--chunk-ms", "chunks_ms", metavar="MS,MS", callback=_list(float),
+                      help="Audio per step, where a bundle leaves it free.")  # fmt: skip
+BEAMS = click.option("--beam-width", "beam_widths", metavar="N,N", callback=_list(int), help="Beam widths.")
+AUDIO = click.option("--audio", type=FILE, metavar="FILE", help="Recording to hear; default: the clips that ship.")
+
+
+@click.group(invoke_without_command=True)
+@BUNDLES
+@click.option("--threads", default="1,all", show_default=True, metavar="N,N", callback=_list(_threads),
+              help="CPU threads of the model; `all`: every core.")  # fmt: skip
+@PROVIDER
+@CHUNKS
+@BEAMS
+@AUDIO
+@click.option("--no-lm", is_flag=True, help="Search without the language model.")
+@click.option("--checkpoint", type=FILE, metavar="CKPT", help="Make bundles of a checkpoint to compare.")
+@click.option("--precisions", default="fp32,fp16,int8,int4", show_default=True, metavar="A,B", callback=_list(str),
+              help="With --checkpoint: which, such as int8 or int8:fused.")  # fmt: skip
+@click.option("--speech", type=FILE, metavar="MANIFEST", help="With --checkpoint: calibration speech.")
+@click.option("--keep", type=FILE, metavar="DIR", help="With --checkpoint: keep the bundles there.")
+@click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on; default: the clips that ship.")
+@click.option("--no-streams", is_flag=True, help="Do not search how many streams at once are possible.")
+@click.option("--quick", is_flag=True, help="A few seconds, to see that it works; no figures to quote.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (demo/bench_schema.json describes it).")
+@click.option("--save", type=FILE, metavar="DIR", help="Also write bench.json, .md, .png and .svg there.")
+@click.pass_context
+def bench(context: click.Context, /, **options: Any) -> None:
+    """Measure speed, latency, memory and word errors on this device.
+
+    Several values of an option are compared with each other in one run, taking turns; ratios are to the first.
+
+    \b
+    edgespeech bench                                          the bundle that ships, one thread and all
+    edgespeech bench --bundle a/ --bundle b/ --threads 1      two bundles
+    edgespeech bench --checkpoint model.pt --threads 1        fp32, fp16, int8 and int4 of one model
+    edgespeech bench compare before.json after.json           two reports
+    """  # noqa: D301 (click reads the backspace)
+    if context.invoked_subcommand is None:
+        _bench(**options)
+
+
+def _bench(
+    bundles: Sequence[Path],
+    checkpoint: Path | None,
+    precisions: list[str],
+    speech: Path | None,
+    keep: Path | None,
+    as_json: bool,
+    save: Path | None,
+    **options: Any,
+) -> None:
+    from edgespeech.demo.bench_card import render_card
+    from edgespeech.demo.bench_variants import build_variants
+    from edgespeech.runtime.bundle import DEFAULT_BUNDLE, load_bundle
+
+    if checkpoint is None and (speech or keep):
+        raise UsageError("--speech and --keep are for bundles made of a --checkpoint; give one or leave them out")
+    if save is not None:
+        _make_folder(save)
+    folders = list(bundles) or ([] if checkpoint else [DEFAULT_BUNDLE])
+    for folder in folders:
+        load_bundle(folder)
+    with contextlib.ExitStack() as stack:
+        if checkpoint is not None:
+            target = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgespeech-")))
+            like = load_bundle(bundles[0] if bundles else None)
+            folders = [*build_variants(checkpoint, precisions, like, target, speech, say), *folders]
+        report = _measure(folders, **options)
+    if save is not None:
+        _save(report, save)
+    click.echo(msgspec.json.encode(report).decode() if as_json else render_card(report))
+
+
+def _measure(
+    folders: Sequence[Path],
+    providers: list[str],
+    threads: list[int],
+    chunks_ms: list[float],
+    beam_widths: list[int],
+    audio: Path | None,
+    no_lm: bool,
+    dev: Path | None,
+    no_streams: bool,
+    quick: bool,
+) -> Any:
+    import dataclasses
+
+    from edgespeech.demo.bench_run import QUICK, BenchSettings, Effort, make_plans, run_bench
+
+    effort = QUICK if quick else Effort()
+    if no_streams:
+        effort = dataclasses.replace(effort, most_streams=0)
+    plans = make_plans(
+        folders, providers_to_try(providers, folders[0]), threads, chunks_ms or [None], beam_widths or [None], not no_lm
+    )
+    return run_bench(BenchSettings(plans=plans, effort=effort, audio=audio, dev=dev), say)
+
+
+def providers_to_try(names: Sequence[str], folder: Path) -> list[str]:
+    """The providers that were asked for; ``all`` is every one that loads this bundle, and the others are named."""
+    from edgespeech.demo.doctor_providers import try_providers
+
+    if "all" not in names:
+        return list(names)
+    tried = try_providers(folder)
+    for one in tried:
+        if one.problem:
+            say(f"provider {one.name} is left out: {one.problem}")
+    return [one.name for one in tried if not one.problem]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}; give another folder to --save") from None
+
+
+def _save(report: Any, folder: Path) -> None:
+    from edgespeech.demo.bench_card import render_card
+    from edgespeech.demo.bench_picture import draw_report
+    from edgespeech.runtime.atomic_file import replacing
+
+    for name, content in (
+        ("bench.json", msgspec.json.format(msgspec.json.encode(report), indent=1)),
+        ("bench.md", render_card(report).encode()),
+    ):
+        with replacing(folder / name) as file:
+            file.write(content + b"\n")
+    try:
+        draw_report(report, folder)
+    except MissingDependencyError as error:
+        say(f"no picture: {error}")
+
+
+@bench.command("compare")
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of figures.")
+def bench_compare(first: Path, second: Path, as_json: bool) -> None:
+    """Compare two reports of `bench --json`: FIRST and SECOND, figure by figure."""
+    from edgespeech.demo.bench_compare import as_objects, render_comparison
+    from edgespeech.demo.bench_report import read_report
+
+    reports = read_report(first), read_report(second)
+    click.echo(json.dumps(as_objects(*reports)) if as_json else render_comparison(*reports))
+
+
+@click.command("tune-device")
+@click.option("--bundle", type=FILE, metavar="DIR", help="Bundle to find the best settings for; default: ours.")
+@click.option("--also", type=FILE, multiple=True, metavar="DIR",
+              help="Another form or precision of the model that may be used instead; may be repeated.")  # fmt: skip
+@click.option("--max-latency-ms", type=float, default=1000.0, show_default=True, metavar="MS",
+              help="Chunk, look-ahead and computing together.")  # fmt: skip
+@click.option("--max-wer-increase", type=float, default=1.0, show_default=True, metavar="X",
+              help="Of the word errors with the bundle's own settings, in percent of the words.")  # fmt: skip
+@click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on; default: the clips that ship.")
+@click.option("--threads", metavar="N,N", callback=_list(_threads), help="To try; default: 1, 2, 4 and all.")
+@click.option("--provider", "providers", default="all", show_default=True, metavar="A,B", callback=_list(str),
+              help="To try; `all`: every one that loads.")  # fmt: skip
+@CHUNKS
+@BEAMS
+@click.option("--quick", is_flag=True, help="Less time, less certainty.")
+@click.option("--forget", is_flag=True, help="Forget what was remembered for this bundle, and do nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def tune_device(bundle: Path | None, forget: bool, as_json: bool, **options: Any) -> None:
+    """Find the fastest settings within a budget on this device; `live` uses them from then on."""
+    from edgespeech.demo.device_settings import forget_settings
+    from edgespeech.demo.tune_device import TuneSettings, tune
+    from edgespeech.runtime.bundle import load_bundle
+
+    loaded = load_bundle(bundle)
+    if forget:
+        click.echo("forgotten" if forget_settings(loaded) else "nothing was remembered for this bundle")
+        return
+    options["providers"] = providers_to_try(options["providers"], loaded.folder)
+    outcome = tune(loaded, TuneSettings(**options), say)
+    click.echo(json.dumps(outcome.as_dict()) if as_json else outcome.table())
+
+
+@click.command()
+@click.option("--bundle", type=FILE, metavar="DIR", help="Bundle to look at; default: the one that ships.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def doctor(context: click.Context, bundle: Path | None, as_json: bool) -> None:
+    """Say what is installed, what is missing for what, and the command that mends it."""
+    from edgespeech.demo.doctor import examine, needed_is_there, render
+
+    checks = examine(bundle)
+    click.echo(json.dumps([check.as_dict() for check in checks]) if as_json else render(checks))
+    if not needed_is_there(checks):
+        context.exit(1)

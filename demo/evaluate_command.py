@@ -1,0 +1,90 @@
+"""The command ``edgespeech evaluate``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgespeech.demo.options import FILE, make_recognizer, recognizer_options, require, say
+from edgespeech.errors import UsageError
+
+
+@click.command()
+@click.argument("manifests", type=FILE, nargs=-1, required=True)
+@click.option("--noise", type=FILE, multiple=True, metavar="FOLDER", help="Also in noise from this folder.")
+@click.option("--snr", default="20,10,5,0", show_default=True, metavar="DB,DB", help="Speech above noise.")
+@click.option("--rooms", type=FILE, multiple=True, metavar="FOLDER", help="Also in rooms: impulse responses.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N utterances of each manifest.")
+@click.option("--confusions", "most", type=click.IntRange(0), default=0, metavar="N",
+              help="Also the N most frequent errors of each kind.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per manifest and condition.")
+@click.option("--markdown", is_flag=True, help="A table in Markdown.")
+@click.option(
+    "--into", metavar="FILE#NAME", help="Put the Markdown between <!-- NAME: begin --> and <!-- NAME: end -->."
+)
+@click.option("--save", type=FILE, metavar="FILE", help="Write what was said and heard to a JSON-lines file.")
+@recognizer_options
+def evaluate(
+    manifests: tuple[Path, ...],
+    noise: tuple[Path, ...],
+    snr: str,
+    rooms: tuple[Path, ...],
+    limit: int | None,
+    most: int,
+    as_json: bool,
+    markdown: bool,
+    into: str | None,
+    save: Path | None,
+    **options: Any,
+) -> None:
+    """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""
+    from edgespeech.demo import evaluate_table as tables
+    from edgespeech.demo.evaluate import AS_RECORDED, evaluate_manifest, require_place, save_heard
+
+    if as_json and (markdown or into):
+        raise UsageError("--json and --markdown (or --into) clash; choose one")
+    place = tables.check_marks(into) if into else None
+    if save is not None:
+        require_place(save)
+    heard_as = [AS_RECORDED]
+    if noise or rooms:
+        require("scipy", "train")
+        from edgespeech.demo.conditions import conditions
+
+        heard_as = conditions(noise, _decibels(snr), rooms)
+    recognizer = make_recognizer(**options)
+    found = [evaluate_manifest(recognizer, path, condition, limit) for path in manifests for condition in heard_as]
+    if save is not None:
+        save_heard(save, found)
+    if as_json:
+        for one in found:
+            extra = {"confusions": tables.confusions(one, most)} if most else {}
+            click.echo(json.dumps({**one.as_dict(), **extra}))
+        return
+    lines = [line for one in found for line in tables.confusion_lines(one, most)] if most else []
+    if markdown or place:
+        facts = recognizer.bundle.manifest
+        digest = facts.files["acoustic.onnx"].sha256[:12]
+        command = shlex.join(["edgespeech", *sys.argv[1:]])
+        made = f"Bundle `{facts.name}`, {facts.graph.precision}, acoustic.onnx {digest}; `{command}`"
+        listed = ["", "```", *lines, "```"] if lines else []
+        text = "\n".join([tables.markdown_table(found), made, *listed])
+    else:
+        text = "\n".join([tables.summary(found[0]) if len(found) == 1 else tables.text_table(found), *lines])
+    if place is not None:
+        tables.insert(*place, text)
+        say(f"{into}: {len(found)} rows")
+    else:
+        click.echo(text)
+
+
+def _decibels(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--snr {text!r}: wanted decibels with commas between them, such as 20,10,5,0") from None

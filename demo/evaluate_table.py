@@ -1,0 +1,119 @@
+"""Evaluations as a table: for a terminal, in Markdown, and inside a document between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgespeech.demo.evaluate import Evaluation
+from edgespeech.errors import UsageError
+from edgespeech.runtime.atomic_file import replacing
+
+HEADINGS = ("speech", "condition", "WER %", "95 % interval", "CER %", "deleted %", "words", "real-time factor")
+
+
+def summary(evaluation: Evaluation) -> str:
+    """A single evaluation, in words."""
+    errors = evaluation.errors
+    return (
+        f"WER {evaluation.wer:.2%}   ({errors.substitutions} substitutions, {errors.deletions} deletions, "
+        f"{errors.insertions} insertions in {errors.words} words)\n"
+        f"    {evaluation.interval} % in 95 of 100 draws of other {evaluation.interval.over}\n"
+        f"CER {evaluation.cer:.2%}\n"
+        f"{len(evaluation.references)} utterances, {evaluation.audio_seconds:.1f} s of audio in "
+        f"{evaluation.seconds:.1f} s: real-time factor {evaluation.rtf:.4f}"
+    )
+
+
+def text_table(evaluations: Sequence[Evaluation]) -> str:
+    """One row per evaluation, for a terminal."""
+    rows = [HEADINGS, *(_cells(one) for one in evaluations)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" if column < 2 else f"{cell:>{width}}" for column, (cell, width) in enumerate(row))
+        for row in (list(zip(row, widths, strict=True)) for row in rows)
+    )
+
+
+def markdown_table(evaluations: Sequence[Evaluation]) -> str:
+    """The same in Markdown, with a line on the intervals."""
+    rows = [HEADINGS, ("---", "---", *["---:"] * (len(HEADINGS) - 2)), *(_cells(one) for one in evaluations)]
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", _on_intervals(evaluations)])
+
+
+def _cells(one: Evaluation) -> tuple[str, ...]:
+    return (
+        one.corpus,
+        one.condition,
+        f"{100 * one.wer:.1f}",
+        str(one.interval),
+        f"{100 * one.cer:.1f}",
+        f"{100 * one.deletions / one.words:.1f}",
+        str(one.words),
+        f"{one.rtf:.4f}",
+    )
+
+
+def _on_intervals(evaluations: Sequence[Evaluation]) -> str:
+    over = {what: sorted({one.corpus for one in evaluations if one.interval.over == what}) for what in _KINDS}
+    named = "; ".join(f"{what} of {', '.join(corpora)}" for what, corpora in over.items() if corpora)
+    return f"Intervals: bootstrap over the {named}."
+
+
+_KINDS = ("speakers", "utterances")
+
+
+def confusions(evaluation: Evaluation, most: int) -> dict[str, list[list[str | int]]]:
+    """The most frequent errors: said and heard with counts, words not heard, words that nobody said."""
+    errors = evaluation.errors
+    return {
+        "substituted": [[said, heard, count] for (said, heard), count in errors.substituted.most_common(most)],
+        "deleted": [[word, count] for word, count in errors.deleted.most_common(most)],
+        "inserted": [[word, count] for word, count in errors.inserted.most_common(most)],
+    }
+
+
+def confusion_lines(evaluation: Evaluation, most: int) -> Iterator[str]:
+    """The same, in three lines."""
+    found = confusions(evaluation, most)
+    pairs = [f"{said} -> {heard} {count}" for said, heard, count in found["substituted"]]
+    yield f"{evaluation.corpus}, {evaluation.condition}, most often mistaken: {', '.join(pairs) or 'nothing'}"
+    for kind, words in (("not heard", found["deleted"]), ("heard without being said", found["inserted"])):
+        yield f"  {kind}: {', '.join(f'{word} {count}' for word, count in words) or 'nothing'}"
+
+
+def check_marks(place: str) -> tuple[Path, str]:
+    """Read ``FILE#NAME``.
+
+    Raises:
+        UsageError: There is no such file, or it lacks ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
+    """
+    path, _, name = place.rpartition("#")
+    if not path or not name:
+        raise UsageError(f"{place!r} is no place in a document; wanted FILE#NAME")
+    _cut(Path(path), name)
+    return Path(path), name
+
+
+def insert(path: Path, name: str, text: str) -> None:
+    """Put text between the marks of that name, in place of what is there.
+
+    Raises:
+        UsageError: The file or the marks are missing, or it cannot be written.
+    """
+    before, after = _cut(path, name)
+    with replacing(path) as file:
+        file.write(f"{before}\n{text}\n{after}".encode())
+
+
+def _cut(path: Path, name: str) -> tuple[str, str]:
+    begin, end = (f"<!-- {name}: {edge} -->" for edge in ("begin", "end"))
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path} ({error}); give a document in UTF-8") from None
+    before, found, rest = content.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise UsageError(f"{path} has no {begin} and {end}; write both where the table is to stand")
+    return before + begin, end + after

@@ -1,0 +1,44 @@
+"""Words that noise alone made: segments with too little evidence are dropped."""
+
+from __future__ import annotations
+
+import math
+
+from edgespeech.errors import UsageError
+from edgespeech.runtime.transcript import Hypothesis
+
+NATS_PER_WORD = 10.0
+_LETTERS = 2  # of the longest word: noise becomes single letters, and no utterance is only "i"
+
+
+class NoiseGate:
+    """Tells speech from noise by what the acoustic model says, without the language model and the bonus for words.
+
+    The evidence for a text is log p_ctc(text | sound) - log p_ctc(nothing | sound), and "nothing" is the blank in every
+    frame. Speech gives tens of nats per word, noise a few.
+
+    Args:
+        nats_per_word: Evidence that a segment needs for each of its words; 0 lets everything pass.
+
+    Raises:
+        UsageError: The number is negative or not finite.
+    """
+
+    def __init__(self, nats_per_word: float = NATS_PER_WORD) -> None:
+        """Remember the threshold."""
+        if not 0.0 <= nats_per_word < math.inf:
+            raise UsageError(f"a noise gate of {nats_per_word:g} nats per word; wanted 0 (open) or more")
+        self.nats_per_word = nats_per_word
+
+    def passes(self, hypothesis: Hypothesis, blank_score: float) -> bool:
+        """Whether the words of a finished segment are worth showing.
+
+        Args:
+            hypothesis: The best one.
+            blank_score: Sum of the blank's natural-log probabilities over the frames of the segment.
+        """
+        if not self.nats_per_word:
+            return True
+        evidence = hypothesis.acoustic_score - blank_score
+        enough = evidence >= self.nats_per_word * len(hypothesis.words)
+        return enough and any(len(word.word) >= _LETTERS for word in hypothesis.words)

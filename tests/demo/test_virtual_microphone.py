@@ -1,0 +1,150 @@
+"""From end to end: recorded speech is played into a microphone, and `edgespeech live` runs on it as a process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from edgespeech.demo.evaluate import CLIPS
+from edgespeech.runtime import audio
+from edgespeech.runtime.manifest import read_manifest
+from edgespeech.runtime.recognizer import Recognizer
+from tests.demo.virtual_microphone import VirtualMicrophones
+
+RATES = (16000, 44100, 48000)
+MOST_WER = 0.03
+MOST_WER_AFTER_ROUNDING = 0.15
+MOST_DIFFERENCE = 1e-4  # of power
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def microphones() -> Iterator[VirtualMicrophones]:
+    made = VirtualMicrophones(RATES)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def speech() -> NDArray[np.float32]:
+    """Two clips that ship, with pauses around them, at 16 kHz."""
+    pause = np.zeros(24000, np.float32)
+    clips = [audio.read(utterance.path) for utterance in read_manifest(CLIPS)][:2]
+    return np.concatenate([pause, *(sound for clip in clips for sound in (clip, pause))])
+
+
+class Live:
+    """A process of `edgespeech live`."""
+
+    def __init__(self, microphones: VirtualMicrophones, *options: str) -> None:
+        """Start it and wait until it listens."""
+        command = [sys.executable, "-m", "edgespeech.demo.cli", "live", "--json", *options]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=microphones.environment
+        )
+        self.events: list[dict[str, Any]] = []
+        self.until(lambda event: event["text"].startswith("listening"))
+
+    def until(self, wanted: Any) -> dict[str, Any]:
+        """Read events up to one that is wanted."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+            if wanted(self.events[-1]):
+                return self.events[-1]
+        _, errors = self.process.communicate()
+        raise AssertionError(f"live ended: {errors} {self.events[-3:]}")
+
+    def end(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        out, errors = self.process.communicate(timeout=PATIENCE)
+        self.events += [json.loads(line) for line in out.splitlines()]
+        assert (self.process.returncode, errors) == (0, "")
+
+    @property
+    def text(self) -> str:
+        """All finals."""
+        return " ".join(event["text"] for event in self.events if event["type"] == "final")
+
+
+def place(speech: NDArray[np.float32], heard: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """The speech where it lies in what was heard, and the share of power that differs.
+
+    The text of a clip depends a little on how much silence comes before it, so both have to have the same.
+    """
+    size = 1 << (len(speech) + len(heard)).bit_length()
+    likeness = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(speech, size)), size)
+    start = int(likeness.argmax())
+    start -= size if start > len(heard) else 0
+    placed = np.zeros(len(heard), np.float32)
+    piece = speech[max(0, -start) : len(heard) - start]
+    placed[max(0, start) :][: len(piece)] = piece
+    return placed, float(np.sum((heard - placed) ** 2) / np.sum(placed**2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", RATES)
+def test_what_is_played_is_transcribed_like_the_file(
+    microphones: VirtualMicrophones, speech: NDArray[np.float32], rate: int, tmp_path: Path
+) -> None:
+    played = speech if rate == 16000 else soxr.resample(speech, 16000, rate)
+    soundfile.write(tmp_path / "played.wav", played, rate, subtype="PCM_16")
+    options = ("--device", microphones.names[rate], "--rate", str(rate), "--record", str(tmp_path / "heard.wav"))
+    running = Live(microphones, *options)
+    assert f"at {rate} Hz" in running.events[0]["text"]
+    assert microphones.play(tmp_path / "played.wav", rate).wait(timeout=PATIENCE) == 0
+    time.sleep(1.0)  # what is played last is heard last
+    running.end()
+
+    heard = audio.read(tmp_path / "heard.wav")
+    placed, difference = place(audio.read(tmp_path / "played.wav"), heard)
+    assert difference < MOST_DIFFERENCE, "sound was lost or changed on the way"
+    recognizer = Recognizer()
+    of_heard, of_played = (recognizer.transcribe((samples, 16000)).text for samples in (heard, placed))
+    assert len(of_heard.split()) > 15
+    assert jiwer.wer(of_heard, running.text) <= MOST_WER
+    # Rounding to 16 bits, at -70 dB, can move single words of a weak model.
+    assert jiwer.wer(of_played, running.text) <= MOST_WER_AFTER_ROUNDING
+    replayed = subprocess.run(
+        [sys.executable, "-m", "edgespeech.demo.cli", "live", "--replay", str(tmp_path / "heard.wav"), "--speed", "0"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert replayed.stdout.split("\n")[:-1] == [e["text"] for e in running.events if e["type"] == "final"]
+
+
+@pytest.mark.slow
+def test_a_microphone_that_is_pulled_out_and_put_back(
+    microphones: VirtualMicrophones, speech: NDArray[np.float32], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "played.wav", speech, 16000)
+    running = Live(microphones, "--device", "virtual_16000", "--rate", "16000")
+    playing = microphones.play(tmp_path / "played.wav", 16000)
+    running.until(lambda event: event["type"] == "partial" and len(event["text"]) > 10)
+    microphones.kill()
+    playing.wait(timeout=PATIENCE)
+    running.until(lambda event: "unplugged" in event["text"])
+    running.until(lambda event: event["type"] == "final")
+    microphones.start()
+    running.until(lambda event: "is back" in event["text"])
+    playing = microphones.play(tmp_path / "played.wav", 16000)
+    running.until(lambda event: event["type"] == "final")
+    running.end()
+    playing.kill()
+    playing.wait()
+    assert "unplugged: 1" in running.events[-1]["text"]
