@@ -166,7 +166,9 @@ def tune(
         tell(f"WER {beams[-1].wer:.2%} with {search.best.weights}, beam {beam_width}")
     chosen, wer_before = narrowest_good(beams), measure(task, before, heard).wer
     alpha, beta, unknown_score = search.best.weights
-    after = DecoderDefaults(beam_width=chosen.beam_width, alpha=alpha, beta=beta, unknown_score=unknown_score)
+    after = msgspec.structs.replace(
+        before, beam_width=chosen.beam_width, alpha=alpha, beta=beta, unknown_score=unknown_score
+    )
     worse = chosen.wer > wer_before + BEAM_TOLERANCE
     return Tuning(
         before=before,

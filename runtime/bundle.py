@@ -113,12 +113,21 @@ class GraphFacts(Record, frozen=True):
 
 
 class DecoderDefaults(Record, frozen=True):
-    """Settings of the beam search that suit this model; without a language model only the width is used."""
+    """Settings that suit this model; without a language model only the width and the confidence are used.
+
+    Attributes:
+        beam_width: Prefixes kept.
+        alpha: Weight of the language model.
+        beta: Natural log added for each word.
+        unknown_score: Natural log added for a word that the language model does not know.
+        least_confidence: Segments whose words have a lower mean confidence are taken for noise.
+    """
 
     beam_width: Positive = 64
     alpha: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.5
     beta: Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)] = 1.5
     unknown_score: Annotated[float, msgspec.Meta(ge=-1000.0, le=0.0)] = -10.0
+    least_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
 
 
 class Manifest(Record, frozen=True):

@@ -15,20 +15,23 @@ class NoiseGate:
     """Tells speech from noise by what the acoustic model says, without the language model and the bonus for words.
 
     The evidence for a text is log p_ctc(text | sound) - log p_ctc(nothing | sound), and "nothing" is the blank in every
-    frame. Speech gives tens of nats per word, noise a few.
+    frame. A sure model gives tens of nats to words that it makes of noise, too, but hardly a letter of them is likely:
+    hence a least confidence, which is the bundle's, because what is usual differs from model to model.
 
     Args:
         nats_per_word: Evidence that a segment needs for each of its words; 0 lets everything pass.
+        least_confidence: Mean confidence that its words need, 0 to 1.
 
     Raises:
         UsageError: The number is negative or not finite.
     """
 
-    def __init__(self, nats_per_word: float = NATS_PER_WORD) -> None:
-        """Remember the threshold."""
+    def __init__(self, nats_per_word: float = NATS_PER_WORD, least_confidence: float = 0.0) -> None:
+        """Remember the thresholds."""
         if not 0.0 <= nats_per_word < math.inf:
             raise UsageError(f"a noise gate of {nats_per_word:g} nats per word; wanted 0 (open) or more")
         self.nats_per_word = nats_per_word
+        self.least_confidence = least_confidence
 
     def passes(self, hypothesis: Hypothesis, blank_score: float) -> bool:
         """Whether the words of a finished segment are worth showing.
@@ -41,4 +44,5 @@ class NoiseGate:
             return True
         evidence = hypothesis.acoustic_score - blank_score
         enough = evidence >= self.nats_per_word * len(hypothesis.words)
-        return enough and any(len(word.word) >= _LETTERS for word in hypothesis.words)
+        sure = sum(word.confidence for word in hypothesis.words) >= self.least_confidence * len(hypothesis.words)
+        return enough and sure and any(len(word.word) >= _LETTERS for word in hypothesis.words)

@@ -80,7 +80,7 @@ class Recognizer:
         self.nbest = nbest
         rules = EndpointRules(endpoint_seconds, empty_seconds, longest_seconds)
         self.endpointer = Endpointer(manifest.audio.frame_seconds, manifest.labels, manifest.blank, rules)
-        self.noise_gate = NoiseGate(noise_gate)
+        self.noise_gate = NoiseGate(noise_gate, manifest.decoder.least_confidence)
         self.chunk_samples = _chunk_samples(self.bundle, chunk_ms)
         self.decoder = bundle_decoder(
             self.bundle,
