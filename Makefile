@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint kenlm-tools model-card clean
+.PHONY: help demo screenshot test check lint kenlm-tools model-card clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -13,6 +13,9 @@ help: ## list the targets
 
 demo: .venv/.cpu ## transcribe a few recordings with the bundle that ships (no torch)
 	@$(IN) -m edgespeech.demo.showcase
+
+screenshot: .venv/.cpu ## print the live view of README.md
+	@$(IN) -m edgespeech.demo.live_screenshot
 
 test: lint ## style, types and the quick tests
 	$(IN) -m pytest -q -m "not slow"
