@@ -10,7 +10,7 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import Bundle
 
 # The form that each has unless another one is asked for: integers are fastest unrolled on most processors.
-FORMS = {"fp32": "fused", "fp16": "fused", "int8": "cells", "int4": "cells"}
+FORMS = {"fp32": "fused", "fp16": "fused", "int8": "fused", "int4": "cells"}
 
 
 def build_variants(
