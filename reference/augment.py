@@ -1,4 +1,4 @@
-"""What a clip goes through before it is heard: speed, room, noise, gain; and SpecAugment on its features."""
+"""What a clip goes through before it is heard: speed, room, noise, bandwidth, gain; and SpecAugment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WaveAugmenter:
         self._read: dict[Path, Samples] = {}
 
     def __call__(self, samples: Samples, random: np.random.Generator) -> Samples:
-        """Samples [n] to changed samples of about the same length, within [-1, 1]."""
+        """Samples [n] to changed samples within [-1, 1]; of another length where speed changed it."""
         config = self.config
         if random.random() < config.speed_share:
             samples = change_speed(samples, random.uniform(*config.speed_range), self.sample_rate)
@@ -38,6 +38,8 @@ class WaveAugmenter:
         if self.noise and random.random() < config.noise_share:
             noise = self._samples(self.noise[random.integers(len(self.noise))])
             samples = add_noise(samples, noise, random.uniform(*config.noise_snr_db), random)
+        if random.random() < config.band_limit_share:
+            samples = limit_band(samples, random.uniform(*config.band_limit_hz), self.sample_rate)
         gain = 10.0 ** (random.uniform(*config.gain_db) / 20.0)
         louder: Samples = np.clip(samples * np.float32(gain), -1.0, 1.0)
         return louder
@@ -52,6 +54,13 @@ def change_speed(samples: Samples, factor: float, sample_rate: int) -> Samples:
     """Play ``factor`` times as fast (pitch and tempo together, as a tape)."""
     changed: Samples = soxr.resample(samples, sample_rate * factor, sample_rate, quality="LQ")
     return changed
+
+
+def limit_band(samples: Samples, hertz: float, sample_rate: int) -> Samples:
+    """Take away what lies above a frequency, by way of a lower sample rate."""
+    narrow = soxr.resample(samples, sample_rate, 2.0 * hertz, quality="LQ")
+    limited: Samples = soxr.resample(narrow, 2.0 * hertz, sample_rate, quality="LQ")
+    return limited
 
 
 class SpecAugment(nn.Module):

@@ -165,10 +165,18 @@ class DataConfig(Record, frozen=True):
 
 
 class AugmentationConfig(Record, frozen=True):
-    """What happens to a clip before it is heard (Deep Speech 2, section 5.2: noise on 40 % of utterances)."""
+    """What happens to a clip before it is heard (Deep Speech 2, section 5.2: noise on 40 % of utterances).
 
+    ``pause_share`` of the clips begin late in the room that their batch leaves them, after silence or faint hiss: clips
+    are cut closely, streams are not. ``band_limit_share`` of the clips lose what
+    lies above a frequency in ``band_limit_hz``, as on a telephone or a wireless headset.
+    """
+
+    pause_share: Share = 0.0
     speed_share: Share = 0.6
     speed_range: tuple[Above, Above] = (0.88, 1.14)
+    band_limit_share: Share = 0.0
+    band_limit_hz: tuple[Above, Above] = (3000.0, 7000.0)
     gain_db: tuple[float, float] = (-14.0, 6.0)
     noise_share: Share = 0.4
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
@@ -180,16 +188,17 @@ class AugmentationConfig(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Reject ranges that run backwards."""
-        for name in ("speed_range", "gain_db", "noise_snr_db"):
+        for name in ("speed_range", "band_limit_hz", "gain_db", "noise_snr_db"):
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"{name} runs from {low:g} down to {high:g}: the smaller bound comes first")
 
 
 class OptimisationConfig(Record, frozen=True):
-    """AdamW with warm-up and cosine decay.
+    """How weights move, with warm-up and cosine decay.
 
     Attributes:
+        optimiser: ``adamw`` for all; ``muon`` for matrices and kernels below the output layer, AdamW for the rest.
         epochs: Passes over the training data; the first one is ordered by length (SortaGrad, section 3.3).
         budget_minutes: If given, the decay also follows the accumulated training time, whichever is further.
         learning_rate: Peak.
@@ -203,6 +212,7 @@ class OptimisationConfig(Record, frozen=True):
         seed: Of weights, order and augmentation.
     """
 
+    optimiser: Literal["adamw", "muon"] = "adamw"
     epochs: Positive = 20
     budget_minutes: Above | None = None
     learning_rate: Above = 1.2e-3

@@ -16,6 +16,8 @@ from edgespeech.reference.augment import WaveAugmenter
 from edgespeech.reference.clips import Clip
 from edgespeech.runtime import audio
 
+HISS_DB = (-110.0, -55.0)  # of full scale; the features' floor hides what is below -81 dB
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -130,13 +132,31 @@ class BucketSampler(Sampler[list[tuple[int, int]]]):
         return len(self.batches(self.epoch))
 
 
-def collate(items: Sequence[tuple[Tensor, Clip]]) -> Batch:
-    """Pad with silence behind each recording."""
-    samples = [item[0] for item in items]
+def collate(items: Sequence[tuple[Tensor, Clip]], pause_share: float = 0.0) -> Batch:
+    """Pad to the longest recording, with silence behind each; some begin late, after silence or faint hiss.
+
+    Pauses take only room that padding would take anyway: room is what a batch costs.
+
+    Args:
+        items: Recordings and what they are.
+        pause_share: Part of the recordings that begin late. Which ones, and how late, depends on their lengths alone.
+    """
+    chance = np.random.default_rng([len(samples) for samples, _ in items])
+    longest = max(len(samples) for samples, _ in items)
+    begun = [
+        _after_pause(samples, longest - len(samples), chance) if chance.random() < pause_share else samples
+        for samples, _ in items
+    ]
     return Batch(
-        torch.nn.utils.rnn.pad_sequence(samples, batch_first=True),
-        torch.tensor([len(one) for one in samples]),
+        torch.nn.utils.rnn.pad_sequence(begun, batch_first=True),
+        torch.tensor([len(one) for one in begun]),
         torch.tensor([target for _, clip in items for target in clip.targets]),
         torch.tensor([len(clip.targets) for _, clip in items]),
         tuple(clip.text for _, clip in items),
     )
+
+
+def _after_pause(samples: Tensor, longest: int, chance: np.random.Generator) -> Tensor:
+    deviation = 10.0 ** (chance.uniform(*HISS_DB) / 20.0)
+    hiss = chance.standard_normal(chance.integers(longest + 1), np.float32) * np.float32(deviation)
+    return torch.cat([torch.from_numpy(hiss), samples])

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -191,7 +192,7 @@ def train(
         loader = DataLoader(
             dataset,
             batch_sampler=sampler,
-            collate_fn=collate,
+            collate_fn=partial(collate, pause_share=config.augmentation.pause_share),
             num_workers=data.workers,
             persistent_workers=data.workers > 0,
             worker_init_fn=leave_signals_to_training,

@@ -1,4 +1,4 @@
-"""The parts of a training run that change with every step, and the step itself: CTC, AdamW, averaged weights."""
+"""The parts of a training run that change with every step, and the step itself: CTC, update, averaged weights."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edgespeech.errors import CheckpointError
 from edgespeech.reference.augment import SpecAugment
-from edgespeech.reference.config import TrainingConfig
+from edgespeech.reference.config import OptimisationConfig, TrainingConfig
 from edgespeech.reference.data import Batch
 from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.muon import Muon
 
 STATE_FORMAT = "edgespeech-training"
+MOMENTUM = 0.95  # of Muon
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Trainer:
     config: TrainingConfig
     model: DeepSpeech2
     average: AveragedModel
-    optimiser: torch.optim.Optimizer
+    optimisers: tuple[torch.optim.Optimizer, ...]
     scaler: torch.amp.GradScaler
     spec_augment: SpecAugment
     precision: torch.dtype
@@ -68,19 +70,22 @@ class Trainer:
     def step(self, network: nn.Module, batch: Batch, device: torch.device) -> float:
         """One update; returns the loss in nats per label."""
         optimisation = self.config.optimisation
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate()
         mixed = self.precision != torch.float32
         with torch.autocast(device.type, self.precision) if mixed else nullcontext():
             log_probs, frames = network(
                 batch.samples.to(device), batch.lengths.to(device), self.spec_augment, optimisation.dropout
             )
         loss = ctc_loss(log_probs, frames, batch)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.unscale_(self.optimiser)
+        for optimiser in self.optimisers:
+            self.scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(self.model.parameters(), optimisation.clip_norm)
-        self.scaler.step(self.optimiser)
+        for optimiser in self.optimisers:
+            self.scaler.step(optimiser)
         self.scaler.update()
         self.average.update_parameters(self.model)
         self.position.step += 1
@@ -95,7 +100,7 @@ class Trainer:
             "position": asdict(self.position),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "scaler": self.scaler.state_dict(),
         }
 
@@ -117,7 +122,8 @@ class Trainer:
             self.position = Position(**state["position"])
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
             self.scaler.load_state_dict(state["scaler"])
         except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]
@@ -146,12 +152,26 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices and kernels; none on biases, norms and the row convolution."""
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    plain = [p for name, p in named if p.dim() < 2 or name.startswith("lookahead")]
-    decayed = [p for name, p in named if p.dim() >= 2 and not name.startswith("lookahead")]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+def build_optimisers(model: nn.Module, optimisation: OptimisationConfig) -> tuple[torch.optim.Optimizer, ...]:
+    """AdamW, and Muon for the matrices and kernels below the output layer where it is asked for.
+
+    Weight decay acts on matrices and kernels; not on biases, norms and the row convolution.
+    """
+    matrices: list[nn.Parameter] = []
+    output: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2 or name.startswith("lookahead"):
+            plain.append(parameter)
+        else:
+            (output if name.startswith("output") else matrices).append(parameter)
+    muon = optimisation.optimiser == "muon"
+    decayed = output if muon else matrices + output
+    groups = [{"params": decayed, "weight_decay": optimisation.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=optimisation.learning_rate, betas=(0.9, 0.98))
+    if not muon:
+        return (adamw,)
+    return adamw, Muon(matrices, optimisation.learning_rate, MOMENTUM, optimisation.weight_decay)
 
 
 def build_trainer(config: TrainingConfig, model: DeepSpeech2, device: torch.device, total_steps: int) -> Trainer:
@@ -161,9 +181,8 @@ def build_trainer(config: TrainingConfig, model: DeepSpeech2, device: torch.devi
     precision = choose_precision(optimisation.precision, device)
     moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
-    optimiser = torch.optim.AdamW(
-        parameter_groups(model, optimisation.weight_decay), lr=optimisation.learning_rate, betas=(0.9, 0.98)
-    )
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     augment = SpecAugment(config.augmentation)
-    return Trainer(config, model, average, optimiser, scaler, augment, precision, total_steps)
+    return Trainer(
+        config, model, average, build_optimisers(model, optimisation), scaler, augment, precision, total_steps
+    )

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from types import TracebackType
 
 import torch
 from torch import distributed
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep what large tensors leave behind, on Linux.
+
+    Otherwise every step gives it back to the system and asks for it anew, page by page: a third of its time on a CPU.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, -1)
 
 
 class Workers:
@@ -17,6 +34,8 @@ class Workers:
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         gpu = torch.cuda.is_available()
+        if not gpu:
+            keep_freed_memory()
         self.device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if gpu else torch.device("cpu")
 
     def __enter__(self) -> Workers:

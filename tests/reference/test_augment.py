@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgespeech.reference.acoustics import audio_files
-from edgespeech.reference.augment import SpecAugment, WaveAugmenter, change_speed
+from edgespeech.reference.augment import SpecAugment, WaveAugmenter, change_speed, limit_band
 from edgespeech.reference.config import AugmentationConfig
 
 RATE = 16000
@@ -56,6 +56,14 @@ def test_gain_is_in_decibels_and_stays_within_range() -> None:
     loud = WaveAugmenter(AugmentationConfig(**{**OFF, "gain_db": (40.0, 40.0)}), RATE, [], [])
     changed = loud(tone(300.0), np.random.default_rng(0))
     assert float(np.abs(changed).max()) == 1.0 and changed.dtype == np.float32
+
+
+def test_a_limited_band_keeps_what_is_below_and_loses_what_is_above() -> None:
+    for hertz, kept in ((500.0, 1.0), (2500.0, 1.0), (5000.0, 0.0), (7000.0, 0.0)):
+        limited = limit_band(tone(hertz), 3500.0, RATE)
+        assert limited.dtype == np.float32 and abs(len(limited) - RATE) <= 2
+        middle = limited[4000:12000]
+        assert np.sqrt(np.mean(np.square(middle))) == pytest.approx(kept * 0.3536, abs=0.01)
 
 
 def test_shares_say_how_often(tmp_path: Path) -> None:

@@ -140,3 +140,18 @@ def test_collate_pads_with_silence(tmp_path: Path) -> None:
     assert batch.targets.tolist() == [3, 4, 5]
     assert batch.target_lengths.tolist() == [2, 1]
     assert batch.texts == ("ab", "c")
+
+
+def test_pauses_take_the_room_that_is_left_and_are_quiet(tmp_path: Path) -> None:
+    clip = Clip(tmp_path, 1.0, "ab", (3, 4))
+    lengths = [200 + 7 * i for i in range(100)]
+    items = [(torch.ones(length), clip) for length in lengths]
+    batch = collate(items, pause_share=0.5)
+    assert batch.samples.shape == (100, max(lengths)) and batch.lengths[-1] == max(lengths)
+    pauses = [int(whole) - length for whole, length in zip(batch.lengths, lengths, strict=True)]
+    assert 25 < sum(pause > 0 for pause in pauses) < 70 and min(pauses) == 0
+    for samples, pause, length in zip(batch.samples, pauses, lengths, strict=True):
+        assert torch.equal(samples[pause : pause + length], torch.ones(length))
+        assert not samples[pause + length :].any()
+        assert float(samples[:pause].abs().max() if pause else 0.0) < 0.01
+    assert torch.equal(collate(items, pause_share=0.5).samples, batch.samples)

@@ -154,7 +154,7 @@ def test_a_state_that_does_not_fit_is_refused(folder: Path) -> None:
         ({"format": "edgespeech-checkpoint"}, "no training state"),
         ({"position": {"epoch": 1, "colour": 2}}, "do not fit"),
         ({"model": {}}, "do not fit"),
-        ({"optimiser": {}}, "do not fit"),
+        ({"optimisers": [{}]}, "do not fit"),
         ({"config": {}}, "do not fit"),
     ):
         save_atomically({**good, **change}, path)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from edgespeech.reference.config import DataConfig, OptimisationConfig, TrainingConfig
-from edgespeech.reference.trainer import build_trainer, parameter_groups
+from edgespeech.reference.trainer import build_optimisers, build_trainer
 
 
 def configuration(**changes: Any) -> TrainingConfig:
@@ -35,10 +35,21 @@ def test_the_learning_rate_rises_and_falls(tiny_model_factory: Any) -> None:
 
 def test_weight_decay_is_for_matrices_only(tiny_model_factory: Any) -> None:
     model = tiny_model_factory()
-    decayed, plain = parameter_groups(model, 0.1)
+    (adamw,) = build_optimisers(model, OptimisationConfig(weight_decay=0.1))
+    decayed, plain = adamw.param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert len(decayed["params"]) + len(plain["params"]) == len(names)
     assert {names[id(p)] for p in decayed["params"]} == {
         name for name in names.values() if "weight" in name and "norm" not in name and "lookahead" not in name
     }
+
+
+def test_muon_takes_matrices_and_kernels_and_leaves_the_output_layer(tiny_model_factory: Any) -> None:
+    model = tiny_model_factory()
+    adamw, muon = build_optimisers(model, OptimisationConfig(optimiser="muon"))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    taken = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    assert taken and all(name.endswith(("convolution.weight", "weight_ih_l0", "weight_hh_l0")) for name in taken)
+    others = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
+    assert "output.linear.weight" in others and taken | others == set(names.values()) and not taken & others
