@@ -21,7 +21,8 @@ class Budget:
         chunk: Sound that is heard at once; a word waits for the end of its chunk, half of one on average.
         lookahead: Sound after a frame that its output depends on.
         compute: Median time to hear a chunk; None if it was not measured.
-        endpoint: Silence that ends a segment; None if none does.
+        endpoint: Silence that ends a segment; None if none does. A segment ends where the outputs are certain, so it
+            takes the look-ahead and one frame at least.
         fast_partials: Whether partials do without the look-ahead.
     """
 
@@ -46,9 +47,10 @@ class Budget:
             ("word shown", mean + shown, f"after it ended, {most + shown:.0f} ms if a chunk had just begun"),
         ]
         if self.endpoint is not None:
-            final = self.lookahead + compute + self.endpoint
+            silence = max(self.endpoint, self.lookahead + self.frame)
+            final = silence + compute
             rows += [
-                ("endpoint", self.endpoint, "of silence end a segment"),
+                ("endpoint", silence, "of silence end a segment, counted while they are heard"),
                 ("final", mean + final, f"after the last word, {most + final:.0f} ms at most"),
             ]
         return [f"  {name:<11} {'?' if value is None else f'{value:.0f} ms':>8}  {what}" for name, value, what in rows]
@@ -110,7 +112,7 @@ class Ledger:
             f"  measured over {count} words, from the end of a word's last label:",
             f"  {'word shown':<11} {_spread(self.word_delays)}",
             f"  {'final':<11} {_spread(self.final_delays)}",
-            f"  taken back  {self.revisions} words that others had followed already, {self.revisions / count:.1%}",
+            f"  taken back  {self.revisions / count:>6.1%}  of words that others had followed already",
         ]
 
 
