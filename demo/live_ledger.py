@@ -38,7 +38,8 @@ class Budget:
         compute = self.compute or 0.0
         mean, most = self.chunk / 2.0, self.chunk
         shown = compute if self.fast_partials else self.lookahead + compute
-        without = "; fast partials do without it" if self.fast_partials else ""
+        hasty = ["fast partials"] * self.fast_partials + ["endpoints"] * (self.endpoint is not None)
+        without = f"; {' and '.join(hasty)} do without it" if hasty else ""
         rows = [
             ("window", 0.0, f"every layer looks back only; an output speaks of {self.frame:g} ms of sound"),
             ("chunk", mean, f"until it is full: {most:.0f} ms at most, half of it on average"),
