@@ -21,7 +21,8 @@ class Budget:
         chunk: Sound that is heard at once; a word waits for the end of its chunk, half of one on average.
         lookahead: Sound after a frame that its output depends on.
         compute: Median time to hear a chunk; None if it was not measured.
-        endpoint: Silence that ends a segment; None if none does.
+        endpoint: Silence that ends a segment; None if none does. A segment ends where the outputs are certain, so it
+            takes the look-ahead and one frame at least.
         fast_partials: Whether partials do without the look-ahead.
     """
 
@@ -37,7 +38,8 @@ class Budget:
         compute = self.compute or 0.0
         mean, most = self.chunk / 2.0, self.chunk
         shown = compute if self.fast_partials else self.lookahead + compute
-        without = "; fast partials do without it" if self.fast_partials else ""
+        hasty = ["fast partials"] * self.fast_partials + ["endpoints"] * (self.endpoint is not None)
+        without = f"; {' and '.join(hasty)} do without it" if hasty else ""
         rows = [
             ("window", 0.0, f"every layer looks back only; an output speaks of {self.frame:g} ms of sound"),
             ("chunk", mean, f"until it is full: {most:.0f} ms at most, half of it on average"),
@@ -46,9 +48,10 @@ class Budget:
             ("word shown", mean + shown, f"after it ended, {most + shown:.0f} ms if a chunk had just begun"),
         ]
         if self.endpoint is not None:
-            final = self.lookahead + compute + self.endpoint
+            silence = max(self.endpoint, self.lookahead + self.frame)
+            final = silence + compute
             rows += [
-                ("endpoint", self.endpoint, "of silence end a segment"),
+                ("endpoint", silence, "of silence end a segment, counted while they are heard"),
                 ("final", mean + final, f"after the last word, {most + final:.0f} ms at most"),
             ]
         return [f"  {name:<11} {'?' if value is None else f'{value:.0f} ms':>8}  {what}" for name, value, what in rows]
@@ -110,7 +113,7 @@ class Ledger:
             f"  measured over {count} words, from the end of a word's last label:",
             f"  {'word shown':<11} {_spread(self.word_delays)}",
             f"  {'final':<11} {_spread(self.final_delays)}",
-            f"  taken back  {self.revisions} words that others had followed already, {self.revisions / count:.1%}",
+            f"  taken back  {self.revisions / count:>6.1%}  of words that others had followed already",
         ]
 
 

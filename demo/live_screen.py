@@ -47,7 +47,7 @@ class LiveScreen(Output):
         self._console, self._clock = console, clock
         self._partials: dict[str, Event] = {}
         self._meters: dict[str, Meter] = {}
-        self._latencies: dict[str, float] = {}  # ms
+        self._latencies: dict[str, float] = {}  # ms; sources in the order in which they announced themselves
         self._drawn_at = -REFRESH_SECONDS
         # With redirection rich would take over sys.stdout and sys.stderr, which are not ours.
         self._live = Live(
@@ -57,8 +57,8 @@ class LiveScreen(Output):
 
     def show(self, event: Event, source: str = "") -> None:
         """Print finals and remarks above, keep a partial for the next drawing."""
-        if event.type != "status":
-            self._latencies[source] = event.latency_ms
+        before = self._latencies.setdefault(source, 0.0)
+        self._latencies[source] = before if event.type == "status" else event.latency_ms
         if event.type == "partial":
             self._partials[source] = event
             return
@@ -89,8 +89,9 @@ class LiveScreen(Output):
     def view(self) -> Group:
         """The bottom lines: for each source the text in the making and the state of its sound."""
         lines: list[Text] = []
-        for source, meter in self._meters.items():
-            lines += [*self._partial_lines(source), self._status_line(source, meter)]
+        for source in dict.fromkeys([*self._latencies, *self._meters]):
+            if meter := self._meters.get(source):
+                lines += [*self._partial_lines(source), self._status_line(source, meter)]
         return Group(*lines)
 
     def _draw(self) -> None:

@@ -102,7 +102,8 @@ class Replay:
         self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS)
         self._first = next(self._blocks, np.zeros(0, np.float32))
         self.name = Path(path).stem
-        self.description = f"replaying {path} " + (f"at {speed:g} x real time" if self._pace else "without waiting")
+        pace = "in real time" if speed == 1.0 else f"at {speed:g} x real time" if self._pace else "without waiting"
+        self.description = f"replaying {path} {pace}"
 
     def __iter__(self) -> Iterator[Block]:
         """Yield each block once the time of its last sample has come."""

@@ -142,23 +142,24 @@ class MicrophoneSource:
         """Blocks until the device is gone or `stop`."""
         last_sign = self._clock()
         while True:
-            if self._stopping:
+            stopping, ended = self._stopping, self._ended  # before the queue is found empty, not after
+            if stopping:
                 with contextlib.suppress(self._portaudio.PortAudioError):  # it may be unplugged
                     self._stream.abort()  # what is queued was said before the stop; what would follow was not
-            ending = self._stopping or self._ended
             try:
-                samples, arrived = self._blocks.get(timeout=0.0 if ending else _POLL_SECONDS)
+                samples, arrived = self._blocks.get(timeout=0.0 if stopping or ended else _POLL_SECONDS)
             except queue.Empty:
-                if self._clock() - last_sign > DEAD_SECONDS and not ending:
-                    self._remarks.append(
-                        f"{self.name!r} gave no sound for {DEAD_SECONDS:g} s: unplugged? waiting for it"
-                    )
-                    ending = True
-                elif self._ended and not self._stopping:
+                if stopping:
+                    break
+                if ended:
                     self._remarks.append(
                         f"{self.name!r} stopped: unplugged, or taken by another program? waiting for it"
                     )
-                if ending:
+                    break
+                if self._clock() - last_sign > DEAD_SECONDS:
+                    self._remarks.append(
+                        f"{self.name!r} gave no sound for {DEAD_SECONDS:g} s: unplugged? waiting for it"
+                    )
                     break
                 continue
             last_sign = self._clock()

@@ -43,16 +43,21 @@ class EndpointState:
         silent_frames: Frames of silence at the end.
         frames: All frames.
         between_words: Whether the last such label ends a word.
+        at_blank: Whether the blank is the most probable label of the last frame: only there may a segment end.
     """
 
     spoke: bool = False
     silent_frames: int = 0
     frames: int = 0
     between_words: bool = True
+    at_blank: bool = False
 
 
 class Endpointer:
     """Ends segments by rules. A frame is silent if its most probable label is the blank or its sound is below `QUIET`.
+
+    Outputs lag behind the sound by the look-ahead. So that silence counts from when it is heard, the frames between may
+    be given to `ends_early`: they count as silence, but stay with the next segment.
 
     Args:
         frame_seconds: Seconds per output frame.
@@ -99,15 +104,30 @@ class Endpointer:
                 silent_frames=state.silent_frames + 1 if blank or quiet else 0,
                 frames=state.frames + 1,
                 between_words=state.between_words if blank else label in self._word_ends,
+                at_blank=blank,
             )
-            if blank and self._ends(state):
+            enough = self._longest if state.between_words else 2.0 * self._longest
+            if blank and (self._is_silence(state) or state.frames >= enough):
                 return index + 1, state
         return None, state
 
-    def _ends(self, state: EndpointState) -> bool:
-        silence = self._after_speech if state.spoke else self._after_nothing
-        enough = self._longest if state.between_words else 2.0 * self._longest
-        return state.silent_frames >= silence or state.frames >= enough
+    def may_end(self, state: EndpointState, frames: int) -> bool:
+        """Whether silence in so many more frames would end the segment at its last one."""
+        return state.at_blank and self._is_silence(state, frames)
+
+    def ends_early(self, log_probs: NDArray[np.float32], levels: NDArray[np.float32], state: EndpointState) -> bool:
+        """Whether frames that were heard, but of which no certain output is there yet, end the segment before them.
+
+        Args:
+            log_probs: [frames, labels], what the outputs will be if silence comes next.
+            levels: [frames], as in `step`.
+            state: Since the last endpoint.
+        """
+        sound = (log_probs.argmax(axis=1) != self._blank) & (levels >= QUIET)
+        return self.may_end(state, int(sound.argmax()) if sound.any() else len(sound))
+
+    def _is_silence(self, state: EndpointState, more: int = 0) -> bool:
+        return state.silent_frames + more >= (self._after_speech if state.spoke else self._after_nothing)
 
 
 def frame_levels(samples: NDArray[np.float32], frame_samples: int) -> NDArray[np.float32]:

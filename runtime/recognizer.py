@@ -159,9 +159,7 @@ class Stream:
         self._model_state = recognizer.model.initial_state()
         self._to_drop = self._facts.delay_frames
         self._levels: Floats = np.zeros(0, np.float32)  # of frames heard and not decoded, dB
-        self._samples_heard = 0
-        self._frames_decoded = 0
-        self._segment_first_frame = 0
+        self._samples_heard = self._frames_decoded = self._segment_first_frame = 0
         self._decoder = self._next_decoder = recognizer.decoder
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = recognizer.endpointer.initial_state()
@@ -226,17 +224,15 @@ class Stream:
         whole = len(self._waiting) // size * size
         for start in range(0, whole, size):
             events += self._advance(self._waiting[start : start + size])
+            events += self._look_ahead()
         self._waiting = self._waiting[whole:]
-        if whole and self._fast_partials:
-            events += self._imagine_silence()
         return events
 
     def _advance(self, chunk: Floats, most: int | None = None) -> list[Event]:
         self._levels = np.concatenate([self._levels, frame_levels(chunk, self._facts.frame_samples)])
         log_probs, self._model_state = self._recognizer.model.step(chunk[None], self._model_state)
-        rows = log_probs[0][self._to_drop :][:most]
-        self._to_drop = max(0, self._to_drop - len(log_probs[0]))
-        return list(self._decode(rows))
+        dropped, self._to_drop = self._to_drop, max(0, self._to_drop - len(log_probs[0]))
+        return list(self._decode(log_probs[0][dropped:][:most]))
 
     def _decode(self, rows: Floats) -> Iterator[Event]:
         endpointer = self._recognizer.endpointer
@@ -254,16 +250,27 @@ class Stream:
             if not self._fast_partials:
                 yield from self._show(_tidy(partial.text))
 
-    def _imagine_silence(self) -> Iterator[Event]:
-        """A partial of all that was heard: states are values, so the stream knows nothing of the silence afterwards."""
+    def _look_ahead(self) -> Iterator[Event]:
+        """What follows from sound that was heard and has no certain outputs yet: an endpoint, a fast partial."""
+        endpointer, state = self._recognizer.endpointer, self._endpoint_state
+        may_end = endpointer.may_end(state, len(self._levels))
+        if not may_end and not self._fast_partials:
+            return
+        rows = self._imagine_silence()
+        if may_end and endpointer.ends_early(rows, self._levels, state):
+            yield from self._end_segment()
+        if self._fast_partials:
+            partial, _ = self._decoder.step(rows, self._decoder_state)
+            yield from self._show(_tidy(partial.text), len(rows))
+
+    def _imagine_silence(self) -> Floats:
+        """Outputs [frames, labels] that will follow if silence comes next; the stream stays where it is."""
         delay, size = self._facts.delay_frames, self._recognizer.chunk_samples
         state, rows = self._model_state, np.zeros((0, len(self._recognizer.decoder.labels)), np.float32)
         while len(rows) < delay:
             more, state = self._recognizer.model.step(np.zeros((1, size), np.float32), state)
             rows = np.concatenate([rows, more[0]])
-        rows = rows[self._to_drop : delay]
-        partial, _ = self._decoder.step(rows, self._decoder_state)
-        yield from self._show(_tidy(partial.text), len(rows))
+        return rows[self._to_drop : delay]
 
     def _show(self, text: str, frames_ahead: int = 0) -> Iterator[Event]:
         if text and text != self._shown:

@@ -97,9 +97,13 @@ def test_troubles_and_clipping_stay_in_view(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_source_has_its_own_lines() -> None:
     shown, stream = screen(lambda: 0.0, width=100)
-    for name, text in (("left", "good morning"), ("right", "hello")):
+    for name in ("left", "right"):
+        shown.show(Event("status", f"listening to {name}"), name)
+    for name, text in (("right", "hello"), ("left", "good morning")):  # right was faster, and stays below
         shown.show(Event("partial", text, text, ""), name)
         shown.measure(Meter(-20.0, 5.0, 0.1, 0.0), name)
+    (line, _, below, _) = map(str, shown.view().renderables)
+    assert (line, below) == ("left  good morning", "right  hello")
     shown.show(final("good morning all"), "left")
     console = Console(file=io.StringIO(), width=100, record=True)
     console.print(shown.view())

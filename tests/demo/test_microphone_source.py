@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -202,6 +203,21 @@ def test_pulling_the_plug_gives_silence_until_the_device_is_back(portaudio: Fake
     assert portaudio.streams[0].calls[-1] == "close"
     assert source.microphone.index == 3
     assert source.counts()["unplugged"] == 1
+    source.close()
+
+
+def test_a_plug_that_is_pulled_while_the_source_waits_for_sound_is_told_once(
+    portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = MicrophoneSource(2)
+
+    def nothing_until_the_plug_is_pulled(timeout: float) -> Any:
+        portaudio.streams[0].unplug()
+        raise queue.Empty
+
+    monkeypatch.setattr(source._blocks, "get", nothing_until_the_plug_is_pulled)
+    next(iter(source))
+    assert source.remarks() == ["'USB Mic' stopped: unplugged, or taken by another program? waiting for it"]
     source.close()
 
 

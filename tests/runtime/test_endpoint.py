@@ -122,6 +122,64 @@ def test_segments_joined_are_the_stream_in_one_piece(text: str, quiet: set[int],
     assert "".join(map(collapse, pieces)) == collapse(text)
 
 
+def ends_as_heard(by: Endpointer, text: str, lag: int, chunk: int, guess: str | None = None) -> list[tuple[int, int]]:
+    """Frames after which segments ended, and frames heard by then, when outputs lag behind.
+
+    What is heard and not certain is guessed right, or else is read from ``guess``, again and again.
+    """
+    found, begin, state = [], 0, by.initial_state()
+    levels = np.zeros(len(text), np.float32)
+    for heard in range(chunk, len(text) + 1, chunk):
+        certain = max(begin, heard - lag)
+        while begin < certain:
+            ended, state = by.step(rows(text[begin:certain]), levels[begin:certain], state)
+            begin = certain if ended is None else begin + ended
+            if ended is not None:
+                found.append((begin, heard))
+                state = by.initial_state()
+        ahead = text[certain:heard] if guess is None else (guess * lag)[: heard - certain]
+        if by.may_end(state, len(ahead)) and by.ends_early(rows(ahead), levels[: len(ahead)], state):
+            found.append((begin, heard))
+            state = by.initial_state()
+    return found
+
+
+@pytest.mark.parametrize("lag", [0, 1, 3, 8])
+@pytest.mark.parametrize("chunk", [1, 2, 8])
+def test_silence_counts_from_when_it_is_heard(lag: int, chunk: int) -> None:
+    text = "ab" + "." * 30 + "a" + "." * 31
+    for last, (cut, heard) in zip((2, 33), ends_as_heard(endpointer(speech=10), text, lag, chunk), strict=True):
+        assert last < cut <= last + 10 <= heard < last + 10 + chunk
+
+
+def test_sound_that_is_heard_and_not_certain_is_no_silence() -> None:
+    text = "a.......b" + "." * 20
+    assert ends_as_heard(endpointer(speech=8), text, 3, 1) == [(14, 17)]
+    assert ends_as_heard(endpointer(speech=8), text, 3, 1, guess="b")[0] == (17, 20)  # it turned out to be silence
+
+
+def test_a_segment_does_not_end_within_a_label_however_long_the_silence_ahead() -> None:
+    assert ends_as_heard(endpointer(speech=2), "aaaa........", 4, 4, guess=".") == [(6, 12)]
+
+
+@given(
+    text=st.text(MARKS, max_size=60),
+    lag=st.integers(0, 9),
+    chunk=st.integers(1, 9),
+    guess=st.none() | st.text(MARKS, min_size=1, max_size=9),
+    by=RULES,
+)
+@settings(deadline=None, max_examples=300)
+def test_no_label_is_lost_whatever_is_guessed_of_what_is_not_certain(
+    text: str, lag: int, chunk: int, guess: str | None, by: Endpointer
+) -> None:
+    found = [cut for cut, _ in ends_as_heard(by, text, lag, chunk, guess)]
+    assert found == sorted(set(found))
+    pieces = [text[first:last] for first, last in zip([0, *found], [*found, len(text)], strict=True)]
+    assert all(piece.endswith(".") for piece in pieces[:-1])
+    assert "".join(map(collapse, pieces)) == collapse(text)
+
+
 def test_without_rules_nothing_ends() -> None:
     assert ends(Endpointer(FRAME_SECONDS, LABELS, 0, NEVER), "a_" + "." * 5000) == []
 

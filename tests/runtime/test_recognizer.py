@@ -158,6 +158,20 @@ def test_silence_ends_a_segment(reader: Callable[..., Recognizer]) -> None:
     assert spans == [(word.word, round(word.start, 6), round(word.end, 6)) for word in whole.words]
 
 
+@pytest.mark.parametrize("fast_partials", [True, False])
+@pytest.mark.parametrize("delay", [0, 3, 8])
+def test_the_final_comes_one_chunk_after_the_rule_at_most(
+    reader: Callable[..., Recognizer], delay: int, fast_partials: bool
+) -> None:
+    recognizer = reader(delay, endpoint_seconds=0.4)
+    samples = np.concatenate([sound(recognizer, text, 30) for text in ("the cat", "sat", "on")])
+    stream, late = recognizer.stream(fast_partials=fast_partials), []
+    for block in cut(samples, 160):
+        late += [stream.seconds_heard - e.end for e in stream.accept(block) if e.type == "final"]
+    assert len(late) == 3
+    assert all(0.4 <= seconds + 1e-9 and seconds < 0.4 + recognizer.chunk_samples / 16000 for seconds in late)
+
+
 def test_alternatives_have_the_times_of_the_recording(reader: Callable[..., Recognizer]) -> None:
     recognizer = reader(nbest=3)
     samples = np.concatenate([sound(recognizer, text, silence) for text, silence in SPEECH])

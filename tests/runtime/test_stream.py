@@ -201,3 +201,21 @@ def test_fast_partials_are_early_and_change_no_final(tiny_bundle: Bundle, clip: 
     for event in heard[1]:
         assert event.committed + event.tentative == event.text and event.text.startswith(committed)
         committed = "" if event.type == "final" else event.committed
+
+
+@pytest.fixture(scope="module")
+def brisk(tiny_bundle: Bundle) -> Recognizer:
+    """A narrow search and short segments."""
+    return Recognizer(tiny_bundle, noise_gate=0.0, beam_width=4, endpoint_seconds=0.2)
+
+
+@given(cuts=st.lists(st.integers(0, 19777), max_size=8))
+@settings(deadline=None, max_examples=8)
+def test_fast_partials_do_not_depend_on_the_pushes(brisk: Recognizer, clip: Samples, cuts: list[int]) -> None:
+    heard = []
+    for pieces in ([clip], np.split(clip, sorted(cuts))):
+        stream = brisk.stream(fast_partials=True)
+        events = [event for block in pieces for event in stream.accept(block)] + stream.finish()
+        heard.append([(event.type, event.text, event.committed, event.start, event.end) for event in events])
+    assert heard[0] == heard[1]
+    assert sum(kind == "partial" for kind, *_ in heard[0]) > 5
