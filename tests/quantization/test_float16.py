@@ -119,7 +119,8 @@ def test_biases_take_up_the_shift_of_halves(
         """Of the gates, on average: from the input, and in the operator also from the state."""
         found = [np.asarray(weights.get(f"{name}.half", weights.get(name)), np.float32) for name in layer.weights]
         products = [mean @ (one[0].T if one.ndim == 3 else one) for mean, one in zip(means, found, strict=True)]
-        return np.concatenate(products) + weights["recurrent1.B" if form == "fused" else "recurrent1.b"].reshape(-1)
+        bias = weights["recurrent1.B" if form == "fused" else "recurrent1.b"]
+        return np.asarray(np.concatenate(products) + bias.reshape(-1), np.float32)
 
     exact = terms(graph.weights)
     before, after = (np.abs(terms(weights) - exact).max() for weights in (plain, corrected))
