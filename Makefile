@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test check lint kenlm-tools model-card clean
+.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -39,6 +39,26 @@ model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEEC
 		$(SPEECH)/spoken_digits/train.jsonl --confusions 10 --into $(CARD)#corpora
 	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl --noise $(NOISE)/esc10 --noise $(NOISE)/background \
 		--noise $(NOISE)/ambient --snr 20,10,5,0 --rooms $(NOISE)/rooms --into $(CARD)#conditions
+
+QUANTIZED = work/quantization
+TABLES = docs/quantization.md
+# The bundle's own: blank score, weights and beam of the search.
+EXPORT_OPTIONS ?= --blank-score -1 --alpha 0.9 --beta 1 --unknown-score -80 --beam-width 512
+# So many utterances of the dev manifest; empty: all.
+DEV_LIMIT ?=
+QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
+	--dev $(SPEECH)/librispeech/dev.jsonl $(if $(DEV_LIMIT),--dev-limit $(DEV_LIMIT))
+quantization-report: .venv/.all ## measure the tables and the picture of docs/quantization.md again (EXPORT_OPTIONS=, DEV_LIMIT=)
+	rm -rf $(QUANTIZED)
+	mkdir -p $(QUANTIZED)
+	for form in fused cells; do \
+		$(IN) -m edgespeech.demo.cli export models/edge.pt -o $(QUANTIZED)/$$form --form $$form \
+			--lm runtime/default_bundle/lm.bin $(EXPORT_OPTIONS) || exit; \
+	done
+	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/int8 --precision int8 --report $(QUANTIZED)/int8.json --into $(TABLES)#int8
+	$(QUANTIZE) $(QUANTIZED)/cells -o $(QUANTIZED)/int4 --precision int4 --baseline $(QUANTIZED)/fused --into $(TABLES)#int4
+	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/fp16 --precision fp16 --into $(TABLES)#fp16
+	cp $(QUANTIZED)/int8.png docs/quantization.png
 
 clean: ## remove the environment and what tools left behind; work/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

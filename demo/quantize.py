@@ -19,7 +19,7 @@ from edgespeech.errors import UsageError
 from edgespeech.quantization.budget import keep_within_budget
 from edgespeech.quantization.error_rates import Budget, ErrorRates, Evaluate
 from edgespeech.quantization.float16 import to_float16
-from edgespeech.quantization.float_graph import FloatGraph
+from edgespeech.quantization.float_graph import FloatGraph, require_float32
 from edgespeech.quantization.quantize import Precision, Quantizer, require_form
 from edgespeech.quantization.report import measure_report, require_writable, save_report
 from edgespeech.quantization.report_picture import draw_report, require_matplotlib
@@ -84,6 +84,7 @@ def quantize_bundle(source: Path, output: Path, settings: QuantizeSettings, say:
         EdgespeechError: Something given is unusable, or the result was refused.
     """
     bundle = load_bundle(source)
+    require_float32(bundle)
     _check(settings)
     place = check_marks(settings.into) if settings.into else None
     if settings.precision != "fp16":

@@ -150,6 +150,11 @@ class Channels:
     covariance: Counts
 
     @property
+    def moments(self) -> Counts:
+        """Mean products of the channels with each other [channels, channels]."""
+        return self.covariance + np.outer(self.mean, self.mean)
+
+    @property
     def deviation(self) -> Floats:
         """Of each, float32 [channels]."""
         return np.sqrt(np.maximum(self.covariance.diagonal(), 0.0)).astype(np.float32)

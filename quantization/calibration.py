@@ -71,8 +71,8 @@ def calibrate_ranges(
     groups = graph.range_groups()
     calibrated = [group for group in groups if not group.bounded]
     bounded = {tensor: BOUNDED_BY_ONE for group in groups if group.bounded for tensor in group.tensors}
-    separated = [graph.separated(layer) for layer in graph.layers() if layer.quantizable]
-    histograms, channels = observe(bundle, graph.model, calibrated, [name for name in separated if name], fitted)
+    separated = [tensor for layer in graph.layers() if layer.quantizable for tensor in graph.separated(layer)]
+    histograms, channels = observe(bundle, graph.model, calibrated, separated, fitted)
 
     def ranges(method: Method) -> dict[str, Range]:
         chosen = {}

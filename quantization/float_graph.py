@@ -22,17 +22,17 @@ FLOAT_LAYERS = {
     "lookahead.": "one weight per channel and frame: nothing to gain",
     "output.": "small, and the noisiest layer in integers",
 }
-KINDS = {"MatMul": "matrix", "Conv": "convolution", "LSTM": "lstm"}
+KINDS = {"MatMul": "matrix", "Conv": "convolution", "GRU": "recurrent", "LSTM": "recurrent", "RNN": "recurrent"}
 REARRANGING = {"Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A product with trained weights, or an LSTM with its two.
+    """A product with trained weights, or a recurrent operator with its two.
 
     Attributes:
         name: That of its weight; of the node where there are two.
-        kind: ``matrix`` [inputs, outputs], ``convolution`` [outputs, inputs, kernel...] or ``lstm``.
+        kind: ``matrix`` [inputs, outputs], ``convolution`` [outputs, inputs, kernel...] or ``recurrent``.
         nodes: Indices of the nodes that use it; unrolled cells share one weight.
         sources: The activations that it multiplies, one for each node.
         weights: Names of the initializers.
@@ -68,6 +68,16 @@ class RangeGroup:
     bounded: bool
 
 
+def require_float32(bundle: Bundle) -> None:
+    """Look whether a bundle can be made smaller.
+
+    Raises:
+        UsageError: It was already.
+    """
+    if (precision := bundle.manifest.graph.precision) != "fp32":
+        raise UsageError(f"{bundle.folder} is {precision} already; give the fp32 bundle")
+
+
 class FloatGraph:
     """A parsed graph; the proto is the caller's to keep."""
 
@@ -86,9 +96,8 @@ class FloatGraph:
         Raises:
             UsageError: The bundle is quantized already, or its recurrence is an operator that stays float32.
         """
+        require_float32(bundle)
         facts = bundle.manifest.graph
-        if facts.precision != "fp32":
-            raise UsageError(f"{bundle.folder} is {facts.precision} already; quantize the fp32 bundle")
         graph = cls(onnx.load(str(bundle.acoustic_path)))
         for node in graph.nodes:
             if node.op_type in {"GRU", "RNN"}:
@@ -103,7 +112,7 @@ class FloatGraph:
         uses: dict[tuple[str, ...], list[int]] = {}
         for index, node in enumerate(self.nodes):
             if node.op_type in KINDS and node.input[1] in self.weights and not node.input[1].startswith(FEATURE_PREFIX):
-                weights = node.input[1:3] if KINDS[node.op_type] == "lstm" else node.input[1:2]
+                weights = node.input[1:3] if KINDS[node.op_type] == "recurrent" else node.input[1:2]
                 uses.setdefault(tuple(weights), []).append(index)
         return [
             Layer(
@@ -127,16 +136,18 @@ class FloatGraph:
             return following[0]
         return None
 
-    def separated(self, layer: Layer) -> str | None:
-        """The tensor that shows what a layer multiplies, channel by channel; None for a convolution.
+    def separated(self, layer: Layer) -> tuple[str, ...]:
+        """For each weight the tensor that shows what it multiplies, channel by channel; none for a convolution.
 
         It is the input; for a recurrent matrix, whose input is the state, it is what the recurrent layer gives.
         """
         if layer.kind == "convolution":
-            return None
+            return ()
+        if layer.kind == "recurrent":
+            return layer.sources[0], str(self.nodes[layer.nodes[0]].output[0])
         if layer.name.endswith(RECURRENT_SUFFIX):
-            return layer.name.removesuffix(RECURRENT_SUFFIX) + FRAMES
-        return layer.sources[0]
+            return (layer.name.removesuffix(RECURRENT_SUFFIX) + FRAMES,)
+        return (layer.sources[0],)
 
     def clipped(self, layer: Layer) -> str:
         """The output of the clipped ReLU that follows a convolution."""
@@ -150,7 +161,7 @@ class FloatGraph:
         observed: dict[str, list[str]] = defaultdict(list)
         bounded = set()
         for layer in self.layers():
-            if not layer.quantizable or layer.kind == "lstm":
+            if not layer.quantizable or layer.kind == "recurrent":
                 continue
             wanted = [*layer.sources, *([self.clipped(layer)] if layer.kind == "convolution" else [])]
             for tensor in wanted:

@@ -54,7 +54,7 @@ class IntegerRewriter:
             if layer.name in int4 and layer.kind == "matrix":
                 self._matrix_int4(layer)
             elif layer.name in int8:
-                {"matrix": self._matrix_int8, "convolution": self._convolution_int8, "lstm": self._lstm_int8}[
+                {"matrix": self._matrix_int8, "convolution": self._convolution_int8, "recurrent": self._lstm_int8}[
                     layer.kind
                 ](layer)
         return self._assemble()
@@ -85,11 +85,12 @@ class IntegerRewriter:
         self, layer: Layer, kind: Callable[[Channels], Balance]
     ) -> tuple[Balance | None, NDArray[np.float64] | None]:
         """Of what a matrix multiplies if there is a bias to take up the centre, and the moments of it."""
-        channels = self.channels.get(self.graph.separated(layer) or "")
+        (separated,) = self.graph.separated(layer)
+        channels = self.channels.get(separated)
         if channels is None:
             return None, None
         if self.graph.bias(self.graph.nodes[layer.nodes[0]]) is None:
-            return None, channels.covariance + np.outer(channels.mean, channels.mean)
+            return None, channels.moments
         balance = kind(channels)
         return balance, balance.moments(channels)
 
@@ -113,8 +114,8 @@ class IntegerRewriter:
         self._gone.add(name)
 
     def _matrix_int8(self, layer: Layer) -> None:
-        weight, (balance, _) = self.graph.weights[layer.name], self._balance(layer, Balance.within_one)
-        integers = matrix_integers(weight if balance is None else balance.weights(weight))
+        weight, (balance, moments) = self.graph.weights[layer.name], self._balance(layer, Balance.within_one)
+        integers = matrix_integers(weight if balance is None else balance.weights(weight), moments)
         values = self._constant(f"{layer.name}.int8", integers.values)
         scales = self._constant(f"{layer.name}.scales", integers.scales)
         self._gone.add(layer.name)
@@ -149,12 +150,16 @@ class IntegerRewriter:
             self._add(index, "MatMulNBits", [source, values, scales], node.output[0], node.name, **facts)
 
     def _lstm_int8(self, layer: Layer) -> None:
-        (index,), (source,) = layer.nodes, layer.sources
+        (index,) = layer.nodes
         node = self.graph.nodes[index]
-        own, back, bias = (self.graph.weights[name][0] for name in node.input[1:4])
+        weight, recurrent, bias = (self.graph.weights[name][0].T for name in node.input[1:4])
         self._gone |= set(node.input[1:4])
-        balance = Balance.within_one(self.channels[source])
-        self._replaced[index] = integer_lstm(node, own.T, back.T, bias, balance, self._constant)
+        below, own = (self.channels[tensor] for tensor in self.graph.separated(layer))
+        balance = Balance.within_one(below)
+        integers = matrix_integers(balance.weights(weight), balance.moments(below))
+        bias = bias + np.pad(balance.bias(weight, integers.values * integers.scales), (0, len(bias) // 2))
+        back = matrix_integers(recurrent, own.moments)
+        self._replaced[index] = integer_lstm(node, integers, back, bias, balance, self._constant)
 
     def _convolution_int8(self, layer: Layer) -> None:
         (index,), (source,) = layer.nodes, layer.sources

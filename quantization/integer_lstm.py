@@ -8,16 +8,17 @@ the input has two more channels with 1 and -1 and is clipped to that: the range 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from edgespeech.quantization.integer_weights import Balance, Integers, matrix_integers
+from edgespeech.quantization.integer_weights import Balance, Integers
 
 Floats = NDArray[np.float32]
+Number = TypeVar("Number", bound=np.generic)
 Constant = Callable[[str, Any], str]
 
 # Input, output, forget, candidate: ONNX's order.
@@ -29,15 +30,15 @@ SATURATED = 40.0
 
 
 def integer_lstm(
-    node: onnx.NodeProto, weight: Floats, recurrent: Floats, bias: Floats, balance: Balance, constant: Constant
+    node: onnx.NodeProto, weight: Integers, recurrent: Integers, bias: Floats, balance: Balance, constant: Constant
 ) -> list[onnx.NodeProto]:
     """The nodes that take the place of an LSTM operator and give outputs of the same names.
 
     Args:
         node: With initial states.
-        weight: W [inputs, 4 * hidden].
+        weight: W [inputs, 4 * hidden] of the balanced input.
         recurrent: R [hidden, 4 * hidden].
-        bias: Of both [8 * hidden].
+        bias: Of both [8 * hidden]; it has taken up the centre.
         balance: Of the input.
         constant: Stores a constant under a name, and gives the name.
     """
@@ -55,34 +56,29 @@ def integer_lstm(
     inverse = constant(f"{x}.inverse_reach", np.append(1.0 / balance.reach, np.ones_like(ENDS)))
     balanced = add("Mul", [add("Sub", [widened(x), centre], f"{x}.centred"), inverse], f"{x}.balanced")
     clipped = add("Clip", [balanced, constant("lstm.least", ENDS[1]), constant("lstm.most", ENDS[0])], f"{x}.clipped")
-    units = np.append(np.zeros(len(recurrent), np.float32), ENDS)
+    size = len(recurrent.values)
+    units = np.append(np.zeros(size, np.float32), ENDS)
     hidden = add("Add", [widened(h), constant(f"lstm.hidden_{len(units)}", units)], f"{h}.ends")
     cell = add("Add", [widened(c), constant(f"lstm.cell_{len(units)}", SATURATED * units)], f"{c}.ends")
 
-    own, back = (matrix_integers(_wider(one, len(ENDS))) for one in (balance.weights(weight), recurrent))
     own_bias, back_bias = np.split(bias, 2)
-    own_bias = own_bias + balance.bias(weight, gate_columns(own.values * own.scales, len(weight)))
     biases = constant(node.input[3], np.append(_saturated(own_bias), _wider(back_bias[None]))[None])
-    zeros = constant(f"lstm.zeros_{len(units)}", np.zeros((1, len(own.scales)), np.int8))
-    inputs = [
-        *(clipped, _values(node.input[1], own, constant), _values(node.input[2], back, constant), biases, ""),
-        *(
-            hidden,
-            cell,
-            "",
-            _scales(node.input[1], own, constant),
-            zeros,
-            _scales(node.input[2], back, constant),
-            zeros,
-        ),
-    ]
+    zeros = constant(f"lstm.zeros_{len(units)}", np.zeros((1, GATES * len(units)), np.int8))
+    (own, own_scales), (back, back_scales) = (
+        (
+            constant(f"{name}.int8", _wider(integers.values, len(ENDS))[None]),
+            constant(f"{name}.scales", _wider(integers.scales[None])),
+        )
+        for name, integers in zip(node.input[1:3], (weight, recurrent), strict=True)
+    )
+    inputs = [clipped, own, back, biases, "", hidden, cell, "", own_scales, zeros, back_scales, zeros]
     wide = [f"{output}.wide" for output in node.output]
     operator = helper.make_node(
         "DynamicQuantizeLSTM", inputs, wide, name=node.name, domain="com.microsoft", hidden_size=len(units)
     )
     nodes.append(operator)
     bounds = [constant(f"lstm.{name}", np.array([value])) for name, value in
-              (("begin", 0), (f"end_{len(recurrent)}", len(recurrent)), ("last", -1))]  # fmt: skip
+              (("begin", 0), (f"end_{size}", size), ("last", -1))]  # fmt: skip
     for output in node.output:
         add("Slice", [f"{output}.wide", *bounds], output)
     return nodes
@@ -94,11 +90,11 @@ def gate_columns(wide: NDArray[Any], inputs: int) -> NDArray[Any]:
     return gates.reshape(inputs, -1)
 
 
-def _wider(matrix: Floats, rows: int = 0) -> Floats:
+def _wider(matrix: NDArray[Number], rows: int = 0) -> NDArray[Number]:
     """Add two columns of zeros to each gate of [inputs, 4 * hidden], and so many rows."""
     gates = matrix.reshape(len(matrix), GATES, -1)
     padded = np.pad(gates, ((0, rows), (0, 0), (0, len(ENDS))))
-    return np.asarray(padded.reshape(len(padded), -1))
+    return padded.reshape(len(padded), -1)
 
 
 def _saturated(bias: Floats) -> Floats:
@@ -107,11 +103,3 @@ def _saturated(bias: Floats) -> Floats:
     gates[:, -len(ENDS) :] = SATURATED
     gates[-1, -len(ENDS) :] *= ENDS
     return gates.reshape(-1)
-
-
-def _values(name: str, integers: Integers, constant: Constant) -> str:
-    return constant(f"{name}.int8", integers.values[None])
-
-
-def _scales(name: str, integers: Integers, constant: Constant) -> str:
-    return constant(f"{name}.scales", integers.scales[None])

@@ -99,3 +99,24 @@ def test_ragged_pushes_equal_transcribe(
             events += stream.accept(samples[:size])
             samples = samples[size:]
         assert finals(events + stream.finish()) == list(transcript.segments)
+
+
+def test_a_stream_is_bit_for_bit_the_same_alone_and_beside_loud_neighbours(
+    recognizer: Recognizer, utterances: list[Utterance]
+) -> None:
+    model, (first, second) = recognizer.model, (hear(one, recognizer.sample_rate) for one in utterances[:2])
+    samples = first[: 10 * model.audio.chunk_samples]
+    loud = np.clip(np.resize(second, samples.shape) * 50.0, -1.0, 1.0).astype(np.float32)
+    alone = model.stream(samples[None])[0]
+    for neighbours in (1, 4, 16):
+        beside = model.stream(np.stack([*[loud] * neighbours, samples, loud]))[neighbours]
+        np.testing.assert_array_equal(beside, alone)
+
+
+def test_chunks_of_any_length_give_the_same_bits(recognizer: Recognizer, utterances: list[Utterance]) -> None:
+    model = recognizer.model
+    samples = hear(utterances[0], recognizer.sample_rate)[: 24 * model.audio.frame_samples]
+    whole = model.stream(samples[None], len(samples))
+    assert model.audio.chunk_free and np.ptp(whole, axis=1).max() > 1.0
+    for frames in (1, 2, 3, 8, 12):
+        np.testing.assert_array_equal(model.stream(samples[None], frames * model.audio.frame_samples), whole)

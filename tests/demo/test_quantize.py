@@ -130,6 +130,7 @@ def test_a_fused_or_quantized_bundle_is_refused(
     fused = edgespeech("quantize", tiny_bundle.folder, "-o", tmp_path / "s", "--precision", "int4")
     assert (fused.code, len(fused.err.splitlines())) == (2, 1) and "export it with --form cells" in fused.err
     assert edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments).code == 0
-    twice = edgespeech("quantize", tmp_path / "s", "-o", tmp_path / "t", *arguments)
-    assert twice.code == 2 and "is int8 already" in twice.err
+    for precision in ("fp16", "int8", "int4"):
+        twice = edgespeech("quantize", tmp_path / "s", "-o", tmp_path / "t", "--precision", precision)
+        assert (twice.code, len(twice.err.splitlines())) == (2, 1) and "is int8 already" in twice.err
     assert os.listdir(tmp_path) == ["s"]

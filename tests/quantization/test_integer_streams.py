@@ -49,11 +49,13 @@ def test_a_stream_does_not_hear_its_neighbours(quantized: Bundle, noise: Callabl
     size = 12 * model.audio.chunk_samples
     quiet, loud = noise(size) * 0.05, noise(size)[::-1] * 10.0
     alone = stream(model, quiet[None])
+    # On x86 without VNNI, MatMulNBits adds up in one order for a single row and in another for several.
+    tolerance = 1e-5 if quantized.manifest.graph.precision == "int4" else 0.0
     for batch in ([quiet, loud], [loud, quiet], [loud, loud, quiet, loud, loud]):
         beside = stream(model, np.stack(batch))
         for row, samples in enumerate(batch):
             if samples is quiet:
-                np.testing.assert_array_equal(beside[row], alone[0])
+                np.testing.assert_allclose(beside[row], alone[0], rtol=0.0, atol=tolerance)
 
 
 def test_a_stream_can_be_put_down_and_taken_up(quantized: Bundle, noise: Callable[[int], Samples]) -> None:

@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from edgespeech.quantization.activation_ranges import ChannelCounter, Channels
 from edgespeech.quantization.integer_weights import (
     BLOCK,
+    DAMPING,
     Balance,
     Integers,
+    Moments,
     convolution_integers,
     matrix_blocks,
     matrix_integers,
 )
+
+Rounded = Callable[[NDArray[np.float32], Moments | None], NDArray[np.float32]]
 
 
 def weights(seed: int, *shape: int) -> NDArray[np.float32]:
@@ -35,14 +39,26 @@ def require_close(weight: NDArray[np.float32], found: Integers, axis: int) -> No
     assert (np.abs(found.values * scales - weight) <= 0.5001 * scales).all()
 
 
+def require_pairs_within_sixteen_bits(found: Integers) -> None:
+    values = found.values.astype(int)
+    pairs = np.pad(values, ((0, len(values) % 2), (0, 0))).reshape(-1, 2, values.shape[1])
+    for sign in (1, -1):
+        assert (np.maximum(sign * pairs, 0).sum(axis=1) * 255 < 2**15).all()
+    assert np.abs(values).max() <= 127
+
+
 @given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 5))
 def test_pairs_of_a_matrix_stay_within_sixteen_bits(seed: int, inputs: int, outputs: int) -> None:
     weight = weights(seed, inputs, outputs)
     found = matrix_integers(weight)
     require_close(weight, found, -1)
-    values = np.pad(found.values.astype(int), ((0, inputs % 2), (0, 0))).reshape(-1, 2, outputs)
-    for sign in (1, -1):
-        assert (np.maximum(sign * values, 0).sum(axis=1) * 255 < 2**15).all()
+    require_pairs_within_sixteen_bits(found)
+
+
+@given(st.integers(0, 1000), st.integers(1, 70), st.integers(1, 5))
+def test_pairs_stay_within_sixteen_bits_when_weights_make_up_for_others(seed: int, inputs: int, outputs: int) -> None:
+    mixed = np.random.default_rng(seed).standard_normal((3, inputs))
+    require_pairs_within_sixteen_bits(matrix_integers(weights(seed, inputs, outputs), mixed.T @ mixed))
 
 
 @given(st.integers(0, 1000), st.integers(1, 5))
@@ -92,12 +108,36 @@ def rows() -> NDArray[np.float32]:
     return np.asarray(mixed * np.geomspace(0.01, 1.0, 40) + generator.standard_normal(40), np.float32)
 
 
-def test_later_weights_make_up_for_earlier_ones(rows: NDArray[np.float32]) -> None:
+def int8(weight: NDArray[np.float32], moments: Moments | None) -> NDArray[np.float32]:
+    found = matrix_integers(weight, moments)
+    return np.asarray(found.values * found.scales)
+
+
+def int4(weight: NDArray[np.float32], moments: Moments | None) -> NDArray[np.float32]:
+    return matrix_blocks(weight, moments).matrix(len(weight))
+
+
+@pytest.mark.parametrize("rounded", [int8, int4])
+def test_later_weights_make_up_for_earlier_ones(rows: NDArray[np.float32], rounded: Rounded) -> None:
     weight = weights(3, 40, 6)
-    moments = seen(rows).covariance + np.outer(rows.mean(axis=0), rows.mean(axis=0))
-    plain, aware = (np.square(rows @ (matrix_blocks(weight, known).matrix(40) - weight)).mean()
-                    for known in (None, moments))  # fmt: skip
+    plain, aware = (np.square(rows @ (rounded(weight, known) - weight)).mean() for known in (None, seen(rows).moments))
     assert aware < 0.5 * plain
+
+
+@pytest.mark.parametrize("rounded", [int8, int4])
+def test_weights_are_those_of_rounding_in_turn(rows: NDArray[np.float32], rounded: Rounded) -> None:
+    """Against the textbook: solve for what the weights still to come should be, after each rounding."""
+    moments = seen(rows).moments
+    damped = moments + DAMPING * np.trace(moments) / 40 * np.eye(40)
+    weight = weights(3, 40, 6)
+    left, found = weight.astype(np.float64), rounded(weight, moments)
+    for i in range(20):
+        error = left[i] - found[i]
+        later = np.linalg.solve(damped[i + 1 :, i + 1 :], damped[i + 1 :, i])
+        left[i + 1 :] += np.outer(later, error)
+        left[i] = found[i]
+    step = matrix_integers(weight).scales if rounded is int8 else np.abs(matrix_blocks(weight).scales).max(axis=1)
+    assert (np.abs(left[20] - found[20]) <= 0.6 * step).all()
 
 
 @pytest.mark.parametrize("kind", [Balance.within_one, Balance.of_deviations])
