@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test check lint kenlm-tools model-card clean
+.PHONY: help demo screenshot test check lint kenlm-tools model-card bench-table bench-agree clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -39,6 +39,16 @@ model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEEC
 		$(SPEECH)/spoken_digits/train.jsonl --confusions 10 --into $(CARD)#corpora
 	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl --noise $(NOISE)/esc10 --noise $(NOISE)/background \
 		--noise $(NOISE)/ambient --snr 20,10,5,0 --rooms $(NOISE)/rooms --into $(CARD)#conditions
+
+bench-table: .venv/.all ## measure the table of precisions in README.md again (SPEECH=; ten minutes of an idle machine)
+	$(IN) -m edgespeech.demo.cli bench --checkpoint models/edge.pt --speech $(SPEECH)/librispeech/train.jsonl --threads 1 \
+		--no-streams --dev $(SPEECH)/librispeech/dev.jsonl --into README.md#bench
+
+bench-agree: .venv/.cpu ## whether two runs of bench on this machine agree (four minutes)
+	@mkdir -p work
+	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-first.json
+	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-second.json
+	@$(IN) -m edgespeech.demo.cli bench compare work/bench-first.json work/bench-second.json
 
 clean: ## remove the environment and what tools left behind; work/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
