@@ -122,7 +122,7 @@ def _factors(axes: Any, results: Sequence[Result]) -> None:
             fontsize=8.5,
         )
     axes.set_xlim(0.0, 1.28 * max(result.rtf.all.high for result in results))
-    axes.set_xlabel("real-time factor; the line is the middle 80 % of the rounds")
+    axes.set_xlabel("real-time factor; the line goes from the least launch to the most")
     axes.set_title("Seconds of computing per second of audio", loc="left", fontsize=10)
     axes.grid(axis="x", color="#eceff3")
     axes.set_axisbelow(True)
