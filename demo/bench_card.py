@@ -78,6 +78,8 @@ def facts(report: Report) -> list[str]:
         lines.append(f"temperatures, degrees Celsius: {told}")
     if conditions.throttled is not None:
         lines.append(f"throttled: {'yes' if conditions.throttled else 'no'}")
+    if not all(result.load.files_were_cold for result in report.results):
+        lines.append("load cold: the system's cache of files could not be emptied")
     lines.append(f"measured: {report.made}")
     return lines
 

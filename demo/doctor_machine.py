@@ -75,7 +75,8 @@ def check_permissions(root: Path = Path("/")) -> Iterator[Check]:
     above = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(above, os.W_OK):
         mend = "export XDG_CONFIG_HOME=FOLDER with a folder of yours"
-        yield Check("permissions", "missing", f"{above} may not be written; `tune-device` remembers nothing", mend)
+        found = f"{folder} cannot be written or made; `tune-device` remembers nothing"
+        yield Check("permissions", "missing", found, mend)
     counters = locked_rapl(root)
     if counters:
         mend = (
@@ -100,7 +101,7 @@ def check_power(root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
         yield Check("power", "note", ", ".join(flags), mend)
     elif reading.throttle_count:
         found = f"the processor has throttled {reading.throttle_count} times since it was switched on"
-        yield Check("heat", "note", found, "cool it (heat sink, fan, air) before measuring")
+        yield Check("heat", "note", found, "cool it (heat sink, fan, air) before measuring; see to its power supply")
     if device.governor in {"powersave", "conservative"} and not _scales_itself(root):
         mend = (
             "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor (until the next start)"

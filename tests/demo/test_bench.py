@@ -24,7 +24,7 @@ from edgespeech.demo.bench_worker import in_fresh_process
 from edgespeech.demo.evaluate import CLIPS
 from edgespeech.errors import AudioError, UsageError, VerificationError
 from edgespeech.reference.checkpoint import save_checkpoint
-from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.bundle import Bundle, load_bundle
 from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
@@ -78,12 +78,14 @@ def test_precisions_of_a_checkpoint_are_one_command(
 ) -> None:
     save_checkpoint(tiny_model_factory(), tmp_path / "model.pt", {"name": "tiny"})
     arguments = ["--checkpoint", tmp_path / "model.pt", "--threads", "1", "--no-streams", "--quick", "--keep"]
-    outcome = edgespeech("bench", *arguments, tmp_path / "kept", "--json", "--precisions", "fp32,int8")
+    outcome = edgespeech("bench", *arguments, tmp_path / "kept", "--json", "--precisions", "fp32,int8:fused")
     assert outcome.code == 0, outcome.err
     results = msgspec.json.decode(outcome.out, type=Report).results
     assert [result.configuration.precision for result in results] == ["fp32", "int8"]
+    assert [result.configuration.form for result in results] == ["fused", "cells"], "no integer operator for a GRU"
     assert all(result.streams is None for result in results)
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["fp32-fused", "int8-cells"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["fp32", "int8-fused"]
+    assert load_bundle(tmp_path / "kept/int8-fused").manifest.decoder == load_bundle().manifest.decoder
 
 
 @pytest.mark.parametrize(

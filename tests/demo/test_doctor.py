@@ -76,9 +76,13 @@ def test_the_command_prints_and_ends_with_the_right_code(
 
 def test_a_damaged_bundle_of_ours_is_installed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "load_bundle", lambda path: load_bundle(tmp_path / "absent"))
+    monkeypatch.setattr(doctor, "DEFAULT_BUNDLE", tmp_path / "runtime/default_bundle")
     bundle, checks = doctor.check_bundle(None)
     assert bundle is None and checks[0].state == "broken"
-    assert checks[0].mend.startswith("pip install --force-reinstall --no-deps edgespeech")
+    assert checks[0].mend.startswith("pip install --force-reinstall --no-deps FOLDER")
+    (tmp_path / ".git").mkdir()
+    (check,) = doctor.check_bundle(None)[1]
+    assert check.mend == f"git -C {tmp_path} checkout -- runtime/default_bundle"
 
 
 def test_both_flavours_of_onnxruntime_are_one_too_many(flavours: Callable[..., None], tmp_path: Path) -> None:
