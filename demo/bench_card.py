@@ -135,7 +135,8 @@ def _summary(results: Sequence[Result]) -> list[list[str]]:
         if energy:
             row.append(f"{result.energy.joules_per_second_of_audio.median:.2f}" if result.energy else UNKNOWN)
         rows.append(row)
-    return rows
+    shown = [at for at, heading in enumerate(rows[0]) if heading != "ratio" or len(results) > 1]
+    return [[row[at] for at in shown] for row in rows]
 
 
 def _times(results: Sequence[Result]) -> list[list[str]]:

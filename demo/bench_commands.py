@@ -158,10 +158,17 @@ def _measure(
 
 
 def providers_to_try(names: Sequence[str], folder: Path) -> list[str]:
-    """The providers that were asked for; ``all`` is every one that loads this bundle, and the others are named."""
+    """The providers that were asked for; ``all`` is every one that loads this bundle, and the others are named.
+
+    Raises:
+        UsageError: One that was asked for is unknown or not installed.
+    """
     from edgespeech.demo.doctor_providers import try_providers
+    from edgespeech.runtime.acoustic_model import require_provider
 
     if "all" not in names:
+        for name in names:
+            require_provider(name)
         return list(names)
     tried = try_providers(folder)
     for one in tried:

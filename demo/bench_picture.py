@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ def draw_report(report: Report, folder: Path, name: str = "bench") -> list[Path]
         MissingDependencyError: matplotlib is not installed.
         UsageError: A file cannot be written.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it remarks on homes that cannot be written
     try:
         matplotlib: Any = import_module("matplotlib")
         figure_type: Any = import_module("matplotlib.figure").Figure

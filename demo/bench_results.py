@@ -73,7 +73,7 @@ def sum_up(
         relative=None if baseline is None else _ratios(turns, baseline),
         latency=Latency(
             first_partial=_milliseconds([figures.first_partial for figures in alone]),
-            final_on_stop=_milliseconds([figures.final_on_stop for figures in alone]),
+            final_on_stop=spread([statistics.median(figures.final_on_stop) * 1e3 for figures in alone]),
             final_on_silence=_milliseconds([figures.final_on_silence for figures in alone]),
             compute=whole.p98.median,
         ),

@@ -38,7 +38,7 @@ def examine(bundle: Path | None = None, root: Path = Path("/")) -> list[Check]:
     loaded, checks = check_bundle(bundle)
     found = [*check_python(), *check_onnxruntime(root), *checks, *check_kenlm(loaded)]
     if loaded is not None and not any(check.topic == "onnxruntime" and check.state == "broken" for check in found):
-        found += check_providers(loaded.folder)
+        found += check_providers(loaded.folder, root)
         found += check_tuned(loaded)
     return [*found, *check_libraries(), *check_sound(), *check_permissions(root), *check_optional(), *check_power(root)]
 

@@ -174,6 +174,7 @@ def test_a_device_that_tells_nothing_has_a_card_too() -> None:
     )
     card = render_card(nothing)
     assert "noisy" not in card and "J per s" not in card and "None" not in card
+    assert "| ratio" not in card, "of one configuration"
 
 
 def test_a_table_of_one_row_is_markdown() -> None:

@@ -130,8 +130,10 @@ def test_providers_say_whether_they_load_and_what_falls_back(
     cuda, openvino, cpu = check_providers(tiny_bundle.folder)
     assert (cuda.state, openvino.state, cpu.state) == ("missing", "note", "broken")
     assert "cudnn" in cuda.mend and openvino.found == "loads; 2 of 9 nodes fell back"
+    cuda, *_ = check_providers(tiny_bundle.folder, machine("orin_nano", tmp_path / "orin"), tools("orin_nano"))
+    assert "docs/jetson.md" in cuda.mend
     monkeypatch.undo()
-    (damaged,) = check_providers(tmp_path)
+    (damaged,) = check_providers(tmp_path / "absent")
     assert damaged.state == "note" and damaged.found.startswith("not tried: ")
 
 
