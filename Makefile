@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report clean
+.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report bench-table bench-agree clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -59,6 +59,16 @@ quantization-report: .venv/.all ## measure the tables and the picture of docs/qu
 	$(QUANTIZE) $(QUANTIZED)/cells -o $(QUANTIZED)/int4 --precision int4 --baseline $(QUANTIZED)/fused --into $(TABLES)#int4
 	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/fp16 --precision fp16 --into $(TABLES)#fp16
 	cp $(QUANTIZED)/int8.png docs/quantization.png
+
+bench-table: .venv/.all ## measure the table of precisions in README.md again (SPEECH=; ten minutes of an idle machine)
+	$(IN) -m edgespeech.demo.cli bench --checkpoint models/edge.pt --speech $(SPEECH)/librispeech/train.jsonl --threads 1 \
+		--no-streams --dev $(SPEECH)/librispeech/dev.jsonl --into README.md#bench
+
+bench-agree: .venv/.cpu ## whether two runs of bench on this machine agree (four minutes)
+	@mkdir -p work
+	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-first.json
+	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-second.json
+	@$(IN) -m edgespeech.demo.cli bench compare work/bench-first.json work/bench-second.json
 
 clean: ## remove the environment and what tools left behind; work/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgespeech.demo.bench_report import Accuracy, Device, Percentiles, Report, Result, Spread
+from edgespeech.demo.bench_report import RESOLUTION, Accuracy, Device, Percentiles, Report, Result, Spread
 from edgespeech.runtime.node_placement import describe_fallback
 
 UNKNOWN = "-"
 HOW = (
-    "Figures are medians; in brackets, where the middle 80 % of the runs lie; of word errors, the 95 % interval. "
-    "Real-time factor: seconds of computing per second of audio. A chunk's time is from its arrival to its words. "
-    "Ratios are to the first row; those of time are taken round by round. Latency is that of sound arriving in real "
-    "time: `first word` from the beginning of speech, `final` from the end of speech when silence ends the segment, "
-    "`on stop` when the stream is ended. Streams: the most at once for which 98 % of the chunks are done before the "
-    "next one is there, `one by one` or in `one batch`."
+    "Figures are medians of the launches; in brackets, the least and the most of them; of word errors, the 95 % "
+    "interval. Another run on this machine, as idle as now, agrees if its brackets overlap these or its medians are "
+    f"within {RESOLUTION:.0%} (`bench compare`). Real-time factor: seconds of computing per second of audio. A chunk's "
+    "time is from its arrival to its words. Ratios are to the first row, from the same rounds. Latency is that of "
+    "sound arriving in real time: `first word` from the beginning of speech, `final` from the end of speech when "
+    "silence ends the segment, `on stop` when the stream is ended. Streams: the most at once for which 98 % of the "
+    "chunks are done before the next one is there, `one by one` or in `one batch`."
 )
 
 
@@ -77,6 +78,8 @@ def facts(report: Report) -> list[str]:
         lines.append(f"temperatures, degrees Celsius: {told}")
     if conditions.throttled is not None:
         lines.append(f"throttled: {'yes' if conditions.throttled else 'no'}")
+    if not all(result.load.files_were_cold for result in report.results):
+        lines.append("load cold: the system's cache of files could not be emptied")
     lines.append(f"measured: {report.made}")
     return lines
 
@@ -132,7 +135,8 @@ def _summary(results: Sequence[Result]) -> list[list[str]]:
         if energy:
             row.append(f"{result.energy.joules_per_second_of_audio.median:.2f}" if result.energy else UNKNOWN)
         rows.append(row)
-    return rows
+    shown = [at for at, heading in enumerate(rows[0]) if heading != "ratio" or len(results) > 1]
+    return [[row[at] for at in shown] for row in rows]
 
 
 def _times(results: Sequence[Result]) -> list[list[str]]:
@@ -193,8 +197,8 @@ def _rest(results: Sequence[Result]) -> list[list[str]]:
                 with_spread(memory.peak, 0) if memory else UNKNOWN,
                 with_spread(result.cpu_seconds_per_second_of_audio, 4),
                 f"{result.cores_busy:.2f}",
-                f"{streams.unbatched}{plus}" if streams else UNKNOWN,
-                f"{streams.batched}{plus}" if streams and streams.batched is not None else UNKNOWN,
+                with_spread(streams.unbatched, 0) + plus if streams else UNKNOWN,
+                with_spread(streams.batched, 0) + plus if streams and streams.batched else UNKNOWN,
             ]
         )
     return rows
@@ -212,6 +216,6 @@ def with_spread(figure: Spread | None, digits: int) -> str:
     """``0.0203 (0.0198 to 0.0210)``."""
     if figure is None:
         return UNKNOWN
-    if figure.runs == 1:
+    if figure.launches == 1:
         return f"{figure.median:.{digits}f}"
     return f"{figure.median:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"

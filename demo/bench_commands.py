@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
 from edgespeech.demo.options import FILE, say
 from edgespeech.errors import MissingDependencyError, UsageError
+
+if TYPE_CHECKING:
+    from edgespeech.demo.bench_report import Report
 
 Value = TypeVar("Value")
 
@@ -62,10 +68,14 @@ AUDIO = click.option("--audio", type=FILE, metavar="FILE", help="Recording to he
 @click.option("--speech", type=FILE, metavar="MANIFEST", help="With --checkpoint: calibration speech.")
 @click.option("--keep", type=FILE, metavar="DIR", help="With --checkpoint: keep the bundles there.")
 @click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on; default: the clips that ship.")
+@click.option("--launches", type=click.IntRange(1, 100), metavar="N",
+              help="Fresh processes for each configuration; default: 6. `compare` needs 4.")  # fmt: skip
 @click.option("--no-streams", is_flag=True, help="Do not search how many streams at once are possible.")
 @click.option("--quick", is_flag=True, help="A few seconds, to see that it works; no figures to quote.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (demo/bench_schema.json describes it).")
 @click.option("--save", type=FILE, metavar="DIR", help="Also write bench.json, .md, .png and .svg there.")
+@click.option("--into", metavar="FILE#NAME",
+              help="Also put a small table between <!-- NAME: begin --> and <!-- NAME: end -->.")  # fmt: skip
 @click.pass_context
 def bench(context: click.Context, /, **options: Any) -> None:
     """Measure speed, latency, memory and word errors on this device.
@@ -76,7 +86,7 @@ def bench(context: click.Context, /, **options: Any) -> None:
     edgespeech bench                                          the bundle that ships, one thread and all
     edgespeech bench --bundle a/ --bundle b/ --threads 1      two bundles
     edgespeech bench --checkpoint model.pt --threads 1        fp32, fp16, int8 and int4 of one model
-    edgespeech bench compare before.json after.json           two reports
+    edgespeech bench compare before.json after.json           do two reports agree?
     """  # noqa: D301 (click reads the backspace)
     if context.invoked_subcommand is None:
         _bench(**options)
@@ -89,15 +99,19 @@ def _bench(
     speech: Path | None,
     keep: Path | None,
     as_json: bool,
+    into: str | None,
     save: Path | None,
     **options: Any,
 ) -> None:
     from edgespeech.demo.bench_card import render_card
+    from edgespeech.demo.bench_table import render_table
     from edgespeech.demo.bench_variants import build_variants
+    from edgespeech.demo.evaluate_table import check_marks, insert
     from edgespeech.runtime.bundle import DEFAULT_BUNDLE, load_bundle
 
     if checkpoint is None and (speech or keep):
         raise UsageError("--speech and --keep are for bundles made of a --checkpoint; give one or leave them out")
+    place = check_marks(into) if into else None
     if save is not None:
         _make_folder(save)
     folders = list(bundles) or ([] if checkpoint else [DEFAULT_BUNDLE])
@@ -111,6 +125,9 @@ def _bench(
         report = _measure(folders, **options)
     if save is not None:
         _save(report, save)
+    if place is not None:
+        insert(*place, render_table(report, shlex.join(["edgespeech", *sys.argv[1:]])))
+        say(f"{into}: {len(report.results)} rows")
     click.echo(msgspec.json.encode(report).decode() if as_json else render_card(report))
 
 
@@ -123,16 +140,17 @@ def _measure(
     audio: Path | None,
     no_lm: bool,
     dev: Path | None,
+    launches: int | None,
     no_streams: bool,
     quick: bool,
-) -> Any:
-    import dataclasses
-
+) -> Report:
     from edgespeech.demo.bench_run import QUICK, BenchSettings, Effort, make_plans, run_bench
 
     effort = QUICK if quick else Effort()
+    if launches is not None:
+        effort = replace(effort, launches=launches)
     if no_streams:
-        effort = dataclasses.replace(effort, most_streams=0)
+        effort = replace(effort, most_streams=0)
     plans = make_plans(
         folders, providers_to_try(providers, folders[0]), threads, chunks_ms or [None], beam_widths or [None], not no_lm
     )
@@ -140,10 +158,17 @@ def _measure(
 
 
 def providers_to_try(names: Sequence[str], folder: Path) -> list[str]:
-    """The providers that were asked for; ``all`` is every one that loads this bundle, and the others are named."""
+    """The providers that were asked for; ``all`` is every one that loads this bundle, and the others are named.
+
+    Raises:
+        UsageError: One that was asked for is unknown or not installed.
+    """
     from edgespeech.demo.doctor_providers import try_providers
+    from edgespeech.runtime.acoustic_model import require_provider
 
     if "all" not in names:
+        for name in names:
+            require_provider(name)
         return list(names)
     tried = try_providers(folder)
     for one in tried:
@@ -159,7 +184,7 @@ def _make_folder(folder: Path) -> None:
         raise UsageError(f"cannot write to {folder}: {error.strerror}; give another folder to --save") from None
 
 
-def _save(report: Any, folder: Path) -> None:
+def _save(report: Report, folder: Path) -> None:
     from edgespeech.demo.bench_card import render_card
     from edgespeech.demo.bench_picture import draw_report
     from edgespeech.runtime.atomic_file import replacing
@@ -180,13 +205,20 @@ def _save(report: Any, folder: Path) -> None:
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of figures.")
-def bench_compare(first: Path, second: Path, as_json: bool) -> None:
-    """Compare two reports of `bench --json`: FIRST and SECOND, figure by figure."""
-    from edgespeech.demo.bench_compare import as_objects, render_comparison
+@click.pass_context
+def bench_compare(context: click.Context, first: Path, second: Path, as_json: bool) -> None:
+    """Say of two reports of `bench --json`, figure by figure, whether they agree or differ.
+
+    The exit code is that of diff: 0 if all figures agree, 1 if one differs or is undecided, 2 if a file does not do.
+    """
+    from edgespeech.demo.bench_compare import all_agree, as_objects, differences, render_comparison
     from edgespeech.demo.bench_report import read_report
 
     reports = read_report(first), read_report(second)
-    click.echo(json.dumps(as_objects(*reports)) if as_json else render_comparison(*reports))
+    found = list(differences(*reports))
+    click.echo(json.dumps(as_objects(found)) if as_json else render_comparison(*reports))
+    if not all_agree(found):
+        context.exit(1)
 
 
 @click.command("tune-device")

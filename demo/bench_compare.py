@@ -1,17 +1,18 @@
-"""`bench compare`: two reports side by side, and whether they differ by more than they scatter; measures nothing."""
+"""`bench compare`: two reports side by side, and whether they differ by more than their launches do; no measuring."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from edgespeech.demo.bench_card import device_name, table, with_spread
-from edgespeech.demo.bench_report import Configuration, Report, Result, Spread
+from edgespeech.demo.bench_report import RESOLUTION, Configuration, Report, Result, Spread, apart_by_chance
 from edgespeech.errors import UsageError
 
-SAME = "same"
-# Numbers of streams have no spread; the search does not tell them closer apart.
-CLOSE = 0.05
+Verdict = Literal["agree", "differ", "undecided"]
+# Launches that are apart prove a difference only where that would seldom happen by chance: four of each do.
+LIKELY = 0.05
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Difference:
 
     Attributes:
         ratio: Second to first; None where the first is 0.
-        verdict: ``same`` if the spreads overlap (numbers of streams: differ by 5 % at most), else ``less`` or ``more``.
+        verdict: ``agree`` if the launches overlap or the medians are within 2 %, else ``differ``; ``undecided`` where
+            so few launches would often be apart by chance. Figures without launches agree when they are equal.
     """
 
     configuration: str
@@ -28,7 +30,7 @@ class Difference:
     first: float
     second: float
     ratio: float | None
-    verdict: str
+    verdict: Verdict
 
 
 _SPREADS: tuple[tuple[str, int, Callable[[Result], Spread | None]], ...] = (
@@ -38,6 +40,7 @@ _SPREADS: tuple[tuple[str, int, Callable[[Result], Spread | None]], ...] = (
     ("chunk p50, ms", 2, lambda result: result.chunk_times.all.p50),
     ("chunk p98, ms", 2, lambda result: result.chunk_times.all.p98),
     ("memory, MB", 1, lambda result: result.memory.steady if result.memory else None),
+    ("peak memory, MB", 1, lambda result: result.memory.peak if result.memory else None),
     ("J per second of audio", 3, lambda result: result.energy.joules_per_second_of_audio if result.energy else None),
     ("CPU seconds per second", 4, lambda result: result.cpu_seconds_per_second_of_audio),
     ("load cold, ms", 0, lambda result: result.load.cold),
@@ -45,12 +48,12 @@ _SPREADS: tuple[tuple[str, int, Callable[[Result], Spread | None]], ...] = (
     ("first word, ms", 0, lambda result: result.latency.first_partial),
     ("final after silence, ms", 0, lambda result: result.latency.final_on_silence),
     ("final on stop, ms", 1, lambda result: result.latency.final_on_stop),
+    ("streams one by one", 0, lambda result: result.streams.unbatched if result.streams else None),
+    ("streams in one batch", 0, lambda result: result.streams.batched if result.streams else None),
 )
-_NUMBERS: tuple[tuple[str, int, float, Callable[[Result], float | None]], ...] = (
-    ("graph, MB", 2, 0.0, lambda result: result.configuration.acoustic_mb),
-    ("WER, %", 2, 0.0, lambda result: result.accuracy.wer * 100.0),
-    ("streams one by one", 0, CLOSE, lambda result: result.streams.unbatched if result.streams else None),
-    ("streams in one batch", 0, CLOSE, lambda result: result.streams.batched if result.streams else None),
+_NUMBERS: tuple[tuple[str, int, Callable[[Result], float]], ...] = (
+    ("graph, MB", 2, lambda result: result.configuration.acoustic_mb),
+    ("WER, %", 2, lambda result: result.accuracy.wer * 100.0),
 )
 
 
@@ -83,71 +86,89 @@ def differences(first: Report, second: Report) -> Iterator[Difference]:
         UsageError: They have no configuration in common.
     """
     for mine, theirs in pairs(first, second):
-        name = mine.configuration.name
-        for figure, _, spread_of in _SPREADS:
-            one, other = spread_of(mine), spread_of(theirs)
-            if one is not None and other is not None:
-                verdict = SAME if one.overlaps(other) else _direction(one.median, other.median)
-                yield _difference(name, figure, one.median, other.median, verdict)
-        for figure, _, close, number_of in _NUMBERS:
-            before, after = number_of(mine), number_of(theirs)
-            if before is not None and after is not None:
-                yield _difference(name, figure, before, after, _direction(before, after, close))
+        for difference, _ in _of_pair(mine, theirs):
+            yield difference
 
 
-def _difference(name: str, figure: str, first: float, second: float, verdict: str) -> Difference:
+def _of_pair(mine: Result, theirs: Result) -> Iterator[tuple[Difference, list[str]]]:
+    """Each difference, and its two figures as they are shown."""
+    name = mine.configuration.name
+    for figure, digits, spread_of in _SPREADS:
+        one, other = spread_of(mine), spread_of(theirs)
+        if one is not None and other is not None:
+            shown = [with_spread(one, digits), with_spread(other, digits)]
+            yield _difference(name, figure, one.median, other.median, judge(one, other)), shown
+    for figure, digits, number_of in _NUMBERS:
+        before, after = number_of(mine), number_of(theirs)
+        verdict: Verdict = "agree" if before == after else "differ"
+        yield (
+            _difference(name, figure, before, after, verdict),
+            [f"{before:.{digits}f}", f"{after:.{digits}f}"],
+        )
+
+
+def judge(one: Spread, other: Spread) -> Verdict:
+    """Whether two figures agree within what the launches of both scatter."""
+    if apart_by_chance(one.launches, other.launches) > LIKELY:
+        return "undecided"
+    return "agree" if one.agrees(other) else "differ"
+
+
+def _difference(name: str, figure: str, first: float, second: float, verdict: Verdict) -> Difference:
     return Difference(name, figure, first, second, second / first if first else None, verdict)
 
 
-def _direction(first: float, second: float, close: float = 0.0) -> str:
-    if abs(second - first) <= close * abs(first):
-        return SAME
-    return "less" if second < first else "more"
-
-
-def as_objects(first: Report, second: Report) -> list[dict[str, object]]:
+def as_objects(found: Sequence[Difference]) -> list[dict[str, object]]:
     """For JSON."""
-    return [asdict(difference) for difference in differences(first, second)]
+    return [asdict(difference) for difference in found]
+
+
+def all_agree(found: Sequence[Difference]) -> bool:
+    """Whether no figure differs or is undecided."""
+    return all(one.verdict == "agree" for one in found)
 
 
 def render_comparison(first: Report, second: Report) -> str:
-    """Markdown tables.
+    """Markdown tables, and a last line that sums up.
 
     Raises:
         UsageError: The reports have no configuration in common.
     """
-    parts = [
-        f"{letter}: {device_name(report.device)}, {report.made}{_doubt(report)}"
+    heads = [
+        f"- {letter}: {device_name(report.device)}, {report.made}, {_launches(report)}{_doubt(report)}"
         for letter, report in zip("AB", (first, second), strict=True)
     ]
-    head = ["figure", "A", "B", "B / A", "B is"]
+    parts = ["\n".join(heads)]
     for mine, theirs in pairs(first, second):
-        found = {one.figure: one for one in differences(_only(first, mine), _only(second, theirs))}
-        rows = [head]
-        for figure, digits, spread_of in _SPREADS:
-            if figure in found:
-                cells = [with_spread(spread_of(result), digits) for result in (mine, theirs)]
-                rows.append([figure, *cells, *_verdict(found[figure])])
-        for figure, digits, *_ in _NUMBERS:
-            if figure in found:
-                one = found[figure]
-                rows.append([figure, f"{one.first:.{digits}f}", f"{one.second:.{digits}f}", *_verdict(one)])
+        rows = [["figure", "A", "B", "B / A", "A and B"]]
+        for one, shown in _of_pair(mine, theirs):
+            rows.append([one.figure, *shown, "-" if one.ratio is None else f"{one.ratio:.2f}", one.verdict])
         names = dict.fromkeys((mine.configuration.name, theirs.configuration.name))
         parts += [f"## {' against '.join(names)}", table(rows)]
+    chance = apart_by_chance(first.launches, second.launches)
     parts.append(
-        "`same`: the spreads (the middle 80 % of the runs) overlap, or numbers of streams differ by 5 % at most."
+        "Figures `agree` if the launches of A and B, in brackets from the least to the most, overlap, or their medians "
+        f"are within {RESOLUTION:.0%}. Those of an equal figure would be apart once in {1.0 / chance:.0f} times."
     )
-    return "\n\n".join(["\n".join(f"- {line}" for line in parts[:2]), *parts[2:]])
+    parts.append(verdict_line(list(differences(first, second))))
+    return "\n\n".join(parts)
 
 
-def _only(report: Report, result: Result) -> Report:
-    import msgspec
+def verdict_line(found: Sequence[Difference]) -> str:
+    """The last line: all agree, or which do not."""
+    several = len({one.configuration for one in found}) > 1
+    apart = [f"{one.figure}{f' ({one.configuration})' if several else ''}" for one in found if one.verdict == "differ"]
+    undecided = sum(one.verdict == "undecided" for one in found)
+    if undecided:
+        more = f"; these differ: {'; '.join(apart)}" if apart else ""
+        return f"UNDECIDED: {undecided} of {len(found)} figures, for each report needs 4 launches or more{more}"
+    if apart:
+        return f"DIFFER: {len(apart)} of {len(found)} figures: {'; '.join(apart)}"
+    return f"AGREE: all {len(found)} figures"
 
-    return msgspec.structs.replace(report, results=(result,))
 
-
-def _verdict(one: Difference) -> list[str]:
-    return ["-" if one.ratio is None else f"{one.ratio:.2f}", one.verdict]
+def _launches(report: Report) -> str:
+    return "1 launch" if report.launches == 1 else f"{report.launches} launches"
 
 
 def _doubt(report: Report) -> str:

@@ -10,20 +10,23 @@ from pathlib import Path
 
 from edgespeech.demo.bench_report import Jetson
 
-# The first JetPack of each L4T release, where the two numbers do not run in parallel.
+# The JetPack of each L4T release; of one that is not listed, that of its major number.
 _JETPACKS = {
     "32": "4",
     "34": "5.0",
+    "35": "5",
     "35.1": "5.0.2",
     "35.2": "5.1",
     "35.3": "5.1.1",
     "35.4": "5.1.2",
     "35.5": "5.1.3",
     "35.6": "5.1.4 or 5.1.5",
+    "36": "6",
     "36.2": "6.0 DP",
     "36.3": "6.0",
     "36.4": "6.1 or 6.2",
     "38": "7",
+    "39": "7",
 }
 # Rails that feed the whole board or module, best first; the others are parts of them.
 WHOLE_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0", "VIN")
@@ -95,6 +98,17 @@ def parse_power_mode(text: str) -> str | None:
     if found is None:
         return None
     return f"{found[1]} ({found[2]})" if found[2] else found[1]
+
+
+def fullest_power_mode(configuration: str) -> str | None:
+    """``MAXN_SUPER (2)`` from /etc/nvpmodel.conf: the mode without a limit, or that with the most watts."""
+    modes = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", configuration)
+
+    def fullness(mode: tuple[str, str]) -> tuple[bool, int]:
+        watts = re.search(r"(\d+)W", mode[1])
+        return mode[1].startswith("MAXN"), int(watts[1]) if watts else 0
+
+    return "{1} ({0})".format(*max(modes, key=fullness)) if modes else None
 
 
 def parse_tegrastats(line: str) -> dict[str, float]:

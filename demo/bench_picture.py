@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,7 @@ def draw_report(report: Report, folder: Path, name: str = "bench") -> list[Path]
         MissingDependencyError: matplotlib is not installed.
         UsageError: A file cannot be written.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it remarks on homes that cannot be written
     try:
         matplotlib: Any = import_module("matplotlib")
         figure_type: Any = import_module("matplotlib.figure").Figure
@@ -122,7 +124,7 @@ def _factors(axes: Any, results: Sequence[Result]) -> None:
             fontsize=8.5,
         )
     axes.set_xlim(0.0, 1.28 * max(result.rtf.all.high for result in results))
-    axes.set_xlabel("real-time factor; the line is the middle 80 % of the rounds")
+    axes.set_xlabel("real-time factor; the line goes from the least launch to the most")
     axes.set_title("Seconds of computing per second of audio", loc="left", fontsize=10)
     axes.grid(axis="x", color="#eceff3")
     axes.set_axisbelow(True)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +19,8 @@ from edgespeech.errors import UsageError
 
 FORMAT = "edgespeech-bench"
 SCHEMA = Path(__file__).with_name("bench_schema.json")
+# Medians that are closer than this are not told apart, however little either scattered.
+RESOLUTION = 0.02
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,20 +28,21 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Spread(Record, frozen=True):
-    """A figure that was measured several times: its median, and where the middle 80 % of the runs lie."""
+    """A figure that every launch, a fresh process, measured once: the median of the launches, the least, the most."""
 
     median: float
     low: float
     high: float
-    runs: int
+    launches: int
 
-    def overlaps(self, other: Spread) -> bool:
-        """Whether two figures agree within what they scattered by."""
-        return self.low <= other.high and other.low <= self.high
+    def agrees(self, other: Spread) -> bool:
+        """Whether the launches of two runs overlap, or their medians are closer than `RESOLUTION`."""
+        close = abs(self.median - other.median) <= RESOLUTION * max(abs(self.median), abs(other.median))
+        return close or (self.low <= other.high and other.low <= self.high)
 
 
 class Percentiles(Record, frozen=True):
-    """Milliseconds of many chunks: p50 and p98 with how they scatter over the rounds, the others of all chunks."""
+    """Milliseconds of many chunks: p50 and p98 of each launch, the others of all chunks of all launches."""
 
     p50: Spread
     p95: float
@@ -158,7 +163,7 @@ class RealTimeFactors(Record, frozen=True):
 
 
 class Ratios(Record, frozen=True):
-    """Real-time factors as shares of the first configuration's, round by round: less is faster."""
+    """Real-time factors as shares of the first configuration's, in the same rounds: less is faster."""
 
     acoustic: Spread
     decoder: Spread
@@ -229,13 +234,11 @@ class Streams(Record, frozen=True):
     Attributes:
         unbatched: One step of the graph for each stream.
         batched: One step for all; None where the provider refused.
-        at_least: Whether the search ended at its limit.
+        at_least: Whether a search ended at its limit.
     """
 
-    unbatched: int
-    unbatched_p98: float
-    batched: int | None
-    batched_p98: float | None
+    unbatched: Spread
+    batched: Spread | None
     at_least: bool
 
 
@@ -262,7 +265,7 @@ class Report(Record, frozen=True, kw_only=True):
     """All that `edgespeech bench --json` prints."""
 
     format: Literal["edgespeech-bench"] = "edgespeech-bench"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     made: str
     quick: bool
     audio: str
@@ -274,16 +277,23 @@ class Report(Record, frozen=True, kw_only=True):
     results: tuple[Result, ...]
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Summarise runs; at least one is needed."""
-    low, median, high = np.percentile(values, (10, 50, 90))
-    return Spread(median=float(median), low=float(low), high=float(high), runs=len(values))
+def spread(launches: Sequence[float]) -> Spread:
+    """Summarise a figure of each launch; at least one is needed."""
+    return Spread(median=statistics.median(launches), low=min(launches), high=max(launches), launches=len(launches))
 
 
-def percentiles(rounds: Sequence[Sequence[float]]) -> Percentiles:
-    """Summarise the chunks of several rounds, given in seconds; no round is empty."""
-    p50, p98 = (spread([float(np.percentile(chunks, rank)) * 1e3 for chunks in rounds]) for rank in (50, 98))
-    everything = [seconds for chunks in rounds for seconds in chunks]
+def apart_by_chance(launches: int, others: int) -> float:
+    """How likely two runs of the same thing are not to overlap: all of one's launches happen to be below the other's.
+
+    That needs no assumption on how launches scatter, only that those of the two runs scatter alike.
+    """
+    return 2.0 / math.comb(launches + others, others)
+
+
+def percentiles(launches: Sequence[Sequence[float]]) -> Percentiles:
+    """Summarise the chunks of several launches, given in seconds; no launch is without."""
+    p50, p98 = (spread([float(np.percentile(chunks, rank)) * 1e3 for chunks in launches]) for rank in (50, 98))
+    everything = [seconds for chunks in launches for seconds in chunks]
     p95, p99, most = (float(value) for value in np.percentile(everything, (95, 99, 100)) * 1e3)
     return Percentiles(p50=p50, p95=p95, p98=p98, p99=p99, max=most, count=len(everything))
 

@@ -30,12 +30,14 @@ class Reading:
     Attributes:
         mhz: Of the fastest core now; None where it is not told.
         temperatures: Degrees Celsius by sensor.
-        throttle_count: How often the processor has slowed down since it was switched on.
+        throttle_count: How often the processor has slowed down since it was switched on, for heat or current.
+        slowed: Whether it is being slowed down now.
     """
 
     mhz: float | None
     temperatures: dict[str, float]
     throttle_count: int | None
+    slowed: bool | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def read_sensors(root: Path = Path("/")) -> Reading:
     cpu = root / "sys/devices/system/cpu"
     frequencies = _numbers(cpu.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     counts = _numbers(cpu.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
+    counts += _numbers((root / "sys/class/hwmon").glob("hwmon*/oc[0-9]_event_cnt"))
     temperatures: dict[str, float] = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         name = read_text(zone / "type") or zone.name
@@ -62,7 +65,19 @@ def read_sensors(root: Path = Path("/")) -> Reading:
         mhz=max(frequencies) / 1000.0 if frequencies else None,
         temperatures=temperatures,
         throttle_count=round(sum(counts)) if counts else None,
+        slowed=_slowed(root),
     )
+
+
+def _slowed(root: Path) -> bool | None:
+    """What the kernel does against heat by slowing processors, and what a Raspberry Pi's firmware says."""
+    devices = (root / "sys/class/thermal").glob("cooling_device*")
+    slowing = [one / "cur_state" for one in devices if re.search("cpufreq|Processor", read_text(one / "type") or "")]
+    told = [state > 0.0 for state in _numbers(slowing)]
+    flags = throttle_flags(root, lambda command: None)
+    if flags is not None:
+        told.append(any(flag.endswith("now") for flag in flags))
+    return any(told) if told else None
 
 
 def read_cpu_time(root: Path = Path("/")) -> CpuTime | None:
@@ -170,10 +185,11 @@ def judge(
     first, last = readings[:quarter], readings[-quarter:]
     mhz_before, mhz_after = _median_mhz(first), _median_mhz(last)
     counts = [reading.throttle_count for reading in readings if reading.throttle_count is not None]
-    throttled = counts[-1] > counts[0] if counts else None
+    slowed = [reading.slowed for reading in readings if reading.slowed is not None]
+    throttled = any([*slowed, counts[-1] > counts[0] if counts else False]) if counts or slowed else None
+    now = [flag for flag in flags or () if flag.endswith("now")]
     if flags is not None:
-        now = [flag for flag in flags if flag.endswith("now")]
-        throttled = bool(now)
+        throttled = bool(now or throttled)
         notes += now
     if others is not None and others > BUSY_CORES:
         notes.append(f"other programs kept {others:.2f} cores busy")
@@ -181,8 +197,8 @@ def judge(
         notes.append(f"the hypervisor gave {stolen:.0%} of the time to others")
     if mhz_before and mhz_after and mhz_after < SLOWER * mhz_before:
         notes.append(f"the processor slowed down from {mhz_before:.0f} to {mhz_after:.0f} MHz")
-    if throttled and flags is None:
-        notes.append("the processor throttled because of heat")
+    if throttled and not now:
+        notes.append("the processor was slowed down because of heat or power")
     noisy = bool(notes)
     notes += [flag for flag in flags or () if not flag.endswith("now")]
     if source == "battery":

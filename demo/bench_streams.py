@@ -11,26 +11,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.demo.bench_listen import Plan, Speech, open_ear
-from edgespeech.demo.bench_report import Streams
 from edgespeech.errors import BundleError
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
 # Two numbers of streams that differ by less are not worth another try.
 CLOSE_ENOUGH = 1.04
-TRIES = 6
+TRIES = 7
+
+
+class StreamFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How many streams: a step of the graph for each, and one step for all; None where the provider refused that."""
+
+    unbatched: int
+    batched: int | None
 
 
 class StreamSearch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What to do: search up to ``most`` streams; a try lasts for so many chunks of each stream."""
+    """What to do: search up to ``most`` streams, beginning with what another search found.
+
+    A try lasts for ``rounds`` chunks of each stream.
+    """
 
     plan: Plan
     speech: Speech
     most: int
     rounds: int
+    likely: StreamFigures | None = None
 
 
-def search_streams(task: StreamSearch) -> Streams:
+def search_streams(task: StreamSearch) -> StreamFigures:
     """Search, one step of the graph for each stream, then one for all.
 
     All chunks of a round arrive at the same moment, which is the worst case.
@@ -43,56 +53,47 @@ def search_streams(task: StreamSearch) -> Streams:
     speech = np.concatenate(task.speech.read(recognizer.sample_rate))
     size = recognizer.chunk_samples
     chunks = np.resize(speech, (max(1, len(speech) // size), size))
-    found: list[tuple[int, float] | None] = []
-    for crowd in (one_by_one, in_one_batch):
 
-        def slow(streams: int, crowd: Callable[..., list[float]] = crowd) -> float:
+    def most(crowd: Callable[..., list[float]], likely: int | None) -> int:
+        def slow(streams: int) -> float:
             return float(np.percentile(crowd(recognizer, chunks, streams, task.rounds), 98))
 
-        try:
-            found.append(most_within(slow, ear.chunk_seconds, task.most))
-        except BundleError:  # a provider that has compiled the graph for one stream
-            if crowd is one_by_one:
-                raise
-            found.append(None)
-    alone, batch = found
-    assert alone is not None
-    return Streams(
-        unbatched=alone[0],
-        unbatched_p98=alone[1] * 1e3,
-        batched=None if batch is None else batch[0],
-        batched_p98=None if batch is None else batch[1] * 1e3,
-        at_least=task.most in (alone[0], None if batch is None else batch[0]),
-    )
+        return most_within(slow, ear.chunk_seconds, task.most, likely or 1)
+
+    before = task.likely or StreamFigures(unbatched=1, batched=1)
+    unbatched = most(one_by_one, before.unbatched)
+    try:
+        batched = most(in_one_batch, before.batched)
+    except BundleError:  # a provider that has compiled the graph for one stream
+        batched = None
+    return StreamFigures(unbatched=unbatched, batched=batched)
 
 
-def most_within(measure: Callable[[int], float], limit: float, most: int) -> tuple[int, float]:
+def most_within(measure: Callable[[int], float], limit: float, most: int, start: int = 1) -> int:
     """The largest number for which what is measured stays within a limit.
 
     Args:
         measure: Grows about linearly with the number.
         limit: In the unit of what is measured.
         most: Numbers above are not tried.
+        start: Where to begin.
 
     Returns:
-        The number, and what was measured for it; 0 and the measurement for 1 if already that is too much.
+        The number; 0 if 1 is too much already.
     """
-    taken = measure(1)
-    if taken > limit:
-        return 0, taken
-    good, bad = (1, taken), most + 1
+    good, bad, number = 0, most + 1, min(start, most)
     for _ in range(TRIES):
-        if bad <= good[0] * CLOSE_ENOUGH or bad - good[0] <= 1:
-            break
-        likely = int(good[0] * limit / max(good[1], 1e-9))
-        number = min(max(likely, good[0] + 1), bad - 1)
-        if number == bad - 1 and bad <= most:
-            number = (good[0] + bad + 1) // 2
         taken = measure(number)
         if taken <= limit:
-            good = number, taken
+            good = number
         else:
             bad = number
+        if bad - good <= 1 or (good and bad <= good * CLOSE_ENOUGH):
+            break
+        likely = int(number * limit / max(taken, 1e-9))
+        if not good < likely < bad and bad <= most:
+            likely = (good + bad) // 2
+        number = min(max(likely, good + 1), bad - 1)
     return good
 
 

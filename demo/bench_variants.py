@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from edgespeech.demo.options import require
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import Bundle
 
-# The form that each has unless another one is asked for: integers are fastest unrolled on most processors.
+# The form that each has unless another one is asked for; `export` unrolls what has no operator with such weights.
 FORMS = {"fp32": "fused", "fp16": "fused", "int8": "fused", "int4": "cells"}
 
 
@@ -41,9 +43,8 @@ def build_variants(
     require("torch onnx", "export")
     from edgespeech.demo.export import export_bundle
 
-    decoder = like.manifest.decoder
     made = []
-    for precision, form in wanted:
+    for text, (precision, form) in zip(precisions, wanted, strict=True):
         say(f"making {precision} {form} of {checkpoint}")
         settings = {
             "form": form,
@@ -53,14 +54,11 @@ def build_variants(
             "no_calibrate": True,  # batch norm is the checkpoint's own
             "blank_score": float(like.manifest.provenance.get("blank_score", 0.0)),
             "lm": like.language_model_path,
-            "alpha": decoder.alpha,
-            "beta": decoder.beta,
-            "unknown_score": decoder.unknown_score,
-            "beam_width": decoder.beam_width,
             "name": "",
+            **msgspec.structs.asdict(like.manifest.decoder),
         }
         made.append(
-            export_bundle(checkpoint, folder / f"{precision}-{form}", speech, settings, lambda line: None).folder
+            export_bundle(checkpoint, folder / text.replace(":", "-"), speech, settings, lambda line: None).folder
         )
     return made
 

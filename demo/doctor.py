@@ -38,7 +38,7 @@ def examine(bundle: Path | None = None, root: Path = Path("/")) -> list[Check]:
     loaded, checks = check_bundle(bundle)
     found = [*check_python(), *check_onnxruntime(root), *checks, *check_kenlm(loaded)]
     if loaded is not None and not any(check.topic == "onnxruntime" and check.state == "broken" for check in found):
-        found += check_providers(loaded.folder)
+        found += check_providers(loaded.folder, root)
         found += check_tuned(loaded)
     return [*found, *check_libraries(), *check_sound(), *check_permissions(root), *check_optional(), *check_power(root)]
 
@@ -59,14 +59,21 @@ def check_bundle(path: Path | None) -> tuple[Bundle | None, list[Check]]:
     try:
         bundle = load_bundle(path)
     except EdgespeechError as error:
-        ours = "pip install --force-reinstall --no-deps edgespeech (from where you installed it)"
         found, mend = _split(error)
-        return None, [Check("bundle", "broken", found, ours if path is None else mend)]
+        return None, [Check("bundle", "broken", found, _ours_again() if path is None else mend)]
     manifest = bundle.manifest
     size = sum(entry.bytes for entry in manifest.files.values()) / 1e6
     what = f"{manifest.name}, {manifest.graph.precision} {manifest.graph.form}, {size:.1f} MB, every file as described"
     whose = " (the one that ships)" if bundle.folder == DEFAULT_BUNDLE else f" ({bundle.folder})"
     return bundle, [Check("bundle", "ok", what + whose)]
+
+
+def _ours_again() -> str:
+    """How the bundle that ships comes back: a checkout has it, an installed package is installed again."""
+    checkout = DEFAULT_BUNDLE.parents[1]
+    if (checkout / ".git").exists():
+        return f"git -C {checkout} checkout -- {DEFAULT_BUNDLE.relative_to(checkout)}"
+    return "pip install --force-reinstall --no-deps FOLDER (the repository or the wheel that it was installed from)"
 
 
 def _split(error: EdgespeechError) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgespeech.demo.bench_device import describe_device
 from edgespeech.demo.bench_energy import locked_rapl
-from edgespeech.demo.bench_jetson import Run, read_text, run_tool
+from edgespeech.demo.bench_jetson import Run, fullest_power_mode, read_text, run_tool
 from edgespeech.demo.bench_sensors import power_source, read_sensors, throttle_flags
 from edgespeech.demo.device_settings import settings_file
 from edgespeech.demo.doctor_report import Check
@@ -75,7 +75,8 @@ def check_permissions(root: Path = Path("/")) -> Iterator[Check]:
     above = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(above, os.W_OK):
         mend = "export XDG_CONFIG_HOME=FOLDER with a folder of yours"
-        yield Check("permissions", "missing", f"{above} may not be written; `tune-device` remembers nothing", mend)
+        found = f"{folder} cannot be written or made; `tune-device` remembers nothing"
+        yield Check("permissions", "missing", found, mend)
     counters = locked_rapl(root)
     if counters:
         mend = (
@@ -100,13 +101,17 @@ def check_power(root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
         yield Check("power", "note", ", ".join(flags), mend)
     elif reading.throttle_count:
         found = f"the processor has throttled {reading.throttle_count} times since it was switched on"
-        yield Check("heat", "note", found, "cool it (heat sink, fan, air) before measuring")
+        yield Check("heat", "note", found, "cool it (heat sink, fan, air) before measuring; see to its power supply")
     if device.governor in {"powersave", "conservative"} and not _scales_itself(root):
-        mend = "sudo cpupower frequency-set -g performance (until the next start)"
+        mend = (
+            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor (until the next start)"
+        )
         yield Check("power", "note", f"frequency governor {device.governor}", mend)
-    if device.jetson is not None and device.jetson.power_mode and "MAXN" not in device.jetson.power_mode:
-        mend = "sudo nvpmodel -m 0 && sudo jetson_clocks (numbers of modes: docs/jetson.md)"
-        yield Check("power", "note", f"Jetson power mode {device.jetson.power_mode}", mend)
+    fullest = fullest_power_mode(read_text(root / "etc/nvpmodel.conf") or "")
+    if device.jetson is not None and fullest and device.jetson.power_mode not in {None, fullest}:
+        number = fullest.rpartition("(")[2].rstrip(")")
+        mend = f"sudo nvpmodel -m {number} && sudo jetson_clocks (docs/jetson.md)"
+        yield Check("power", "note", f"Jetson power mode {device.jetson.power_mode}; the fullest is {fullest}", mend)
     if power_source(root) == "battery":
         yield Check("power", "note", "running on battery; figures will be lower", "plug it in before measuring")
     if device.cores < device.cores_of_machine:

@@ -23,6 +23,7 @@ _MENDS = {
     "tensorrt": "install TensorRT (JetPack has it), or use --provider cuda",
     "openvino": "pip install openvino, or use --provider cpu",
 }
+_JETSON_WHEEL = "install the onnxruntime-gpu wheel for this JetPack: docs/jetson.md"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def check_onnxruntime(root: Path = Path("/"), run: Run = run_tool) -> Iterator[C
     if not nvidia or "onnxruntime-gpu" in flavours or "cuda" in available_providers():
         return
     if jetson is not None:
-        mend = "install the onnxruntime-gpu wheel for this JetPack: docs/jetson.md"
+        mend = _JETSON_WHEEL
     elif platform.machine() not in {"x86_64", "AMD64"}:
         return
     else:
@@ -97,8 +98,8 @@ def check_onnxruntime(root: Path = Path("/"), run: Run = run_tool) -> Iterator[C
     yield Check("GPU", "note", f"{nvidia}: not used by this flavour; small models are often faster on the CPU", mend)
 
 
-def check_providers(folder: Path) -> Iterator[Check]:
-    """Each provider: whether it loads, and what it leaves to the CPU."""
+def check_providers(folder: Path, root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
+    """Each provider: whether it loads and computes, and what it leaves to the CPU."""
     try:
         tried = try_providers(folder)
     except MissingDependencyError:
@@ -106,10 +107,13 @@ def check_providers(folder: Path) -> Iterator[Check]:
     except EdgespeechError as error:
         yield Check("providers", "note", f"not tried: {error}")
         return
+    on_jetson = describe_jetson(root, run) is not None
     for one in tried:
         topic = f"--provider {one.name}"
         if one.problem:
             mend = _MENDS.get(one.name, "use another --provider")
+            if on_jetson and one.name in {"cuda", "tensorrt"}:
+                mend = _JETSON_WHEEL
             yield Check(topic, "broken" if one.name == "cpu" else "missing", one.problem, mend)
         elif one.fallback:
             yield Check(topic, "note", f"loads; {one.fallback}")

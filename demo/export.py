@@ -25,7 +25,6 @@ from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, DecoderDefa
 from edgespeech.runtime.manifest import hear, read_manifest
 
 MOST_UTTERANCES = 8
-DECODER_SETTINGS = ("alpha", "beta", "unknown_score", "beam_width")
 
 
 def export_bundle(
@@ -37,8 +36,8 @@ def export_bundle(
         checkpoint: A file of `edgespeech train`.
         output: The bundle's folder.
         speech: Manifest of recordings to calibrate and compare on; None to compare on the clips that ship.
-        settings: ``form, chunk_ms, precision, fp16_compute, no_calibrate, blank_score, lm, alpha, beta, unknown_score,
-            beam_width, name``.
+        settings: ``form, chunk_ms, precision, fp16_compute, no_calibrate, blank_score, lm, name``, and those of
+            `DecoderDefaults` that are not to be the defaults.
         report: Takes lines for people.
 
     Raises:
@@ -47,7 +46,8 @@ def export_bundle(
     if not settings["chunk_ms"] <= LONGEST_CHUNK_SECONDS * 1000.0:
         raise UsageError(f"chunk of {settings['chunk_ms']:g} ms: wanted at most {LONGEST_CHUNK_SECONDS:g} s")
     try:
-        decoder = msgspec.convert({name: settings[name] for name in DECODER_SETTINGS}, DecoderDefaults)
+        given = {name: settings[name] for name in DecoderDefaults.__struct_fields__ if name in settings}
+        decoder = msgspec.convert(given, DecoderDefaults)
     except msgspec.ValidationError as error:
         raise UsageError(f"a default of the beam search is out of range: {error}; correct it") from None
     utterances = read_manifest(speech or CLIPS, check_files=True)[:MOST_UTTERANCES]

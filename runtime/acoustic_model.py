@@ -57,7 +57,7 @@ class AcousticModel:
         if not 1 <= threads <= MOST_THREADS:
             raise UsageError(f"threads is {threads}; wanted 1 to {MOST_THREADS}")
         onnxruntime = import_onnxruntime()
-        wanted = _provider(provider)
+        wanted = require_provider(provider)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -84,7 +84,11 @@ class AcousticModel:
             if self._session.get_providers()[0] != wanted:
                 raise UsageError(f"provider {provider!r} did not load its libraries; see `edgespeech doctor`")
             self._check(bundle)
-            self.step(np.zeros((1, self.audio.chunk_samples), np.float32), self.initial_state())
+            try:
+                self.step(np.zeros((1, self.audio.chunk_samples), np.float32), self.initial_state())
+            except BundleError as error:  # built for other devices, it fails only here
+                what, _, _ = str(error).rpartition("; ")
+                raise UsageError(f"provider {provider!r} does not compute here ({what}); use another one") from None
             self.nodes, self.nodes_on_cpu = read_profile(Path(self._session.end_profiling()))
 
     def _check(self, bundle: Bundle) -> None:
@@ -221,10 +225,19 @@ def available_providers() -> list[str]:
     return [name for name, provider in PROVIDERS.items() if provider in available]
 
 
-def _provider(name: str) -> str:
+def require_provider(name: str) -> str:
+    """What onnxruntime calls a provider.
+
+    Raises:
+        UsageError: It is unknown, or the installed onnxruntime was built without it.
+        MissingDependencyError: onnxruntime is not installed.
+    """
     if name not in PROVIDERS:
         raise UsageError(f"provider {name!r} is unknown; wanted one of {', '.join(PROVIDERS)}")
     installed = available_providers()
     if name not in installed:
-        raise UsageError(f"provider {name!r} is not in the installed onnxruntime, which has: {', '.join(installed)}")
+        raise UsageError(
+            f"provider {name!r} is not in the installed onnxruntime, which has: {', '.join(installed)}; "
+            "use one of these, or see `edgespeech doctor`"
+        )
     return PROVIDERS[name]

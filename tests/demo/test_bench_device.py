@@ -10,6 +10,7 @@ from edgespeech.demo import bench_device
 from edgespeech.demo.bench_device import describe_device, find_gpus, usable_cores, versions
 from edgespeech.demo.bench_jetson import (
     describe_jetson,
+    fullest_power_mode,
     jetpack_of,
     parse_power_mode,
     parse_release,
@@ -70,7 +71,7 @@ def test_gpus_of_nvidia_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("release", "jetpack"),
-    [("32.7.1", "4"), ("35.4.1", "5.1.2"), ("36.3.0", "6.0"), ("36.4.3", "6.1 or 6.2"), ("99.1", None)],
+    [("32.7.1", "4"), ("35.4.1", "5.1.2"), ("36.3.0", "6.0"), ("36.4.3", "6.1 or 6.2"), ("39.2", "7"), ("99.1", None)],
 )
 def test_releases_belong_to_jetpacks(release: str, jetpack: str | None) -> None:
     assert jetpack_of(release) == jetpack
@@ -85,6 +86,13 @@ def test_what_is_no_release_and_no_power_mode_is_none() -> None:
     assert parse_release("something else") is None
     assert parse_power_mode("nvpmodel: command not found") is None
     assert parse_power_mode("NV Power Mode: 25W") == "25W"
+
+
+def test_the_fullest_power_mode_is_not_always_the_first() -> None:
+    assert fullest_power_mode(recorded("orin_nano")["etc/nvpmodel.conf"]) == "MAXN_SUPER (2)"
+    assert fullest_power_mode("< POWER_MODEL ID=0 NAME=7W >\n< POWER_MODEL ID=1 NAME=15W >") == "15W (1)"
+    assert fullest_power_mode("< POWER_MODEL ID=0 NAME=MAXN >\n< POWER_MODEL ID=3 NAME=50W >") == "MAXN (0)"
+    assert fullest_power_mode("") is None
 
 
 def test_rails_are_read_from_tegrastats() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import msgspec
+import numpy as np
 import pytest
 
 from edgespeech.demo.bench_card import render_card, table
-from edgespeech.demo.bench_compare import differences, render_comparison
+from edgespeech.demo.bench_compare import differences, judge, render_comparison
 from edgespeech.demo.bench_picture import draw_report
 from edgespeech.demo.bench_report import (
     SCHEMA,
@@ -35,18 +36,20 @@ from edgespeech.demo.bench_report import (
     Sensor,
     Spread,
     Streams,
+    apart_by_chance,
     percentiles,
     read_report,
     schema,
     spread,
 )
+from edgespeech.demo.bench_table import render_table
 from edgespeech.errors import MissingDependencyError, UsageError
 
 Command = Callable[..., Any]
 
 
 def figure(median: float, width: float = 0.1) -> Spread:
-    return Spread(median, median * (1.0 - width), median * (1.0 + width), 9)
+    return Spread(median, median * (1.0 - width), median * (1.0 + width), 6)
 
 
 def result(name: str = "int8 cells", rtf: float = 0.02, **changes: Any) -> Result:
@@ -69,7 +72,7 @@ def result(name: str = "int8 cells", rtf: float = 0.02, **changes: Any) -> Resul
         cores_busy=1.0,
         energy=Energy("RAPL", figure(0.31), figure(0.2), figure(15.0), figure(5.0)),
         accuracy=Accuracy("the clips that ship", 0.767, 0.45, (0.66, 0.86), 73, 6, 0.02),
-        streams=Streams(unbatched=40, unbatched_p98=310.0, batched=None, batched_p98=None, at_least=False),
+        streams=Streams(unbatched=figure(40.0), batched=None, at_least=False),
         nodes=90,
         nodes_on_cpu={"Identity": 6, "Slice": 3},
     )
@@ -83,7 +86,7 @@ def report(*results: Result, notes: tuple[str, ...] = ()) -> Report:
         quick=False,
         audio="the clips that ship",
         audio_seconds=29.6,
-        launches=3,
+        launches=6,
         device=Device(
             "Cortex", "aarch64", 4, 6, 100.0, 1500.0, "schedutil", 8000.0, "Ubuntu", "Linux 5", "board", None,
             ("a GPU",), Jetson("Jetson Orin Nano", "36.4.3", "6.2", "15W (0)"),
@@ -123,13 +126,13 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
         read_report(tmp_path / "absent.json")
 
 
-def test_runs_are_summed_up() -> None:
+def test_launches_are_summed_up() -> None:
     assert spread([3.0]) == Spread(3.0, 3.0, 3.0, 1)
-    assert spread(list(range(11))) == Spread(5.0, 1.0, 9.0, 11)
+    assert spread([5.0, 1.0, 2.0, 9.0]) == Spread(3.5, 1.0, 9.0, 4)
     chunks = [0.001 * value for value in range(1, 101)]
     found = percentiles([chunks, [2.0 * value for value in chunks]])
-    assert (found.count, found.p50.runs) == (200, 2)
-    assert [found.p50.median, found.p50.low, found.p50.high] == pytest.approx([75.75, 55.55, 95.95])
+    assert (found.count, found.p50.launches) == (200, 2)
+    assert [found.p50.median, found.p50.low, found.p50.high] == pytest.approx([75.75, 50.5, 101.0])
     assert [found.p98.median, found.max] == pytest.approx([1.5 * 98.02, 200.0])
     assert found.p95 < found.p99 < found.max
 
@@ -171,22 +174,52 @@ def test_a_device_that_tells_nothing_has_a_card_too() -> None:
     )
     card = render_card(nothing)
     assert "noisy" not in card and "J per s" not in card and "None" not in card
+    assert "| ratio" not in card, "of one configuration"
 
 
 def test_a_table_of_one_row_is_markdown() -> None:
     assert table([["a", "bcde"], ["long", "1"]]) == "| a    | bcde |\n|------|-----:|\n| long |    1 |"
 
 
-def test_reports_are_the_same_within_their_spread() -> None:
+def test_figures_agree_within_what_their_launches_scatter() -> None:
     before = report(result(rtf=0.02))
     near, far = report(result(rtf=0.022)), report(result(rtf=0.04))
     verdicts = [
         {one.figure: one.verdict for one in differences(before, after)}["real-time factor"] for after in (near, far)
     ]
-    assert verdicts == ["same", "more"]
-    text = render_comparison(before, far)
-    row = next(line for line in text.splitlines() if line.startswith("| real-time factor"))
-    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["2.00", "more"]
+    assert verdicts == ["agree", "differ"]
+    lines = render_comparison(before, far).splitlines()
+    row = next(line for line in lines if line.startswith("| real-time factor"))
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["2.00", "differ"]
+    assert lines[-1].startswith("DIFFER: 3 of 16 figures: real-time factor; of the acoustic model; of the decoder")
+    assert render_comparison(before, near).splitlines()[-1] == "AGREE: all 16 figures"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        (Spread(1.0, 0.9, 1.1, 6), Spread(1.15, 1.1, 1.2, 6), "agree"),
+        (Spread(1.0, 0.9, 1.1, 6), Spread(1.3, 1.2, 1.4, 6), "differ"),
+        (Spread(1.0, 1.0, 1.0, 6), Spread(1.019, 1.019, 1.019, 6), "agree"),  # too close to tell apart
+        (Spread(1.0, 1.0, 1.0, 6), Spread(1.03, 1.03, 1.03, 6), "differ"),
+        (Spread(0.0, 0.0, 0.0, 6), Spread(0.0, 0.0, 0.0, 6), "agree"),
+        (Spread(1.0, 0.9, 1.1, 3), Spread(9.0, 8.0, 10.0, 3), "undecided"),
+        (Spread(1.0, 0.9, 1.1, 4), Spread(9.0, 8.0, 10.0, 4), "differ"),
+        (Spread(1.0, 1.0, 1.0, 1), Spread(1.0, 1.0, 1.0, 1), "undecided"),
+    ],
+)
+def test_verdicts(one: Spread, other: Spread, verdict: str) -> None:
+    assert judge(one, other) == judge(other, one) == verdict
+
+
+def test_runs_of_one_machine_seldom_differ_and_other_machines_nearly_always() -> None:
+    """Launches that scatter by a tenth: a simulation against the chance that the comparison states."""
+    draws = 0.02 * np.random.default_rng(6).lognormal(sigma=0.1, size=(4000, 2, 6))
+    apart = [judge(spread(one), spread(other)) == "differ" for one, other in draws]
+    assert apart_by_chance(6, 6) == pytest.approx(1.0 / 462.0)
+    assert sum(apart) / len(apart) <= 2.0 * apart_by_chance(6, 6)
+    slower = [judge(spread(one), spread(1.5 * other)) == "differ" for one, other in draws]
+    assert sum(slower) / len(slower) > 0.9
 
 
 def test_only_what_both_have_is_compared() -> None:
@@ -199,17 +232,41 @@ def test_only_what_both_have_is_compared() -> None:
         render_comparison(report(result(), result()), report(result("int4 cells")))
 
 
-def test_compare_from_the_command_line(edgespeech: Command, tmp_path: Path) -> None:
+def test_compare_ends_like_diff(edgespeech: Command, tmp_path: Path) -> None:
     paths = []
-    for name, rtf in (("a", 0.02), ("b", 0.01)):
+    for name, rtf in (("a", 0.02), ("b", 0.01), ("c", 0.0201)):
         paths.append(tmp_path / f"{name}.json")
         paths[-1].write_bytes(msgspec.json.encode(report(result(rtf=rtf))))
-    outcome = edgespeech("bench", "compare", *paths)
-    assert outcome.code == 0 and "| real-time factor" in outcome.out
-    figures = {one["figure"]: one for one in json.loads(edgespeech("bench", "compare", *paths, "--json").out)}
-    assert figures["real-time factor"]["ratio"] == pytest.approx(0.5)
-    assert figures["real-time factor"]["verdict"] == "less"
+    halved, near = (edgespeech("bench", "compare", paths[0], other) for other in paths[1:])
+    assert (halved.code, near.code) == (1, 0)
+    assert near.out.splitlines()[-1] == "AGREE: all 16 figures" and "| real-time factor" in halved.out
+    outcome = edgespeech("bench", "compare", *paths[:2], "--json")
+    figures = {one["figure"]: one for one in json.loads(outcome.out)}
+    assert outcome.code == 1 and figures["real-time factor"]["ratio"] == pytest.approx(0.5)
+    assert figures["real-time factor"]["verdict"] == "differ" and figures["WER, %"]["verdict"] == "agree"
     assert edgespeech("bench", "compare", paths[0], tmp_path / "absent").code == 2
+
+
+def test_too_few_launches_decide_nothing() -> None:
+    quick = result(rtf=0.02, memory=None, energy=None, streams=None)
+    rtf = RealTimeFactors(acoustic=spread([0.01]), decoder=spread([0.01]), all=spread([0.02]))
+    last = render_comparison(report(msgspec.structs.replace(quick, rtf=rtf)), report(quick)).splitlines()[-1]
+    assert last == "UNDECIDED: 3 of 12 figures, for each report needs 4 launches or more"
+
+
+def test_a_table_for_a_document_is_small_and_has_shares() -> None:
+    slower = result("fp32 fused", rtf=0.04, memory=None)
+    lines = render_table(report(result(), slower), "edgespeech bench --threads 1").splitlines()
+    head, _, first, second, _, *remarks = lines
+    assert len({line.count("|") for line in lines[:4]}) == 1 and head.startswith("| precision")
+    assert [cell.strip() for cell in first.split("|")[1:-1]] == [
+        "int8 cells", "6.3", "6.0", "9.0", "0.0120", "0.0200", "110", "76.7 (66 to 86)",
+    ]  # fmt: skip
+    assert [cell.strip() for cell in second.split("|")[1:-2]] == [
+        "fp32 fused", "6.3 (1.00)", "6.0 (1.00)", "9.0 (1.00)", "0.0240 (0.02)", "0.0400 (0.04)", "-",
+    ]  # fmt: skip
+    assert "medians of 6 launches" in " ".join(remarks) and remarks[-1] == "Made by `edgespeech bench --threads 1`."
+    assert "noisy: a train" in render_table(report(notes=("a train",)), "x")
 
 
 def test_the_picture_is_a_png_and_an_svg(tmp_path: Path) -> None:

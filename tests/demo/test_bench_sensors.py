@@ -18,16 +18,27 @@ from edgespeech.demo.bench_sensors import (
 from tests.demo.recorded_machines import machine
 
 
-def reading(mhz: float | None = 3000.0, degrees: float = 50.0, throttled: int | None = 0) -> Reading:
-    return Reading(mhz, {"cpu": degrees}, throttled)
+def reading(
+    mhz: float | None = 3000.0, degrees: float = 50.0, throttled: int | None = 0, slowed: bool | None = None
+) -> Reading:
+    return Reading(mhz, {"cpu": degrees}, throttled, slowed)
 
 
 def test_sensors_are_read(tmp_path: Path) -> None:
     laptop = read_sensors(machine("laptop", tmp_path / "laptop"))
-    assert laptop == Reading(4312.0, {"x86_pkg_temp": 61.0}, 7)
+    assert laptop == Reading(4312.0, {"x86_pkg_temp": 61.0}, 7, None)
     orin = read_sensors(machine("orin_nano", tmp_path / "orin"))
-    assert orin == Reading(1510.4, {"cpu-thermal": 48.968}, None), "a sensor that is off says -256 degrees"
-    assert read_sensors(tmp_path / "nothing") == Reading(None, {}, None)
+    assert orin == Reading(1510.4, {"cpu-thermal": 48.968}, 12, False), "a sensor that is off says -256 degrees"
+    assert read_sensors(tmp_path / "nothing") == Reading(None, {}, None, None)
+
+
+def test_a_processor_that_is_slowed_down_is_noticed(tmp_path: Path) -> None:
+    root = machine("orin_nano", tmp_path / "orin")
+    (root / "sys/class/thermal/cooling_device1/cur_state").write_text("3\n")
+    assert read_sensors(root).slowed, "the kernel's governor of heat"
+    (root / "sys/class/thermal/cooling_device1/type").write_text("pwm-fan\n")
+    assert read_sensors(root).slowed is False, "a fan slows nothing"
+    assert read_sensors(machine("raspberry_pi", tmp_path / "pi")).slowed, "its firmware says so"
 
 
 def test_times_of_the_processors_are_read(tmp_path: Path) -> None:
@@ -70,7 +81,8 @@ def test_a_calm_machine_is_not_noisy() -> None:
         ([reading()] * 4, 0.5, 0.0, None, "other programs kept 0.50 cores busy"),
         ([reading()] * 4, 0.0, 0.1, None, "the hypervisor gave 10% of the time to others"),
         ([reading(3000.0)] * 4 + [reading(2000.0)] * 4, 0.0, 0.0, None, "slowed down from 3000 to 2000 MHz"),
-        ([reading(throttled=3)] * 4 + [reading(throttled=5)] * 4, 0.0, 0.0, None, "throttled because of heat"),
+        ([reading(throttled=3)] * 4 + [reading(throttled=5)] * 4, 0.0, 0.0, None, "because of heat or power"),
+        ([reading(throttled=None), reading(throttled=None, slowed=True)] * 4, 0.0, 0.0, [], "because of heat or power"),
         ([reading()] * 4, None, None, ["under-voltage now"], "under-voltage now"),
     ],
 )

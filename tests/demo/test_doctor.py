@@ -76,9 +76,13 @@ def test_the_command_prints_and_ends_with_the_right_code(
 
 def test_a_damaged_bundle_of_ours_is_installed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "load_bundle", lambda path: load_bundle(tmp_path / "absent"))
+    monkeypatch.setattr(doctor, "DEFAULT_BUNDLE", tmp_path / "runtime/default_bundle")
     bundle, checks = doctor.check_bundle(None)
     assert bundle is None and checks[0].state == "broken"
-    assert checks[0].mend.startswith("pip install --force-reinstall --no-deps edgespeech")
+    assert checks[0].mend.startswith("pip install --force-reinstall --no-deps FOLDER")
+    (tmp_path / ".git").mkdir()
+    (check,) = doctor.check_bundle(None)[1]
+    assert check.mend == f"git -C {tmp_path} checkout -- runtime/default_bundle"
 
 
 def test_both_flavours_of_onnxruntime_are_one_too_many(flavours: Callable[..., None], tmp_path: Path) -> None:
@@ -126,8 +130,10 @@ def test_providers_say_whether_they_load_and_what_falls_back(
     cuda, openvino, cpu = check_providers(tiny_bundle.folder)
     assert (cuda.state, openvino.state, cpu.state) == ("missing", "note", "broken")
     assert "cudnn" in cuda.mend and openvino.found == "loads; 2 of 9 nodes fell back"
+    cuda, *_ = check_providers(tiny_bundle.folder, machine("orin_nano", tmp_path / "orin"), tools("orin_nano"))
+    assert "docs/jetson.md" in cuda.mend
     monkeypatch.undo()
-    (damaged,) = check_providers(tmp_path)
+    (damaged,) = check_providers(tmp_path / "absent")
     assert damaged.state == "note" and damaged.found.startswith("not tried: ")
 
 
@@ -215,7 +221,8 @@ def test_heat_power_and_modes_are_noted(tmp_path: Path) -> None:
     assert pi["heat"].state == "note" and "86 degrees" in pi["heat"].found
     assert "under-voltage now" in pi["power"].found and "power supply" in pi["power"].mend
     orin = {check.topic: check for check in check_power(machine("orin_nano", tmp_path / "o"), tools("orin_nano"))}
-    assert orin["power"].found == "Jetson power mode 15W (0)" and "nvpmodel -m 0" in orin["power"].mend
+    assert orin["power"].found == "Jetson power mode 15W (0); the fullest is MAXN_SUPER (2)"
+    assert orin["power"].mend.startswith("sudo nvpmodel -m 2 && sudo jetson_clocks")
     laptop = list(check_power(machine("laptop", tmp_path / "laptop"), nothing))
     assert "running on battery" in " ".join(check.found for check in laptop)
     assert not any("governor" in check.found for check in laptop), "intel_pstate is fast with powersave too"

@@ -136,7 +136,7 @@ def test_an_unknown_provider_is_refused(tiny_bundle: Bundle) -> None:
 
 def test_a_provider_that_is_not_installed_is_refused(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(UsageError, match="not in the installed onnxruntime, which has: cpu$"):
+    with pytest.raises(UsageError, match="not in the installed onnxruntime, which has: cpu; use one of these"):
         AcousticModel(tiny_bundle, provider="cuda")
 
 
@@ -145,6 +145,27 @@ def test_a_provider_is_never_replaced_in_silence(tiny_bundle: Bundle, monkeypatc
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: only_cpu)
     with pytest.raises(UsageError, match="'cuda' did not load its libraries"):
+        AcousticModel(tiny_bundle, provider="cuda")
+
+
+def test_a_provider_that_loads_and_does_not_compute_is_refused(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    def run(*_: object) -> None:
+        raise RuntimeError("no kernel image is available")
+
+    real = onnxruntime.InferenceSession(str(tiny_bundle.acoustic_path), providers=["CPUExecutionProvider"])
+    session = SimpleNamespace(
+        get_providers=lambda: ["CUDAExecutionProvider"],
+        get_inputs=real.get_inputs,
+        get_outputs=real.get_outputs,
+        run=run,
+    )
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: session)
+    with pytest.raises(UsageError, match=r"'cuda' does not compute here \(.*no kernel image.*\); use another one"):
         AcousticModel(tiny_bundle, provider="cuda")
 
 
