@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgespeech.errors import BundleError, MissingDependencyError, UsageError
-from edgespeech.runtime.acoustic_model import AcousticModel
+from edgespeech.runtime.acoustic_model import AcousticModel, import_onnxruntime
 from edgespeech.runtime.bundle import Bundle
 
 Samples = NDArray[np.float32]
@@ -151,7 +151,7 @@ def test_a_provider_is_never_replaced_in_silence(tiny_bundle: Bundle, monkeypatc
 def test_a_provider_that_loads_and_does_not_compute_is_refused(
     tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import onnxruntime
+    onnxruntime: Any = import_onnxruntime()
 
     def run(*_: object) -> None:
         raise RuntimeError("no kernel image is available")
