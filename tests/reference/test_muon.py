@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from edgespeech.reference.muon import UPDATE_SIZE, Muon, orthogonal
 
@@ -72,7 +73,7 @@ def _worker(rank: int, folder: str) -> None:
 
 
 def test_two_workers_share_the_matrices(tmp_path: Path) -> None:
-    multiprocessing.spawn(_worker, (str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(_worker, (str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
     for rank in range(2):
         for theirs, ours in zip(torch.load(tmp_path / f"{rank}.pt", weights_only=True), _updated(), strict=True):
             torch.testing.assert_close(theirs, ours)
