@@ -86,7 +86,7 @@ def calibrate_checkpoint(
     Raises:
         EdgespeechError: Something given is unusable; nothing is written.
     """
-    _require_writable(output)
+    require_writable(output)
     model, provenance = load_checkpoint(checkpoint)
     clips = None if dev is None else _clips_with_text(model, dev, report)
     calibration = calibrate_checkpoint_model(_rounded(model) if half else model, speech, report)
@@ -190,7 +190,7 @@ def _report_word_errors(before: DeepSpeech2, after: DeepSpeech2, clips: Sequence
     )
 
 
-def _require_writable(output: Path) -> None:
+def require_writable(output: Path) -> None:
     """Fail before the work rather than after it."""
     if output.is_dir():
         raise UsageError(f"{output} is a folder; give the checkpoint to write, such as {output / 'calibrated.pt'}")

@@ -178,6 +178,27 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
 
 
 @cli.command()
+@click.argument("checkpoints", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
+@click.option("--shares", metavar="X,X", help="Of each checkpoint; default: the same.")
+def average(checkpoints: tuple[Path, ...], output: Path, shares: str | None) -> None:
+    """Average the weights of CHECKPOINTS of one model; calibrate what comes out."""
+    require("torch scipy", "train")
+    from edgespeech.demo.calibrate import require_writable
+    from edgespeech.reference.averaging import average_checkpoints
+    from edgespeech.reference.checkpoint import save_checkpoint
+
+    try:
+        wanted = [float(share) for share in shares.split(",")] if shares else [1.0] * len(checkpoints)
+    except ValueError:
+        raise UsageError(f"--shares {shares}: wanted numbers with commas between them, such as 0.4,0.6") from None
+    require_writable(output)
+    model, provenance = average_checkpoints(checkpoints, wanted)
+    save_checkpoint(model, output, provenance)
+    click.echo(str(output))
+
+
+@cli.command()
 @click.argument("checkpoint", type=FILE)
 @click.option("--speech", type=FILE, required=True, metavar="MANIFEST", help="Speech to measure on; needs no texts.")
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
