@@ -127,6 +127,8 @@ def devices() -> None:
     "--unknown-score", type=float, default=-10.0, show_default=True, help="Default log score of unknown words."
 )
 @click.option("--beam-width", type=int, default=64, show_default=True, help="Default beam width.")
+@click.option("--least-confidence", type=float, default=0.0, show_default=True,
+              help="Default mean confidence below which a segment is taken for noise.")  # fmt: skip
 @click.option("--name", default="", help="Of the bundle; default: the checkpoint's.")
 def export(checkpoint: Path, output: Path, speech: Path | None, **settings: Any) -> None:
     """Turn a CHECKPOINT into a streaming ONNX bundle, compared with it on real speech."""
@@ -181,7 +183,8 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
 @click.argument("checkpoints", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
 @click.option("--shares", metavar="X,X", help="Of each checkpoint; default: the same.")
-def average(checkpoints: tuple[Path, ...], output: Path, shares: str | None) -> None:
+@click.option("--half", is_flag=True, help="Write the weights as float16.")
+def average(checkpoints: tuple[Path, ...], output: Path, shares: str | None, half: bool) -> None:
     """Average the weights of CHECKPOINTS of one model; calibrate what comes out."""
     require("torch scipy", "train")
     from edgespeech.demo.calibrate import require_writable
@@ -194,7 +197,7 @@ def average(checkpoints: tuple[Path, ...], output: Path, shares: str | None) -> 
         raise UsageError(f"--shares {shares}: wanted numbers with commas between them, such as 0.4,0.6") from None
     require_writable(output)
     model, provenance = average_checkpoints(checkpoints, wanted)
-    save_checkpoint(model, output, provenance)
+    save_checkpoint(model, output, provenance, half)
     click.echo(str(output))
 
 

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from edgespeech.demo.cli import cli
 from edgespeech.errors import CheckpointError, UsageError
 from edgespeech.reference.averaging import average_checkpoints
-from edgespeech.reference.checkpoint import load_checkpoint, save_checkpoint
+from edgespeech.reference.checkpoint import load_checkpoint, save_atomically, save_checkpoint
+from edgespeech.reference.config import DataConfig, TrainingConfig
+from edgespeech.reference.trainer import build_trainer
 
 
 def saved(model: Any, path: Path, seed: int) -> Path:
@@ -36,6 +38,24 @@ def test_weights_and_statistics_are_averaged_by_their_shares(pair: list[Path]) -
     for name, value in mean.state_dict().items():
         torch.testing.assert_close(value, 0.25 * first[name] + 0.75 * second[name])
     assert provenance["name"] == "1" and list(provenance["averaged"].values()) == [1.0, 3.0]
+
+
+def test_of_a_training_state_the_averaged_weights_count(
+    pair: list[Path], tiny_model_factory: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = tiny_model_factory()
+    config = TrainingConfig(output="out", data=DataConfig(train=("all.jsonl",), dev=("all.jsonl",)), model=model.config)
+    trainer = build_trainer(config, model, torch.device("cpu"), 1)
+    with torch.no_grad():
+        for value in trainer.averaged.state_dict().values():
+            value.fill_(3.0)
+    save_atomically(trainer.state(), tmp_path / "last.pt")
+    mean, provenance = average_checkpoints([pair[0], tmp_path / "last.pt"], [0.0, 1.0])
+    assert all(bool((value == 3.0).all()) for value in mean.state_dict().values())
+    assert provenance["train"] == ["all.jsonl"] and provenance["epoch"] == 0
+    save_atomically({**trainer.state(), "average": {}}, tmp_path / "broken.pt")
+    with pytest.raises(CheckpointError, match="do not fit"):
+        average_checkpoints([pair[0], tmp_path / "broken.pt"], [1.0, 1.0])
 
 
 def test_another_model_is_refused(pair: list[Path], tiny_model_factory: Callable[..., Any], tmp_path: Path) -> None:
