@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgespeech.reference import lstm_tiles
 from edgespeech.reference.config import ConvolutionConfig
 
 State = dict[str, Tensor]
@@ -203,6 +204,8 @@ class Recurrent(nn.Module):
         if self.batch_norm is not None:
             x = self.batch_norm(x, mask)
         x = functional.dropout(x, dropout, self.training)
+        if self.training and isinstance(self.rnn, nn.LSTM) and lstm_tiles.fits(self.rnn, x):
+            return lstm_tiles.run(self.rnn, x)
         return self._recur(x, self.initial_state(len(x)))[0]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

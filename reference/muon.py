@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal before they are applied; for weight matrices only.
 
-torch has one too (`torch.optim.Muon`), which multiplies in bfloat16: on a CPU without such instructions a step took 24
-times as long as this one in float32. Here the matrices are also shared out among the workers.
+torch has one too (`torch.optim.Muon`), which always multiplies in bfloat16: on a CPU without such instructions a step
+took 24 times as long as this one in float32. Here the matrices are also shared out among the workers.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ TURNS = 5
 UPDATE_SIZE = 0.2
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonal(matrix: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
     """A matrix with the singular vectors of `matrix` [rows, columns] and singular values near 1, by Newton-Schulz."""
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    wide = wide / (wide.norm() + 1e-7)
+    wide = (wide / (wide.norm() + 1e-7)).to(precision)
     linear, cubic, quintic = QUINTIC
     for _ in range(TURNS):
         square = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(square, square, square, beta=cubic, alpha=quintic), wide, beta=linear)
-    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
+    return (wide.T if matrix.shape[0] > matrix.shape[1] else wide).to(matrix.dtype)
+
+
+def _fast_type(device: torch.device) -> torch.dtype:
+    fast = torch.cpu._is_amx_tile_supported() if device.type == "cpu" else torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
 
 
 class Muon(torch.optim.Optimizer):
@@ -59,7 +64,8 @@ class Muon(torch.optim.Optimizer):
             directions = [self._momentum(parameter, group["momentum"]) for parameter in moved]
             for turn, direction in enumerate(directions):
                 if turn % world == rank:
-                    direction.copy_(orthogonal(direction.flatten(1)).view_as(direction))
+                    precision = _fast_type(direction.device)
+                    direction.copy_(orthogonal(direction.flatten(1), precision).view_as(direction))
             for turn, (parameter, direction) in enumerate(zip(moved, directions, strict=True)):
                 if world > 1:
                     distributed.broadcast(direction, turn % world)
