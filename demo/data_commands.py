@@ -73,6 +73,20 @@ def data_common_voice(folder: Path, split: str, output: Path) -> None:
     click.echo(make_manifest(common_voice(folder, split), output, say))
 
 
+@data.command("pronounce")
+@click.argument("manifests", type=FILE, nargs=-1, required=True, metavar="MANIFEST...")
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Table to write (.tsv).")
+def data_pronounce(manifests: tuple[Path, ...], output: Path) -> None:
+    """Write the phonemes of every word of the manifests, by espeak-ng: for `phoneme_weight` in a recipe."""
+    if sys.version_info < (3, 11):
+        require("tomli", "train")
+    from edgespeech.demo.evaluate import require_place
+    from edgespeech.reference.pronunciation import write_pronunciations
+
+    require_place(output)
+    click.echo(f"{output}: {write_pronunciations(manifests, output)} words")
+
+
 @data.command("scaling")
 @click.argument("config", type=FILE)
 @click.option("--shares", default="1/8,1/4,1/2,1", show_default=True, help="Of every speaker's clips; nested.")

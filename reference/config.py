@@ -136,6 +136,7 @@ class DataConfig(Record, frozen=True):
     Attributes:
         train: Manifests (NeMo-style JSON lines).
         dev: Manifests of speakers that are not in ``train``.
+        pronunciations: Table that `edgespeech data pronounce` wrote, for ``phoneme_weight``.
         noise: Folders whose audio files are mixed in.
         rooms: Folders of room impulse responses.
         min_seconds: Shorter clips are dropped.
@@ -149,6 +150,7 @@ class DataConfig(Record, frozen=True):
 
     train: tuple[str, ...]
     dev: tuple[str, ...]
+    pronunciations: str | None = None
     noise: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     min_seconds: float = 0.3
@@ -207,6 +209,8 @@ class OptimisationConfig(Record, frozen=True):
         clip_norm: Bound on the norm of the whole gradient.
         dropout: On the input of every recurrent layer but the first.
         ema_decay: Of the averaged weights, which are what is evaluated and kept.
+        phoneme_weight: Share of the loss that is CTC over phonemes (`phonemes.WithPhonemes`); the rest is over labels.
+        phoneme_layer: Recurrent layer whose output the phonemes are read from, counted from 1.
         precision: ``auto`` takes bfloat16 on GPUs that have it and on CPUs with matrix tiles, float16 on other GPUs.
         threads: CPU threads; 0 leaves it to torch.
         seed: Of weights, order and augmentation.
@@ -221,6 +225,8 @@ class OptimisationConfig(Record, frozen=True):
     clip_norm: Above = 2.0
     dropout: Share = 0.1
     ema_decay: Share = 0.998
+    phoneme_weight: Share = 0.0
+    phoneme_layer: Positive = 3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     threads: NonNegative = 0
     seed: Seed = 0
@@ -242,6 +248,16 @@ class TrainingConfig(Record, frozen=True):
     model: ModelConfig = ModelConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     optimisation: OptimisationConfig = OptimisationConfig()
+
+    def __post_init__(self) -> None:
+        """Reject phonemes without pronunciations, pronunciations without use, and a layer that the model lacks."""
+        weight, layer = self.optimisation.phoneme_weight, self.optimisation.phoneme_layer
+        if weight and self.data.pronunciations is None:
+            raise ValueError(f"phoneme_weight {weight:g} needs pronunciations in [data]: give both or none")
+        if self.data.pronunciations is not None and not weight:
+            raise ValueError("pronunciations need a phoneme_weight above 0 in [optimisation]: give both or none")
+        if weight and layer > self.model.layers:
+            raise ValueError(f"phoneme_layer {layer} is above the {self.model.layers} recurrent layers of [model]")
 
 
 def read_training_config(path: Path) -> TrainingConfig:

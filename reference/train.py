@@ -36,6 +36,7 @@ from edgespeech.reference.evaluate import ErrorRates, greedy_error_rates
 from edgespeech.reference.labels import Labels
 from edgespeech.reference.model import DeepSpeech2
 from edgespeech.reference.progress import Progress
+from edgespeech.reference.pronunciation import Pronunciations
 from edgespeech.reference.trainer import Position, Trainer, build_trainer
 from edgespeech.reference.workers import Workers
 
@@ -175,7 +176,12 @@ def train(
             sorted_first=config.start is None,
         )
         model = first_model(config, base, labels)
-        trainer = build_trainer(config, model, workers.device, optimisation.epochs * len(sampler))
+        pronunciations = None
+        if data.pronunciations is not None:
+            pronunciations = Pronunciations.read(base / data.pronunciations)
+            spoken = sum(pronunciations.encode(clip.text) is not None for clip in clips)
+            say(f"{len(pronunciations.symbols) - 1} phonemes; {spoken} of {len(clips)} clips have pronunciations")
+        trainer = build_trainer(config, model, workers.device, optimisation.epochs * len(sampler), pronunciations)
         state_path = output / "last.pt"
         if resume and state_path.is_file():
             trainer.restore(load_plain(state_path), state_path)
@@ -188,7 +194,7 @@ def train(
             f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters; {workers}; "
             f"{str(trainer.precision).removeprefix('torch.')}"
         )
-        network: nn.Module = DistributedDataParallel(model) if workers.world > 1 else model
+        network: nn.Module = DistributedDataParallel(trainer.network) if workers.world > 1 else trainer.network
         loader = DataLoader(
             dataset,
             batch_sampler=sampler,
@@ -209,7 +215,7 @@ def train(
             while position.epoch < optimisation.epochs:
                 sampler.set_position(position.epoch, position.batch)
                 progress.begin_epoch(position.epoch, len(sampler))
-                model.train()
+                network.train()
                 tick = time.monotonic()
                 for batch in heard(loader):
                     # Masks and dropout of a step depend on its number alone: a resumed run equals an unbroken one.

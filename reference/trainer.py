@@ -20,6 +20,8 @@ from edgespeech.reference.config import OptimisationConfig, TrainingConfig
 from edgespeech.reference.data import Batch
 from edgespeech.reference.model import DeepSpeech2
 from edgespeech.reference.muon import Muon
+from edgespeech.reference.phonemes import WithPhonemes
+from edgespeech.reference.pronunciation import Pronunciations
 
 STATE_FORMAT = "edgespeech-training"
 MOMENTUM = 0.95  # of Muon
@@ -38,7 +40,7 @@ class Position:
 
 @dataclass
 class Trainer:
-    """The parts of a run that change while it runs."""
+    """The parts of a run that change while it runs; ``phonemes`` is the model with a phoneme head, if it has one."""
 
     config: TrainingConfig
     model: DeepSpeech2
@@ -48,7 +50,13 @@ class Trainer:
     spec_augment: SpecAugment
     precision: torch.dtype
     total_steps: int
+    phonemes: WithPhonemes | None = None
     position: Position = field(default_factory=Position)
+
+    @property
+    def network(self) -> nn.Module:
+        """What a step trains."""
+        return self.model if self.phonemes is None else self.phonemes
 
     @property
     def averaged(self) -> DeepSpeech2:
@@ -68,22 +76,26 @@ class Trainer:
         return optimisation.learning_rate * warm * decay
 
     def step(self, network: nn.Module, batch: Batch, device: torch.device) -> float:
-        """One update; returns the loss in nats per label."""
+        """One update; returns the labels' loss in nats per label, with phonemes too."""
         optimisation = self.config.optimisation
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate()
         mixed = self.precision != torch.float32
         with torch.autocast(device.type, self.precision) if mixed else nullcontext():
-            log_probs, frames = network(
+            log_probs, frames, *phoneme_log_probs = network(
                 batch.samples.to(device), batch.lengths.to(device), self.spec_augment, optimisation.dropout
             )
         loss = ctc_loss(log_probs, frames, batch)
-        self.model.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
+        total = loss
+        if self.phonemes is not None:
+            weight = optimisation.phoneme_weight
+            total = (1.0 - weight) * loss + weight * self.phonemes.loss(*phoneme_log_probs, frames, batch.texts)
+        self.network.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(total))
         for optimiser in self.optimisers:
             self.scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(self.model.parameters(), optimisation.clip_norm)
+        nn.utils.clip_grad_norm_(self.network.parameters(), optimisation.clip_norm)
         for optimiser in self.optimisers:
             self.scaler.step(optimiser)
         self.scaler.update()
@@ -102,6 +114,16 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "scaler": self.scaler.state_dict(),
+            "phonemes": self._phoneme_state(),
+        }
+
+    def _phoneme_state(self) -> dict[str, Any] | None:
+        if self.phonemes is None:
+            return None
+        return {
+            "layer": self.phonemes.layer,
+            "symbols": list(self.phonemes.pronunciations.symbols),
+            "head": self.phonemes.head.state_dict(),
         }
 
     def restore(self, state: dict[str, Any], path: Path) -> None:
@@ -119,6 +141,7 @@ class Trainer:
                 )
             if tuple(state["labels"]) != self.model.labels.symbols:
                 raise CheckpointError(f"{path} has other labels than the configuration gives; drop --resume")
+            self._restore_phonemes(state.get("phonemes"), path)
             self.position = Position(**state["position"])
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
@@ -128,6 +151,19 @@ class Trainer:
         except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:160]
             raise CheckpointError(f"{path}: its parts do not fit together: {reason}; drop --resume") from None
+
+    def _restore_phonemes(self, saved: dict[str, Any] | None, path: Path) -> None:
+        if self.phonemes is None or saved is None:
+            if self.phonemes is not None or saved is not None:
+                which = ("without", "with") if saved is None else ("with", "without")
+                raise CheckpointError(
+                    f"{path} was trained {which[0]} phonemes, the configuration is {which[1]}; drop --resume"
+                )
+            return
+        now = (self.phonemes.layer, list(self.phonemes.pronunciations.symbols))
+        if (saved["layer"], saved["symbols"]) != now:
+            raise CheckpointError(f"{path} was trained with another phoneme_layer or other phonemes; drop --resume")
+        self.phonemes.head.load_state_dict(saved["head"])
 
 
 def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
@@ -152,10 +188,13 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
 
 
-def build_optimisers(model: nn.Module, optimisation: OptimisationConfig) -> tuple[torch.optim.Optimizer, ...]:
+def build_optimisers(
+    model: nn.Module, optimisation: OptimisationConfig, head: nn.Module | None = None
+) -> tuple[torch.optim.Optimizer, ...]:
     """AdamW, and Muon for the matrices and kernels below the output layer where it is asked for.
 
-    Weight decay acts on matrices and kernels; not on biases, norms and the row convolution.
+    Weight decay acts on matrices and kernels; not on biases, norms and the row convolution. A phoneme head is treated
+    like the output layer.
     """
     matrices: list[nn.Parameter] = []
     output: list[nn.Parameter] = []
@@ -165,6 +204,8 @@ def build_optimisers(model: nn.Module, optimisation: OptimisationConfig) -> tupl
             plain.append(parameter)
         else:
             (output if name.startswith("output") else matrices).append(parameter)
+    for parameter in head.parameters() if head is not None else ():
+        (plain if parameter.dim() < 2 else output).append(parameter)
     muon = optimisation.optimiser == "muon"
     decayed = output if muon else matrices + output
     groups = [{"params": decayed, "weight_decay": optimisation.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -174,15 +215,23 @@ def build_optimisers(model: nn.Module, optimisation: OptimisationConfig) -> tupl
     return adamw, Muon(matrices, optimisation.learning_rate, MOMENTUM, optimisation.weight_decay)
 
 
-def build_trainer(config: TrainingConfig, model: DeepSpeech2, device: torch.device, total_steps: int) -> Trainer:
-    """Optimiser, averaged weights and scaler around a model that moves to the device."""
+def build_trainer(
+    config: TrainingConfig,
+    model: DeepSpeech2,
+    device: torch.device,
+    total_steps: int,
+    pronunciations: Pronunciations | None = None,
+) -> Trainer:
+    """Optimiser, averaged weights and scaler around a model that moves to the device; a phoneme head if asked for."""
     model.to(device)
     optimisation = config.optimisation
+    phonemes = None
+    if pronunciations is not None:
+        phonemes = WithPhonemes(model, pronunciations, optimisation.phoneme_layer).to(device)
+    optimisers = build_optimisers(model, optimisation, None if phonemes is None else phonemes.head)
     precision = choose_precision(optimisation.precision, device)
     moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     augment = SpecAugment(config.augmentation)
-    return Trainer(
-        config, model, average, build_optimisers(model, optimisation), scaler, augment, precision, total_steps
-    )
+    return Trainer(config, model, average, optimisers, scaler, augment, precision, total_steps, phonemes)
