@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgespeech.reference import lstm_tiles
+from edgespeech.reference import lstm_tiles, masked_norm
 from edgespeech.reference.config import ConvolutionConfig
 
 State = dict[str, Tensor]
@@ -81,17 +81,25 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise; in training with the statistics of this batch, else with the running ones."""
+        if self.training and mask is not None and masked_norm.fits(x, mask):
+            last = self.channel_dim == x.dim() - 1
+            y, mean, variance = masked_norm.normalise(x, mask, self.weight, self.bias, self.epsilon, last)
+            self._remember(mean, variance, mask.sum())
+            return y
         if self.training:
             mean, variance, count = self.statistics(x, mask)
-            with torch.no_grad():
-                unbiased = variance * (count / (count - 1).clamp(min=1.0))
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_variance.lerp_(unbiased, self.momentum)
+            self._remember(mean, variance, count)
             scale = self.weight / torch.sqrt(variance + self.epsilon)
             shift = self.bias - mean * scale
         else:
             scale, shift = self.scale_and_shift()
         return x * self._spread(scale, x).to(x.dtype) + self._spread(shift, x).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        unbiased = variance * (count / (count - 1).clamp(min=1))
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_variance.lerp_(unbiased, self.momentum)
 
 
 class CausalConvolution(nn.Module):

@@ -1,54 +1,24 @@
-"""An LSTM for training on CPUs with matrix tiles (Intel AMX): torch's own takes two to three times as long there.
-
-The C++ beside this file is compiled when it is first wanted. Without tiles or compiler, training uses torch's LSTM.
-"""
+"""An LSTM for training on CPUs with matrix tiles (Intel AMX): torch's own takes about twice as long there."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import subprocess
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-SOURCE = Path(__file__).with_name("lstm_tiles.cpp")
-FLAGS = (
-    "-O3",
-    "-march=native",
-    "-mprefer-vector-width=512",
-    "-ffast-math",
-    "-mrecip",
-    "-std=c++17",
-    "-shared",
-    "-fPIC",
-)
+from edgespeech.reference.native import address, compiled
+
 DEPTH = 32  # a width must be a multiple of what a row of a tile holds
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled file, kept in the user's cache folder; None where it cannot be made or used."""
-    if not torch.cpu._is_amx_tile_supported():
-        return None
-    content = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgespeech"
-    compiled = folder / f"lstm_tiles-{content}.so"
-    try:
-        if not compiled.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            unfinished = compiled.with_suffix(f".{os.getpid()}")
-            command = (os.environ.get("CXX", "c++"), *FLAGS, "-o", str(unfinished), str(SOURCE))
-            subprocess.run(command, check=True, capture_output=True)
-            unfinished.replace(compiled)
-        loaded = ctypes.CDLL(str(compiled))
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return loaded if loaded.lstm_prepare() == 0 else None
+    """The compiled functions; None where they cannot be made, or the kernel does not let this process use tiles."""
+    found = compiled("lstm_tiles")
+    return found if found is not None and found.lstm_prepare() == 0 else None
 
 
 def fits(lstm: nn.LSTM, x: Tensor) -> bool:
@@ -73,13 +43,9 @@ def run(lstm: nn.LSTM, x: Tensor) -> Tensor:
     Returns:
         bfloat16 [batch, time, hidden].
     """
-    bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
-    outputs: Tensor = _TileLstm.apply(x, lstm.weight_ih_l0, lstm.weight_hh_l0, bias)
+    input_weight, hidden_weight, *biases = (tensor for _, tensor in lstm.named_parameters())
+    outputs: Tensor = _TileLstm.apply(x, input_weight, hidden_weight, biases[0] + biases[1])  # type: ignore[no-untyped-call]
     return outputs
-
-
-def _address(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
 
 
 class _TileLstm(torch.autograd.Function):
@@ -93,7 +59,7 @@ class _TileLstm(torch.autograd.Function):
         y, gates = x.new_empty(batch, time, hidden), x.new_empty(batch, time, 4 * hidden)
         cells, bias = torch.empty(batch, time, hidden), bias.float()
         used = (x, input_weight, hidden_weight, bias, y, gates, cells)
-        _loaded().lstm_forward(batch, time, width, hidden, *(_address(tensor) for tensor in used))
+        _loaded().lstm_forward(batch, time, width, hidden, *(address(tensor) for tensor in used))
         ctx.save_for_backward(x, input_weight, hidden_weight, y, gates, cells)
         return y
 
@@ -103,7 +69,7 @@ class _TileLstm(torch.autograd.Function):
         batch, time, hidden = y.shape
         before_gates, bias = torch.empty_like(gates), torch.zeros(4 * hidden)
         given = (gradients[0].to(torch.bfloat16).contiguous(), hidden_weight, gates, cells, before_gates, bias)
-        _loaded().lstm_backward(batch, time, hidden, *(_address(tensor) for tensor in given))
+        _loaded().lstm_backward(batch, time, hidden, *(address(tensor) for tensor in given))
         rows = before_gates.flatten(0, 1)
         earlier = torch.cat([y.new_zeros(batch, 1, hidden), y[:, :-1]], dim=1).flatten(0, 1)
         from_input = (rows.T @ x.flatten(0, 1)).float()

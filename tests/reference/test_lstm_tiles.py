@@ -51,10 +51,3 @@ def test_training_takes_it_and_evaluation_does_not(monkeypatch: pytest.MonkeyPat
         plain = layer(x)
     assert len(runs) == 1
     torch.testing.assert_close(mixed.float(), plain.float(), rtol=0.03, atol=0.01)
-
-
-def test_without_a_compiler_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert lstm_tiles.library.__wrapped__() is None

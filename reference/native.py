@@ -1,0 +1,44 @@
+"""C++ beside this file for what torch does slowly when it trains in bfloat16 on a CPU; compiled when first wanted.
+
+Nothing depends on it: without tiles (Intel AMX) or compiler, training takes torch's own operators.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+FLAGS = ("-std=c++17", "-shared", "-fPIC", "-O3", "-march=sapphirerapids", "-mprefer-vector-width=512", "-ffast-math")
+
+
+@cache
+def compiled(name: str) -> ctypes.CDLL | None:
+    """The functions of ``name``.cpp, kept in the user's cache folder; None where they cannot be made or used."""
+    if not torch.cpu._is_amx_tile_supported():
+        return None
+    source = Path(__file__).with_name(f"{name}.cpp")
+    content = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgespeech"
+    library = folder / f"{name}-{content}.so"
+    try:
+        if not library.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            unfinished = library.with_suffix(f".{os.getpid()}")
+            command = (os.environ.get("CXX", "c++"), *FLAGS, "-o", str(unfinished), str(source))
+            subprocess.run(command, check=True, capture_output=True)
+            unfinished.replace(library)
+        return ctypes.CDLL(str(library))
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def address(tensor: Tensor) -> ctypes.c_void_p:
+    """Where the values of a contiguous tensor lie; somebody must hold the tensor as long as that is used."""
+    return ctypes.c_void_p(tensor.data_ptr())
