@@ -110,7 +110,8 @@ def pronounce(words: Collection[str]) -> dict[str, Phonemes]:
     Raises:
         MissingDependencyError: espeak-ng is not installed, or fails.
     """
-    queue, pronounced = list(words), {}
+    queue = list(words)
+    pronounced: dict[str, Phonemes] = {}
     for start in range(0, len(queue), WORDS_PER_CALL):
         batch = queue[start : start + WORDS_PER_CALL]
         lines = _espeak(batch)

@@ -83,14 +83,14 @@ class Trainer:
                 group["lr"] = self.learning_rate()
         mixed = self.precision != torch.float32
         with torch.autocast(device.type, self.precision) if mixed else nullcontext():
-            log_probs, frames, *phoneme_log_probs = network(
+            log_probs, frames, *others = network(
                 batch.samples.to(device), batch.lengths.to(device), self.spec_augment, optimisation.dropout
             )
         loss = ctc_loss(log_probs, frames, batch)
         total = loss
         if self.phonemes is not None:
             weight = optimisation.phoneme_weight
-            total = (1.0 - weight) * loss + weight * self.phonemes.loss(*phoneme_log_probs, frames, batch.texts)
+            total = (1.0 - weight) * loss + weight * self.phonemes.loss(others[0], frames, batch.texts)
         self.network.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(total))
         for optimiser in self.optimisers:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,11 @@ from edgespeech.reference.phonemes import WithPhonemes
 from edgespeech.reference.pronunciation import Pronunciations
 from edgespeech.reference.train import train
 from edgespeech.reference.trainer import Trainer, build_optimisers
+from tests.reference.test_train import SCRIPT
 from tests.reference.tones import TEXTS, configuration, write_tones
 
 SOUNDS = {"a": "l oU", "b": "m i", "c": "h aI"}
-LETTERS_AND_SOUNDS = {"l", "oU", "m", "i", "h", "aI"}
+PHONEMES = {"l", "oU", "m", "i", "h", "aI"}
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +69,7 @@ def test_the_head_reads_its_layer_and_the_model_is_as_before(tiny_model_factory:
         expected, frames = model(samples, lengths)
         log_probs, same, sounds = network(samples, lengths)
     assert torch.equal(expected, log_probs) and torch.equal(frames, same)
-    assert sounds.shape == (2, expected.shape[1] + model.delay_frames, 1 + len(LETTERS_AND_SOUNDS))
+    assert sounds.shape == (2, expected.shape[1] + model.delay_frames, 1 + len(PHONEMES))
     assert torch.allclose(sounds.exp().sum(2), torch.ones(sounds.shape[:2]))
     assert not model.recurrents[0]._forward_hooks
 
@@ -110,7 +114,7 @@ def test_letters_and_phonemes_are_learnt_and_the_checkpoint_has_no_head(
     monkeypatch.setattr(WithPhonemes, "loss", kept)
     said: list[str] = []
     outcome = train(with_phonemes(epochs=12), folder, report=said.append)
-    assert f"{len(LETTERS_AND_SOUNDS)} phonemes; {len(TEXTS)} of {len(TEXTS)} clips have pronunciations" in said
+    assert f"{len(PHONEMES)} phonemes; {len(TEXTS)} of {len(TEXTS)} clips have pronunciations" in said
     steps = outcome.position.step // 12
     assert sum(losses[-steps:]) < 0.5 * sum(losses[:steps])
     model, _ = load_checkpoint(outcome.best)
@@ -147,6 +151,23 @@ def test_a_resumed_run_equals_an_unbroken_one(folder: Path) -> None:
     assert any(name.startswith("head linear") for name in expected) and expected.keys() == found.keys()
     for name, value in expected.items():
         assert torch.equal(value, found[name]), name
+
+
+@pytest.mark.slow
+def test_two_workers_train_together_though_a_batch_has_no_pronunciation(folder: Path) -> None:
+    table = folder / "sounds.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    others = (line if line.startswith("abc\t") else f"un{line}" for line in lines)
+    table.write_text("\n".join(others), encoding="utf-8")
+    (folder / "config.json").write_bytes(msgspec.json.encode(with_phonemes(epochs=2)))
+    (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(folder / "run.py"), str(folder)], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert load_plain(folder / "out" / "last.pt")["phonemes"]["head"]["linear.weight"].isfinite().all()
 
 
 def test_a_state_with_other_phonemes_or_none_is_refused(folder: Path) -> None:

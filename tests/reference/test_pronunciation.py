@@ -90,9 +90,9 @@ def test_espeak_pronounces_every_word_of_the_manifests_once(tmp_path: Path, monk
     manifests, output = [tmp_path / "one", tmp_path / "two"], tmp_path / "table.tsv"
     assert write_pronunciations(manifests, output) == 9
     written = output.read_text(encoding="utf-8")
-    lines = written.splitlines()
-    assert lines == sorted(lines) and "speech\ts p i: tS" in lines and "through\tT r u:" in lines
-    assert "'\t" in lines and sorted(path.name for path in tmp_path.iterdir()) == ["one", "table.tsv", "two"]
+    entries = written.splitlines()
+    assert entries == sorted(entries) and {"'\t", "speech\ts p i: tS", "through\tT r u:"} <= set(entries)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "table.tsv", "two"]
     monkeypatch.setattr(pronunciation, "WORDS_PER_CALL", 1)
     write_pronunciations(manifests, output)
     assert output.read_text(encoding="utf-8") == written
