@@ -53,6 +53,22 @@ struct alignas(64) TileConfig {
 };
 const TileConfig tile_config;
 
+// Tiles for one call; gradients that fade below 1e-38 count zero, since processors are slow with such numbers.
+class Session {
+public:
+    Session() : mode(_mm_getcsr()) {
+        _mm_setcsr(mode | _MM_FLUSH_ZERO_ON | 0x40);
+        _tile_loadconfig(&tile_config);
+    }
+    ~Session() {
+        _tile_release();
+        _mm_setcsr(mode);
+    }
+
+private:
+    const unsigned mode;
+};
+
 // [depth, columns] in the order in which tiles want it: 16 columns, then 32 of the depth, pairs of the depth together.
 class Packed {
 public:
@@ -131,7 +147,7 @@ int lstm_prepare() { return int(syscall(SYS_arch_prctl, 0x1023, 18)); }
 // results y [batch * time, hidden], gates (activated) [batch * time, 4 * hidden], cells [batch * time, hidden].
 void lstm_forward(int batch, int time, int width, int hidden, const bf16* x, const bf16* input_weight,
                   const bf16* hidden_weight, const float* bias, bf16* y, bf16* gates, float* cells) {
-    _tile_loadconfig(&tile_config);
+    const Session session;
     const int all = 4 * hidden, rows = padded(batch);
     const Packed from_input(input_weight, width, all, true), from_hidden(hidden_weight, hidden, all, true);
     // Both weights together do not fit the second cache: the input's are used for several steps at once.
@@ -171,14 +187,13 @@ void lstm_forward(int batch, int time, int width, int hidden, const bf16* x, con
             std::memcpy(y + at * hidden, h, size_t(hidden) * 2);
         }
     }
-    _tile_release();
 }
 
 // Gradient with respect to what the gates are computed from [batch * time, 4 * hidden], and its sum over all rows,
 // which is added to; the rest is plain products.
 void lstm_backward(int batch, int time, int hidden, const bf16* y_gradient, const bf16* hidden_weight,
                    const bf16* gates, const float* cells, bf16* gradient, float* bias_gradient) {
-    _tile_loadconfig(&tile_config);
+    const Session session;
     const int all = 4 * hidden, rows = padded(batch);
     const Packed to_hidden(hidden_weight, all, hidden, false);
     std::vector<bf16> later(size_t(rows) * all);
@@ -214,6 +229,5 @@ void lstm_backward(int batch, int time, int hidden, const bf16* y_gradient, cons
             std::memcpy(gradient + at * all, d, size_t(all) * 2);
         }
     }
-    _tile_release();
 }
 }
