@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report bench-table bench-agree clean
+.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report recipe bench-table bench-agree clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -43,7 +43,7 @@ model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEEC
 QUANTIZED = work/quantization
 TABLES = docs/quantization.md
 # The bundle's own: blank score, weights and beam of the search.
-EXPORT_OPTIONS ?= --blank-score -1 --alpha 0.9 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.15
+EXPORT_OPTIONS ?= --blank-score -0.5 --alpha 0.9 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
 # So many utterances of the dev manifest; empty: all.
 DEV_LIMIT ?=
 QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
@@ -59,6 +59,24 @@ quantization-report: .venv/.all ## measure the tables and the picture of docs/qu
 	$(QUANTIZE) $(QUANTIZED)/cells -o $(QUANTIZED)/int4 --precision int4 --baseline $(QUANTIZED)/fused --into $(TABLES)#int4
 	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/fp16 --precision fp16 --into $(TABLES)#fp16
 	cp $(QUANTIZED)/int8.png docs/quantization.png
+
+# What the default model was trained on: all but spoken_digits (share-alike) and coffee_orders (names no licence).
+CORPORA = librispeech librispeech_dev_clean librispeech_three_speakers librispeech_many_speakers librispeech_more \
+	speechocean762 kathleen ljspeech ljspeech_more lj_sentences_home_recorded vctk common_voice speech_commands \
+	key_phrases grid wake_words wake_words_more custom_keywords an4
+TRAIN = $(IN) -m torch.distributed.run --standalone --nproc-per-node 2 -m edgespeech.reference.train
+recipe: work/pronunciations.tsv ## train the default model from nothing into work/edge.pt (two cores for hours; goes on where it was)
+	OMP_NUM_THREADS=1 $(TRAIN) reference/edge.toml --resume
+	$(IN) -m edgespeech.demo.cli calibrate work/edge/best.pt --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
+		--dev $(SPEECH)/librispeech/dev.jsonl --half -o work/edge.pt
+
+work/speech.jsonl: | .venv/.all
+	mkdir -p work
+	$(IN) -m edgespeech.demo.cli data check $(CORPORA:%=$(SPEECH)/%/train.jsonl) --dev $(SPEECH)/librispeech/dev.jsonl \
+		--dev $(SPEECH)/speechocean762/dev.jsonl -o $@
+
+work/pronunciations.tsv: work/speech.jsonl
+	$(IN) -m edgespeech.demo.cli data pronounce work/speech.jsonl -o $@
 
 bench-table: .venv/.all ## measure the table of precisions in README.md again (SPEECH=; ten minutes of an idle machine)
 	$(IN) -m edgespeech.demo.cli bench --checkpoint models/edge.pt --speech $(SPEECH)/librispeech/train.jsonl --threads 1 \

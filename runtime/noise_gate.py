@@ -7,7 +7,7 @@ import math
 from edgespeech.errors import UsageError
 from edgespeech.runtime.transcript import Hypothesis
 
-NATS_PER_WORD = 10.0
+NATS_PER_WORD = 12.0
 _LETTERS = 2  # of the longest word: noise becomes single letters, and no utterance is only "i"
 
 

@@ -34,7 +34,7 @@ def test_the_noise_table(tiny_bundle: Any, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(live_noise, "Recognizer", lambda: Recognizer(tiny_bundle, beam_width=4))
     live_noise.main([])
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["sound", "minutes", "open", "gate", "10"] and len(rows) == 3
+    assert head.split() == ["sound", "minutes", "open", "gate", "12"] and len(rows) == 3
     for row in rows:
         _, minutes, invented, passed = row.rsplit(maxsplit=3)
         assert minutes == "0.1" and float(invented) >= float(passed) >= 0.0
