@@ -38,9 +38,14 @@ def test_outputs_and_gradients_are_those_of_torch(batch: int, time: int, width: 
 
 @needs_tiles
 def test_training_takes_it_and_evaluation_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[int] = []
+    runs: list[Tensor] = []
     run = lstm_tiles.run
-    monkeypatch.setattr(lstm_tiles, "run", lambda lstm, x: runs.append(1) or run(lstm, x))
+
+    def counted(lstm: nn.LSTM, x: Tensor) -> Tensor:
+        runs.append(x)
+        return run(lstm, x)
+
+    monkeypatch.setattr(lstm_tiles, "run", counted)
     layer = Recurrent("lstm", 32, 32, batch_norm=False)
     x = torch.randn(2, 5, 32)
     layer(x)
