@@ -74,7 +74,7 @@ def data_common_voice(folder: Path, split: str, output: Path) -> None:
 
 
 @data.command("pronounce")
-@click.argument("manifests", type=FILE, nargs=-1, required=True, metavar="MANIFEST...")
+@click.argument("manifests", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Table to write (.tsv).")
 def data_pronounce(manifests: tuple[Path, ...], output: Path) -> None:
     """Write the phonemes of every word of the manifests, by espeak-ng: for `phoneme_weight` in a recipe."""
