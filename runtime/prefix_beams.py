@@ -165,7 +165,7 @@ class FrameSearch:
         _adopt(prefixes, kept)
         histories = stayed.histories.take(taken)
         rows = places.after[prefixes[PLACE, kept:], labels]
-        for index in (rows < 0).nonzero()[0].tolist():
+        for index in (rows == 0).nonzero()[0].tolist():
             column, row, label = kept + index, int(prefixes[PLACE, kept + index]), int(labels[index])
             if not self._crosses[label]:
                 rows[index] = places.follow(row, label)

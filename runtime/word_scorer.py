@@ -149,6 +149,7 @@ class WordScorer:
             if self._lexicon is not known:
                 unigrams = dict(zip(known, lm.unigrams.tolist(), strict=True))
                 self._unigrams = np.array([unigrams.get(word, lm.unknown_score) for word in self._lexicon])
+        self._lost_row = np.full(self.labels, self._lost)
 
     def begin(self) -> History:
         """Return the history of the empty prefix."""
@@ -180,7 +181,7 @@ class WordScorer:
 
         It is exact for labels that end no word; for others it is the most that it can be, whatever the history.
         """
-        row = np.full(self.labels, self._lost)
+        row = self._lost_row.copy()
         hot_state, text = place
         if self._lexicon is None:
             row[:] = [self.worth(self.follow(place, label)) for label in range(self.labels)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from edgespeech.runtime import word_places
 from edgespeech.runtime.beam_search import BeamSearchDecoder
 from edgespeech.runtime.beam_state import BeamState
 from edgespeech.runtime.language_model import LanguageModel
+from edgespeech.runtime.word_places import TABLE_BYTES, Places
+from edgespeech.runtime.word_scorer import Place, WordScorer
 from tests.runtime.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
 
 FRAMES_PER_MINUTE = 25 * 60
@@ -52,7 +55,7 @@ def held(state: BeamState) -> dict[str, int]:
 def test_what_a_stream_holds_is_bounded_however_long_it_runs(
     minutes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(word_places, "TABLE_BYTES", 12 * 400 * len(ALPHABET))
+    monkeypatch.setattr(word_places, "TABLE_BYTES", 200_000)  # of which a place takes 500
     monkeypatch.setattr(word_places, "_GAINS", 64)
     lm = write_lm(tmp_path / "random.arpa", 3000)
     decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8)
@@ -101,3 +104,33 @@ def test_a_history_that_stays_forgets_what_it_was_asked(monkeypatch: pytest.Monk
     assert max(len(history.gains) for history in state.beams.histories) <= 2
     monkeypatch.undo()
     assert decoder.finish(state) == BeamSearchDecoder(LETTERS, 0, lm, beam_width=12).decode(log_probs)
+
+
+def fill(table: Places, words: Iterable[str]) -> None:
+    """Go to places along words, and ask for the end of each, until the table is full."""
+    history = table.scorer.begin()
+    for word in words:
+        rows = [table.row(Place((), word[:letters])) for letters in range(1, len(word) + 1)]
+        table.gains([history], np.array(rows[-1:]), np.array([ALPHABET.index(" ")]))
+        if table.full:
+            return
+    raise AssertionError("more words are needed")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_a_full_table_takes_what_it_may_and_gives_it_back(tmp_path: Path) -> None:
+    lm = write_lm(tmp_path / "random.arpa", 20_000)
+    assert lm.vocabulary is not None
+    scorer = WordScorer(ALPHABET, lm, 0.5, 0.0, -10.0)
+    before, taken = anonymous_memory(), []
+    for _ in range(5):
+        table = Places(scorer)
+        fill(table, lm.vocabulary)
+        taken.append(anonymous_memory() - before)
+    assert max(taken) <= 1.1 * TABLE_BYTES
+    assert max(taken) - taken[0] <= 0.2 * TABLE_BYTES
+
+
+def anonymous_memory() -> int:
+    """Bytes of this process that are resident and belong to no file."""
+    return 1024 * int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0])

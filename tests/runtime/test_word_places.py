@@ -39,14 +39,14 @@ def test_the_table_is_exact_within_words_and_never_below_what_their_ends_are_wor
             history, row = later, after
         else:
             after = places.follow(row, label)
-            assert places.after[row, label] == after
+            assert places.after[row, label] == after == places.follow(row, label)
             assert places.worth[row, label] == pytest.approx(scorer.worth(places.keys[after]))
             row = after
 
 
 def test_a_growing_table_keeps_its_rows(tmp_path: Path) -> None:
     scorer = WordScorer(("", " ", *"ab"), LM, 0.5, 0.0, 0.0, HotWords({"ab" * 50: 1.0}))
-    places = Places(scorer, most=80)
+    places = Places(scorer, most_bytes=5000)
     rows = [0]
     for label in (2, 3) * 45:
         rows.append(places.follow(rows[-1], label))
