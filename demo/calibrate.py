@@ -179,10 +179,12 @@ def _clips_with_text(model: DeepSpeech2, manifest: Path, report: Report) -> list
 
 
 def _report_word_errors(before: DeepSpeech2, after: DeepSpeech2, clips: Sequence[Clip], report: Report) -> None:
+    from edgespeech.reference.data import ClipDataset
     from edgespeech.reference.evaluate import greedy_error_rates
 
+    dataset = ClipDataset(clips, before.config.features.sample_rate, cache_hours=40.0)
     with Console(stderr=True).status("counting word errors"):
-        old, new = (greedy_error_rates(one, clips, BATCH_SECONDS, torch.device("cpu")) for one in (before, after))
+        old, new = (greedy_error_rates(one, dataset, BATCH_SECONDS, torch.device("cpu")) for one in (before, after))
     seconds = sum(clip.seconds for clip in clips)
     report(
         f"greedy, on {len(clips)} clips, {seconds:.1f} s: WER {old.wer:.2%} -> {new.wer:.2%}, "

@@ -111,7 +111,7 @@ def devices() -> None:
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
 @click.option("--form", type=click.Choice(["fused", "cells"]), default="fused", show_default=True,
               help="One recurrent operator, or cells unrolled over the chunk.")  # fmt: skip
-@click.option("--chunk-ms", type=float, default=320.0, show_default=True, metavar="MS", help="Audio per step.")
+@click.option("--chunk-ms", type=float, metavar="MS", help="Audio per step; default: the whole frames in 320 ms.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "int4"]), default="fp32",
               show_default=True, help="Of the weights; int4, and int8 but for LSTMs, make cells.")  # fmt: skip
 @click.option("--fp16-compute", is_flag=True, help="With fp16: compute in it as well, for GPUs.")

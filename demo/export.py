@@ -43,7 +43,7 @@ def export_bundle(
     Raises:
         EdgespeechError: Something given is unusable, or the result was refused.
     """
-    if not settings["chunk_ms"] <= LONGEST_CHUNK_SECONDS * 1000.0:
+    if settings["chunk_ms"] is not None and not settings["chunk_ms"] <= LONGEST_CHUNK_SECONDS * 1000.0:
         raise UsageError(f"chunk of {settings['chunk_ms']:g} ms: wanted at most {LONGEST_CHUNK_SECONDS:g} s")
     try:
         given = {name: settings[name] for name in DecoderDefaults.__struct_fields__ if name in settings}

@@ -160,10 +160,11 @@ def tune(bundle: Bundle, settings: TuneSettings, say: Say) -> Outcome:
 def _first_plans(bundle: Bundle, settings: TuneSettings) -> list[Plan]:
     facts = bundle.manifest.audio
     own = facts.chunk_seconds * 1000.0
-    frame_ms = facts.frame_seconds * 1000.0
     chunks: Sequence[float] = [own]
     if facts.chunk_free:
-        chunks = settings.chunks_ms or sorted({*(size for size in CHUNKS_MS if not size % frame_ms), own})
+        milliseconds = 1000.0 / facts.sample_rate
+        whole = {max(1, int(size / milliseconds) // facts.frame_samples) for size in CHUNKS_MS}
+        chunks = settings.chunks_ms or sorted({*(n * facts.frame_samples * milliseconds for n in whole), own})
     elif settings.chunks_ms and own not in settings.chunks_ms:
         raise UsageError(f"{bundle.folder} has a fixed chunk of {own:g} ms; leave --chunk-ms out, or name that")
     lookahead = facts.lookahead_seconds * 1000.0

@@ -44,7 +44,7 @@ class ExportSettings:
 
     Attributes:
         form: ``fused`` keeps the recurrent operator, ``cells`` unrolls it.
-        chunk_ms: Audio per step; a multiple of an output frame.
+        chunk_ms: Audio per step, a multiple of an output frame; None for the whole frames in 320 ms.
         lm: KenLM model to put in.
         decoder: Defaults of the beam search.
         name: Of the bundle; that of the checkpoint if empty.
@@ -52,7 +52,7 @@ class ExportSettings:
     """
 
     form: Form = "fused"
-    chunk_ms: float = 320.0
+    chunk_ms: float | None = None
     lm: Path | None = None
     decoder: DecoderDefaults = DecoderDefaults()
     name: str = ""

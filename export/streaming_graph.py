@@ -23,6 +23,7 @@ from edgespeech.reference.layers import CLIP, CausalConvolution, Recurrent, RowC
 from edgespeech.reference.model import DeepSpeech2, Output
 
 Form = Literal["fused", "cells"]
+USUAL_CHUNK_MS = 320.0
 
 
 def array(tensor: Tensor) -> NDArray[np.float32]:
@@ -30,13 +31,15 @@ def array(tensor: Tensor) -> NDArray[np.float32]:
     return np.asarray(tensor.detach().cpu().numpy(), np.float32)
 
 
-def chunk_samples(model: DeepSpeech2, chunk_ms: float) -> int:
-    """The samples of a chunk.
+def chunk_samples(model: DeepSpeech2, chunk_ms: float | None) -> int:
+    """The samples of a chunk; None takes the whole output frames in `USUAL_CHUNK_MS`, at least one.
 
     Raises:
         UsageError: The chunk is not a positive multiple of an output frame.
     """
     frame = model.config.frame_samples
+    if chunk_ms is None:
+        return max(1, int(USUAL_CHUNK_MS * model.config.features.sample_rate / 1000.0) // frame) * frame
     samples = chunk_ms * model.config.features.sample_rate / 1000.0
     if samples < frame or samples % frame:
         frame_ms = frame * 1000.0 / model.config.features.sample_rate

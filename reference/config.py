@@ -141,9 +141,11 @@ class DataConfig(Record, frozen=True):
         rooms: Folders of room impulse responses.
         min_seconds: Shorter clips are dropped.
         max_seconds: Longer clips are dropped.
-        batch_seconds: Audio per batch, padding included, on each worker.
+        batch_seconds: Audio per update, padding included; workers share it out.
         workers: Loader processes; 0 loads in the training process.
         cache_hours: Decoded audio kept in memory by each loader process.
+        resident: Decode all training speech into the memory of the training device first, and change it there: for a
+            GPU, which no loader process keeps up with. An hour takes 115 MB.
         share: Part of every speaker's training clips to use, repeated so that an epoch stays as long: for a study of
             how much data helps.
     """
@@ -158,6 +160,7 @@ class DataConfig(Record, frozen=True):
     batch_seconds: Above = 120.0
     workers: NonNegative = 1
     cache_hours: float = 40.0
+    resident: bool = False
     share: Annotated[float, msgspec.Meta(ge=1e-4, le=1.0)] = 1.0
 
     def __post_init__(self) -> None:
@@ -207,11 +210,12 @@ class OptimisationConfig(Record, frozen=True):
         warmup_steps: Linear rise to the peak.
         weight_decay: Decoupled, on weight matrices only.
         clip_norm: Bound on the norm of the whole gradient.
-        dropout: On the input of every recurrent layer but the first.
+        dropout: On the input of every recurrent layer but the first, and of the output layer.
         ema_decay: Of the averaged weights, which are what is evaluated and kept.
         phoneme_weight: Share of the loss that is CTC over phonemes (`phonemes.WithPhonemes`); the rest is over labels.
         phoneme_layer: Recurrent layer whose output the phonemes are read from, counted from 1.
-        precision: ``auto`` takes bfloat16 on GPUs that have it and on CPUs with matrix tiles, float16 on other GPUs.
+        precision: ``auto`` takes float16 on GPUs, bfloat16 on CPUs with matrix tiles, float32 on others.
+        evaluate_every: Passes between two looks at dev.
         threads: CPU threads; 0 leaves it to torch.
         seed: Of weights, order and augmentation.
     """
@@ -228,6 +232,7 @@ class OptimisationConfig(Record, frozen=True):
     phoneme_weight: Share = 0.0
     phoneme_layer: Positive = 3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    evaluate_every: Positive = 1
     threads: NonNegative = 0
     seed: Seed = 0
 

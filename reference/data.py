@@ -1,4 +1,4 @@
-"""From clips to batches: SortaGrad order, length buckets, a cache of decoded audio."""
+"""From clips to batches: decoding, SortaGrad order, length buckets, pauses."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from torch.utils.data import Dataset, Sampler
 
 from edgespeech.reference.augment import WaveAugmenter
 from edgespeech.reference.clips import Clip
-from edgespeech.runtime import audio
+from edgespeech.reference.resident import FULL_SCALE, ResidentRecordings, decode_clip
 
 HISS_DB = (-110.0, -55.0)  # of full scale; the features' floor hides what is below -81 dB
 
 
+Key = tuple[int, int]  # epoch, index of the clip
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Samples float32 [batch, longest], their lengths [batch], all targets in a row, their lengths [batch], texts."""
+    """Samples float32 [batch, longest], their lengths [batch], all targets in a row, their lengths [batch], texts.
+
+    Only the samples may lie on another device than the processor.
+    """
 
     samples: Tensor
     lengths: Tensor
@@ -30,22 +36,13 @@ class Batch:
     texts: tuple[str, ...]
 
 
-class ClipDataset(Dataset[tuple[Tensor, Clip]]):
-    """Clips as samples; an item is asked for as (epoch, index), so that augmentation is reproducible."""
+class ClipDataset(Dataset[tuple[Tensor, Clip, Key]]):
+    """Clips as samples, decoded when they are asked for; an item is asked for as (epoch, index)."""
 
-    def __init__(
-        self,
-        clips: Sequence[Clip],
-        sample_rate: int,
-        augmenter: WaveAugmenter | None,
-        seed: int = 0,
-        cache_hours: float = 0.0,
-    ) -> None:
-        """Take clips; without an augmenter they come as they are."""
+    def __init__(self, clips: Sequence[Clip], sample_rate: int, cache_hours: float = 0.0) -> None:
+        """Take clips, and how much decoded audio to keep."""
         self.clips = list(clips)
         self.sample_rate = sample_rate
-        self.augmenter = augmenter
-        self.seed = seed
         self._room_in_cache = int(cache_hours * 3600 * sample_rate)
         self._cache: dict[Clip, NDArray[np.int16]] = {}
 
@@ -53,26 +50,95 @@ class ClipDataset(Dataset[tuple[Tensor, Clip]]):
         """Number of clips."""
         return len(self.clips)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Clip]:
-        """Samples [n] of clip ``index`` as it sounds in ``epoch``."""
-        epoch, index = key
-        samples = self._samples(self.clips[index])
+    def __getitem__(self, key: Key) -> tuple[Tensor, Clip, Key]:
+        """Samples float32 [n] of clip ``index``, the clip, and the key."""
+        clip = self.clips[key[1]]
+        samples = self._cache.get(clip)
+        if samples is None:
+            samples = decode_clip(clip, self.sample_rate)
+            if len(samples) <= self._room_in_cache:
+                self._room_in_cache -= len(samples)
+                self._cache[clip] = samples
+        return torch.from_numpy(samples.astype(np.float32) / np.float32(FULL_SCALE)), clip, key
+
+
+class BatchMaker:
+    """Makes batches of clips: changed by the augmenter, some begun late, after silence or faint hiss.
+
+    Pauses take only room that padding would take anyway: room is what a batch costs. What happens to a batch depends
+    on the seed and on its keys alone, so that a resumed run equals an unbroken one.
+    """
+
+    def __init__(self, augmenter: WaveAugmenter | None = None, pause_share: float = 0.0, seed: int = 0) -> None:
+        """Without an augmenter clips come as they are."""
+        self.augmenter = augmenter
+        self.pause_share = pause_share
+        self.seed = seed
+
+    def __call__(self, items: Sequence[tuple[Tensor, Clip, Key]]) -> Batch:
+        """Items of a `ClipDataset`, as a data loader collates them."""
+        samples = torch.nn.utils.rnn.pad_sequence([samples for samples, _, _ in items], batch_first=True)
+        lengths = np.array([len(samples) for samples, _, _ in items])
+        return self.make(samples, lengths, [clip for _, clip, _ in items], [key for _, _, key in items])
+
+    def make(self, samples: Tensor, lengths: NDArray[np.int64], clips: Sequence[Clip], keys: Sequence[Key]) -> Batch:
+        """Clips float32 [batch, longest] on any device, zeros behind each, and what they are."""
+        chance = np.random.default_rng([self.seed, *(number for key in keys for number in key)])
         if self.augmenter is not None:
-            samples = self.augmenter(samples, np.random.default_rng((self.seed, epoch, index)))
-        return torch.from_numpy(np.ascontiguousarray(samples)), self.clips[index]
+            samples, lengths = self.augmenter(samples, lengths, chance)
+        pausing = chance.random(len(lengths)) < self.pause_share
+        pauses = np.where(pausing, chance.integers(lengths.max() - lengths + 1), 0)
+        if pauses.any():
+            samples = _after_pauses(samples, pauses, chance)
+        return Batch(
+            samples,
+            torch.from_numpy(lengths + pauses),
+            torch.tensor([target for clip in clips for target in clip.targets]),
+            torch.tensor([len(clip.targets) for clip in clips]),
+            tuple(clip.text for clip in clips),
+        )
 
-    def _samples(self, clip: Clip) -> NDArray[np.float32]:
-        if clip not in self._cache:
-            start = round(clip.offset * self.sample_rate)
-            samples = audio.read(clip.path, self.sample_rate)[start : start + round(clip.seconds * self.sample_rate)]
-            if len(samples) > self._room_in_cache:
-                return samples
-            self._room_in_cache -= len(samples)
-            self._cache[clip] = np.round(samples * 32767.0).astype(np.int16)
-        return self._cache[clip].astype(np.float32) / np.float32(32767.0)
+
+def _after_pauses(samples: Tensor, pauses: NDArray[np.int64], chance: np.random.Generator) -> Tensor:
+    deviation = 10.0 ** (chance.uniform(*HISS_DB, size=len(pauses)) / 20.0)
+    level = torch.as_tensor(deviation, dtype=samples.dtype).to(samples.device)[:, None]
+    random = torch.Generator(samples.device).manual_seed(int(chance.integers(1 << 62)))
+    source = torch.arange(samples.shape[1], device=samples.device) - torch.as_tensor(pauses).to(samples.device)[:, None]
+    hiss = torch.randn(samples.shape, generator=random, device=samples.device) * level
+    return torch.where(source < 0, hiss, samples.gather(1, source.clamp(min=0)))
 
 
-class BucketSampler(Sampler[list[tuple[int, int]]]):
+class ResidentLoader:
+    """Batches of clips that all lie decoded on the training device: no loader process keeps up with a GPU."""
+
+    def __init__(
+        self, clips: Sequence[Clip], sample_rate: int, sampler: BucketSampler, make: BatchMaker, device: torch.device
+    ) -> None:
+        """Decode all clips.
+
+        Raises:
+            AudioError: A file cannot be read.
+        """
+        self.clips = clips
+        self.sampler = sampler
+        self.make = make
+        distinct = {clip: place for place, clip in enumerate(dict.fromkeys(clips))}
+        self._place = np.array([distinct[clip] for clip in clips])
+        self._recordings = ResidentRecordings.of_clips(list(distinct), sample_rate, device)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The sampler's batches."""
+        yield from map(self.load, self.sampler)
+
+    def load(self, keys: list[Key]) -> Batch:
+        """One batch."""
+        which = self._place[[index for _, index in keys]]
+        lengths = self._recordings.lengths[which]
+        samples = self._recordings.rows(which, int(lengths.max()))
+        return self.make.make(samples, lengths, [self.clips[index] for _, index in keys], keys)
+
+
+class BucketSampler(Sampler[list[Key]]):
     """Batches of clips of about the same length, at most ``batch_seconds`` with padding.
 
     Epoch 0 may go from short to long (SortaGrad, section 3.3); the others go in random order. With several workers
@@ -122,7 +188,7 @@ class BucketSampler(Sampler[list[tuple[int, int]]]):
         share = -(-len(batches) // self.world)
         return [batches[(self.rank + turn * self.world) % len(batches)] for turn in range(share)]
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         """Batches of (epoch, index)."""
         for batch in self.batches(self.epoch)[self.start :]:
             yield [(self.epoch, index) for index in batch]
@@ -130,33 +196,3 @@ class BucketSampler(Sampler[list[tuple[int, int]]]):
     def __len__(self) -> int:
         """Batches in a whole epoch."""
         return len(self.batches(self.epoch))
-
-
-def collate(items: Sequence[tuple[Tensor, Clip]], pause_share: float = 0.0) -> Batch:
-    """Pad to the longest recording, with silence behind each; some begin late, after silence or faint hiss.
-
-    Pauses take only room that padding would take anyway: room is what a batch costs.
-
-    Args:
-        items: Recordings and what they are.
-        pause_share: Part of the recordings that begin late. Which ones, and how late, depends on their lengths alone.
-    """
-    chance = np.random.default_rng([len(samples) for samples, _ in items])
-    longest = max(len(samples) for samples, _ in items)
-    begun = [
-        _after_pause(samples, longest - len(samples), chance) if chance.random() < pause_share else samples
-        for samples, _ in items
-    ]
-    return Batch(
-        torch.nn.utils.rnn.pad_sequence(begun, batch_first=True),
-        torch.tensor([len(one) for one in begun]),
-        torch.tensor([target for _, clip in items for target in clip.targets]),
-        torch.tensor([len(clip.targets) for _, clip in items]),
-        tuple(clip.text for _, clip in items),
-    )
-
-
-def _after_pause(samples: Tensor, longest: int, chance: np.random.Generator) -> Tensor:
-    deviation = 10.0 ** (chance.uniform(*HISS_DB) / 20.0)
-    hiss = chance.standard_normal(chance.integers(longest + 1), np.float32) * np.float32(deviation)
-    return torch.cat([torch.from_numpy(hiss), samples])

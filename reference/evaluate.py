@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jiwer
 import torch
 from torch import Tensor
 
-from edgespeech.reference.clips import Clip
-from edgespeech.reference.data import BucketSampler, ClipDataset, collate
+from edgespeech.reference.data import BatchMaker, BucketSampler, ClipDataset
 from edgespeech.reference.labels import BLANK, Labels
 from edgespeech.reference.model import DeepSpeech2
 
@@ -33,19 +31,19 @@ def best_path(log_probs: Tensor, labels: Labels) -> str:
 
 @torch.no_grad()
 def greedy_error_rates(
-    model: DeepSpeech2, clips: Sequence[Clip], batch_seconds: float, device: torch.device
+    model: DeepSpeech2, dataset: ClipDataset, batch_seconds: float, device: torch.device
 ) -> ErrorRates:
     """Transcribe clips by the best path; the model is put into evaluation mode."""
     model.eval()
-    dataset = ClipDataset(clips, model.config.features.sample_rate, None)
+    make = BatchMaker()
     references, hypotheses = [], []
     loss, labels = 0.0, 0
-    for batch in BucketSampler([clip.seconds for clip in clips], batch_seconds).batches(0):
-        items = collate([dataset[0, index] for index in batch])
-        log_probs, frames = model(items.samples.to(device), items.lengths.to(device))
+    for batch in BucketSampler([clip.seconds for clip in dataset.clips], batch_seconds).batches(0):
+        items = make([dataset[0, index] for index in batch])
+        log_probs, frames = model(items.samples.to(device), items.lengths)
         loss += float(
             torch.nn.functional.ctc_loss(
-                log_probs.transpose(0, 1), items.targets.to(device), frames, items.target_lengths.to(device),
+                log_probs.transpose(0, 1), items.targets.to(device), frames, items.target_lengths,
                 reduction="sum", zero_infinity=True,
             )
         )  # fmt: skip

@@ -17,6 +17,7 @@ from edgespeech.reference.config import ConvolutionConfig
 
 State = dict[str, Tensor]
 CLIP = 20.0
+CUDNN_BATCH = 8  # persistent kernels want multiples of it, and widths that are multiples of 128
 
 
 def clipped_relu(x: Tensor) -> Tensor:
@@ -214,7 +215,11 @@ class Recurrent(nn.Module):
         x = functional.dropout(x, dropout, self.training)
         if self.training and isinstance(self.rnn, nn.LSTM) and lstm_tiles.fits(self.rnn, x):
             return lstm_tiles.run(self.rnn, x)
-        return self._recur(x, self.initial_state(len(x)))[0]
+        batch = len(x)
+        if x.is_cuda:
+            # In float16 cuDNN then runs an LSTM as one kernel, not two for each frame.
+            x = functional.pad(x, (0, 0, 0, 0, 0, -batch % CUDNN_BATCH))
+        return self._recur(x, self.initial_state(len(x)))[0][:batch]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Any number of new frames."""
@@ -261,6 +266,8 @@ class RowConvolution(nn.Module):
         buffer = torch.cat([state["context"].to(x.dtype), x], dim=1)
         weight = self.weight.to(x.dtype)
         y = buffer[:, :frames] * weight[0]
-        for tap in range(1, self.lookahead_frames + 1):
-            y = torch.addcmul(y, buffer[:, tap : tap + frames], weight[tap])
+        # On CUDA, autocast knows addcmul in float16 only.
+        with torch.autocast(x.device.type, enabled=False):
+            for tap in range(1, self.lookahead_frames + 1):
+                y = torch.addcmul(y, buffer[:, tap : tap + frames], weight[tap])
         return clipped_relu(y), {"context": buffer[:, frames:]}

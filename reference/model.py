@@ -27,9 +27,10 @@ class Output(nn.Module):
         self.batch_norm = MaskedBatchNorm(width, channel_dim=2) if batch_norm else None
         self.linear = nn.Linear(width, labels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
         """[batch, time, width] to float32 log-probabilities [batch, time, labels]."""
         x = x if self.batch_norm is None else self.batch_norm(x, mask)
+        x = functional.dropout(x, dropout, self.training)
         return functional.log_softmax(self.linear(x).float(), dim=-1)
 
     def initial_state(self, batch: int) -> State:
@@ -131,9 +132,9 @@ class DeepSpeech2(nn.Module):
 
         Args:
             samples: float32 [batch, samples], zeros behind each recording.
-            lengths: int64 [batch], samples of each recording.
+            lengths: int64 [batch], samples of each recording; on the processor, where CTC wants the frames.
             augment: Changes the normalised features in training (SpecAugment).
-            dropout: On the input of every recurrent layer but the first.
+            dropout: On the input of every recurrent layer but the first, and of the output layer.
 
         Returns:
             Log-probabilities float32 [batch, frames, labels] and int64 [batch], the valid frames of each recording.
@@ -145,7 +146,7 @@ class DeepSpeech2(nn.Module):
             if augment is not None:
                 x = augment(x)
         delayed = frames + self.delay_frames
-        mask = self._mask(delayed, total // self.config.frame_samples)
+        mask = frame_mask(delayed, total // self.config.frame_samples, samples.device)
         if self.config.front_end == "2d":
             x = x.unsqueeze(1)
         ratio = self.config.time_stride
@@ -157,10 +158,12 @@ class DeepSpeech2(nn.Module):
             x = recurrent(x, mask, dropout if i else 0.0)
         if self.lookahead is not None:
             x = self.lookahead(x)
-        return self.output(x, mask)[:, self.delay_frames :], frames
+        return self.output(x, mask, dropout)[:, self.delay_frames :], frames
 
-    def _mask(self, frames: Tensor, total: int) -> Tensor:
-        return torch.arange(total, device=frames.device)[None, :] < frames[:, None]
+
+def frame_mask(frames: Tensor, total: int, device: torch.device) -> Tensor:
+    """Valid frames, bool [batch, total] on a device: true for the first ``frames`` [batch] of each recording."""
+    return torch.arange(total, device=device) < frames.to(device)[:, None]
 
 
 def as_sequence(x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgespeech.reference.model import DeepSpeech2, Output
+from edgespeech.reference.model import DeepSpeech2, Output, frame_mask
 from edgespeech.reference.pronunciation import Pronunciations
 
 
@@ -39,7 +39,7 @@ class WithPhonemes(nn.Module):
         finally:
             hook.remove()
         (hidden,) = heard
-        valid = torch.arange(hidden.shape[1], device=frames.device) < (frames + self.model.delay_frames)[:, None]
+        valid = frame_mask(frames + self.model.delay_frames, hidden.shape[1], hidden.device)
         return log_probs, frames, self.head(hidden, valid)
 
     def loss(self, log_probs: Tensor, frames: Tensor, texts: tuple[str, ...]) -> Tensor:
@@ -53,7 +53,7 @@ class WithPhonemes(nn.Module):
             texts: What is said in each clip.
         """
         targets = [self.pronunciations.encode(text) or [] for text in texts]
-        lengths = torch.tensor([len(one) for one in targets], device=log_probs.device)
+        lengths = torch.tensor([len(one) for one in targets])
         losses = functional.ctc_loss(
             log_probs.transpose(0, 1),
             torch.tensor([symbol for one in targets for symbol in one], dtype=torch.int64, device=log_probs.device),
@@ -63,4 +63,4 @@ class WithPhonemes(nn.Module):
             zero_infinity=True,
         )
         # Without a target the loss would ask for silence.
-        return (losses * (lengths > 0)).sum() / lengths.sum().clamp(min=1)
+        return (losses * (lengths > 0).to(losses.device)).sum() / lengths.sum().clamp(min=1)

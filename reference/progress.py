@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from torch import Tensor
 
 from edgespeech.reference.evaluate import ErrorRates
 
@@ -24,7 +25,7 @@ class Progress:
         self._done_before = 0
         self.enabled = enabled
         self.console = Console(stderr=True, quiet=not enabled)
-        self.loss: float | None = None
+        self.loss: Tensor | None = None
         self.wer = ""
         self._line_due = time.monotonic() + LINE_EVERY_SECONDS
         self._bar = RichProgress(
@@ -57,13 +58,16 @@ class Progress:
         self.batches = batches
         self._bar.update(self._task, total=self._done_before + (self.epochs - epoch) * batches)
 
-    def update(self, epoch: int, batch: int, loss: float, rate: float) -> None:
-        """After every batch; the loss shown is smoothed."""
-        self.loss = loss if self.loss is None else 0.97 * self.loss + 0.03 * loss
+    def update(self, epoch: int, batch: int, loss: Tensor, rate: float) -> None:
+        """After every batch; the loss shown is smoothed, and fetched from a GPU only then: that waits for it."""
+        self.loss = loss if self.loss is None else self.loss.lerp(loss, 0.03)
         done = self._done_before + batch
-        shown = f"{self.loss:.3f}"
+        line_due = not self.console.is_terminal and time.monotonic() > self._line_due
+        if not (self.enabled and (line_due or self.console.is_terminal)):
+            return
+        shown = f"{float(self.loss):.3f}"
         self._bar.update(self._task, completed=done, epoch=epoch + 1, loss=shown, rate=f"{rate:.1e}", wer=self.wer)
-        if not self.console.is_terminal and time.monotonic() > self._line_due:
+        if line_due:
             self._line_due = time.monotonic() + LINE_EVERY_SECONDS
             self.console.print(f"epoch {epoch + 1} batch {batch}/{self.batches} loss {shown} lr {rate:.1e}")
 

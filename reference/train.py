@@ -11,15 +11,13 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -31,10 +29,10 @@ from edgespeech.reference.augment import WaveAugmenter
 from edgespeech.reference.checkpoint import load_checkpoint, load_plain, save_atomically, save_checkpoint
 from edgespeech.reference.clips import build_labels, share_of, usable_clips
 from edgespeech.reference.config import TrainingConfig, read_training_config
-from edgespeech.reference.data import Batch, BucketSampler, ClipDataset, collate
+from edgespeech.reference.data import Batch, BatchMaker, BucketSampler, ClipDataset, Key, ResidentLoader
 from edgespeech.reference.evaluate import ErrorRates, greedy_error_rates
 from edgespeech.reference.labels import Labels
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model import DeepSpeech2, frame_mask
 from edgespeech.reference.progress import Progress
 from edgespeech.reference.pronunciation import Pronunciations
 from edgespeech.reference.trainer import Position, Trainer, build_trainer
@@ -42,6 +40,7 @@ from edgespeech.reference.workers import Workers
 
 SAVE_EVERY_SECONDS = 300.0
 LOADER_GRACE_SECONDS = 60
+MEASURED_BATCHES = 32  # for the normalisation of features
 
 
 @dataclass(frozen=True)
@@ -54,23 +53,29 @@ class Outcome:
     best: Path
 
 
-def measure_features(model: DeepSpeech2, dataset: ClipDataset, clips: int = 400) -> None:
+def measure_features(model: DeepSpeech2, batches: Iterable[Batch]) -> None:
     """Set the global normalisation to mean and deviation of training speech as it will sound (augmented)."""
-    chosen = np.random.default_rng(0).permutation(len(dataset))[:clips]
-    total = torch.zeros(2, model.config.features.width, dtype=torch.float64)
+    total = torch.zeros(2, model.config.features.width, dtype=torch.float64, device=model.features.mean.device)
     frames = 0
     with torch.no_grad():
-        for index in chosen:
-            samples = dataset[0, int(index)][0].unsqueeze(0)
-            spectrum = model.features(samples)[0].double()
-            total += torch.stack([spectrum.sum(1), spectrum.square().sum(1)])
-            frames += spectrum.shape[1]
+        for batch in batches:
+            spectrum = model.features(batch.samples.to(total.device))
+            valid = batch.lengths // model.config.features.hop_samples
+            heard = spectrum * frame_mask(valid, spectrum.shape[2], spectrum.device)[:, None]
+            total += torch.stack([heard.sum((0, 2)), heard.square().sum((0, 2))]).double()
+            frames += int(valid.sum())
     mean, square = total / max(1, frames)
     model.features.mean.copy_(mean)
     model.features.inverse_deviation.copy_((square - mean.square()).clamp(min=1e-4).rsqrt())
 
 
-def heard(loader: DataLoader[Any]) -> Iterator[Batch]:
+def measured(sampler: BucketSampler, load: Callable[[list[Key]], Batch]) -> Iterator[Batch]:
+    """Batches to measure features on: some of the second epoch, since the first is ordered."""
+    keys = [[(1, index) for index in batch] for batch in sampler.batches(1)]
+    yield from map(load, keys[:MEASURED_BATCHES])
+
+
+def heard(loader: Iterable[Batch]) -> Iterator[Batch]:
     """The batches; an error in a loader process loses the traceback that torch writes into its message."""
     try:
         yield from loader
@@ -157,24 +162,45 @@ def train(
         for name, counter in (("train", dropped), ("dev", dev_dropped)):
             for reason, count in counter.items():
                 say(f"{name}: {count} clips dropped: {reason}")
+        rate = config.model.features.sample_rate
         augmenter = WaveAugmenter(
             config.augmentation,
-            config.model.features.sample_rate,
+            rate,
             audio_files([base / path for path in data.noise]),
             audio_files([base / path for path in data.rooms]),
+            workers.device if data.resident else None,
         )
-        rate = config.model.features.sample_rate
         # A share of the clips is repeated until an epoch is as long as with all: shares differ in data, not in updates.
         repeated = clips * round(1.0 / data.share)
-        dataset = ClipDataset(repeated, rate, augmenter, optimisation.seed, data.cache_hours)
         sampler = BucketSampler(
             [clip.seconds for clip in repeated],
-            data.batch_seconds,
+            data.batch_seconds / workers.world,
             optimisation.seed,
             workers.rank,
             workers.world,
             sorted_first=config.start is None,
         )
+        make = BatchMaker(augmenter, config.augmentation.pause_share, optimisation.seed)
+        loader: ResidentLoader | DataLoader[Any]
+        if data.resident:
+            loader = ResidentLoader(repeated, rate, sampler, make, workers.device)
+            load = loader.load
+        else:
+            dataset = ClipDataset(repeated, rate, data.cache_hours)
+            loader = DataLoader(
+                dataset,
+                batch_sampler=sampler,
+                collate_fn=make,
+                num_workers=data.workers,
+                persistent_workers=data.workers > 0,
+                worker_init_fn=leave_signals_to_training,
+                pin_memory=workers.device.type == "cuda",
+            )
+
+            def load(keys: list[Key]) -> Batch:
+                return make([dataset[key] for key in keys])
+
+        dev_dataset = ClipDataset(dev, rate, data.cache_hours)
         model = first_model(config, base, labels)
         pronunciations = None
         if data.pronunciations is not None:
@@ -187,23 +213,13 @@ def train(
             trainer.restore(load_plain(state_path), state_path)
             say(f"resuming at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
         elif config.start is None:
-            measure_features(model.cpu(), dataset)
-            model.to(workers.device)
+            measure_features(model, measured(sampler, load))
         say(
             f"{len(clips)} clips, {sum(clip.seconds for clip in clips) / 3600:.2f} h; dev {len(dev)} clips; "
             f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters; {workers}; "
             f"{str(trainer.precision).removeprefix('torch.')}"
         )
         network: nn.Module = DistributedDataParallel(trainer.network) if workers.world > 1 else trainer.network
-        loader = DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            collate_fn=partial(collate, pause_share=config.augmentation.pause_share),
-            num_workers=data.workers,
-            persistent_workers=data.workers > 0,
-            worker_init_fn=leave_signals_to_training,
-            pin_memory=workers.device.type == "cuda",
-        )
         position = trainer.position
         saved = time.monotonic()
 
@@ -234,8 +250,9 @@ def train(
                         save()
                         saved = time.monotonic()
                 position.epoch, position.batch = position.epoch + 1, 0
-                if workers.rank == 0:
-                    rates = greedy_error_rates(trainer.averaged, dev, data.batch_seconds, workers.device)
+                last = position.epoch == optimisation.epochs
+                if workers.rank == 0 and (last or position.epoch % optimisation.evaluate_every == 0):
+                    rates = greedy_error_rates(trainer.averaged, dev_dataset, data.batch_seconds, workers.device)
                     progress.epoch_done(position.epoch, rates)
                     keep(trainer, rates, output, config)
                 save()

@@ -75,7 +75,7 @@ class Trainer:
         decay = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
         return optimisation.learning_rate * warm * decay
 
-    def step(self, network: nn.Module, batch: Batch, device: torch.device) -> float:
+    def step(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
         """One update; returns the labels' loss in nats per label, with phonemes too."""
         optimisation = self.config.optimisation
         for optimiser in self.optimisers:
@@ -84,7 +84,7 @@ class Trainer:
         mixed = self.precision != torch.float32
         with torch.autocast(device.type, self.precision) if mixed else nullcontext():
             log_probs, frames, *others = network(
-                batch.samples.to(device), batch.lengths.to(device), self.spec_augment, optimisation.dropout
+                batch.samples.to(device, non_blocking=True), batch.lengths, self.spec_augment, optimisation.dropout
             )
         loss = ctc_loss(log_probs, frames, batch)
         total = loss
@@ -101,7 +101,7 @@ class Trainer:
         self.scaler.update()
         self.average.update_parameters(self.model)
         self.position.step += 1
-        return float(loss.detach())
+        return loss.detach()
 
     def state(self) -> dict[str, Any]:
         """Everything that resuming needs, as tensors and plain values."""
@@ -172,7 +172,7 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
         log_probs.transpose(0, 1),
         batch.targets.to(log_probs.device),
         frames,
-        batch.target_lengths.to(log_probs.device),
+        batch.target_lengths,
         reduction="sum",
         zero_infinity=True,
     )
@@ -180,11 +180,12 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The type of mixed precision: ``auto`` is bfloat16 where the hardware multiplies it fast."""
+    """The type of mixed precision: ``auto`` is float16 on a GPU, bfloat16 on a CPU with matrix tiles."""
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        # autocast runs cuDNN's recurrent layers in float16 whatever it is told.
+        return torch.float16
     return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
 
 
@@ -232,6 +233,8 @@ def build_trainer(
     precision = choose_precision(optimisation.precision, device)
     moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    # cuDNN's recurrent layers are in float16 under bfloat16 too.
+    half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
     augment = SpecAugment(config.augmentation)
     return Trainer(config, model, average, optimisers, scaler, augment, precision, total_steps, phonemes)

@@ -11,8 +11,17 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 
+from edgespeech.errors import AudioError
+from edgespeech.reference import acoustics
 from edgespeech.reference.acoustics import audio_files
-from edgespeech.reference.augment import SpecAugment, WaveAugmenter, change_speed, limit_band
+from edgespeech.reference.augment import (
+    SpecAugment,
+    WaveAugmenter,
+    add_noise,
+    change_speed,
+    limit_band,
+    reverberate,
+)
 from edgespeech.reference.config import AugmentationConfig
 
 RATE = 16000
@@ -28,50 +37,110 @@ def tone(hertz: float, samples: int = RATE) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(samples) / RATE)).astype(np.float32)
 
 
+def batch(*rows: Samples) -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True)
+
+
 def loudest(samples: Samples) -> float:
     """Hertz of the strongest bin."""
     return float(np.argmax(np.abs(np.fft.rfft(samples * np.hanning(len(samples))))) * RATE / len(samples))
 
 
-@pytest.mark.parametrize("factor", [0.8, 0.93, 1.0, 1.1, 1.25])
-def test_speed_changes_length_and_pitch(factor: float) -> None:
-    faster = change_speed(tone(500.0), factor, RATE)
-    assert faster.dtype == np.float32
+def augmented(config: dict[str, Any], *rows: Samples, seed: int = 0, noise: Any = (), rooms: Any = ()) -> list[Samples]:
+    augmenter = WaveAugmenter(AugmentationConfig(**{**OFF, **config}), RATE, noise, rooms)
+    samples, lengths = augmenter(batch(*rows), np.array([len(row) for row in rows]), np.random.default_rng(seed))
+    assert samples.dtype == torch.float32 and lengths.dtype == np.int64
+    assert float(samples.abs().max()) <= 1.0
+    for row, length in zip(samples, lengths, strict=True):
+        assert not row[length:].any(), "silence behind each recording"
+    return [row[:length].numpy() for row, length in zip(samples, lengths, strict=True)]
+
+
+@pytest.mark.parametrize("wanted", [0.8, 0.93, 1.0, 1.1, 1.25])
+def test_speed_changes_length_and_pitch(wanted: float) -> None:
+    (faster,), factor = change_speed(batch(tone(500.0)), wanted)
+    assert factor == pytest.approx(wanted, rel=0.02)
     assert abs(len(faster) - RATE / factor) <= 1
-    assert abs(loudest(faster) - 500.0 * factor) < 2.0
+    assert abs(loudest(faster.numpy()) - 500.0 * factor) < 2.0
 
 
-def test_speed_of_nothing_is_nothing() -> None:
-    assert len(change_speed(np.zeros(0, np.float32), 1.1, RATE)) == 0
+def test_speed_leaves_the_level_alone_and_each_row_to_itself() -> None:
+    changed, factor = change_speed(batch(tone(500.0), tone(1500.0)), 1.13)
+    for row, hertz in zip(changed.numpy(), (500.0, 1500.0), strict=True):
+        middle = row[2000:-2000]
+        assert np.sqrt(np.mean(np.square(middle))) == pytest.approx(0.3536, abs=0.003)
+        assert abs(loudest(row) - hertz * factor) < 2.0
 
 
 def test_everything_off_changes_nothing() -> None:
-    augmenter = WaveAugmenter(AugmentationConfig(**OFF), RATE, [], [])
-    assert np.array_equal(augmenter(tone(300.0), np.random.default_rng(0)), tone(300.0))
+    rows = [tone(300.0), tone(400.0, 9000)]
+    for row, same in zip(rows, augmented({}, *rows), strict=True):
+        assert np.array_equal(row, same)
+
+
+def test_speeds_are_within_their_range_and_some_rows_keep_theirs() -> None:
+    rows = [tone(300.0, 8000) for _ in range(60)]
+    lengths = {len(row) for row in augmented({"speed_share": 0.5, "speed_range": (0.9, 1.2)}, *rows)}
+    assert 8000 in lengths and 3 <= len(lengths) <= 5, "a few factors for each batch"
+    assert min(lengths) > 8000 / 1.23 and max(lengths) < 8000 / 0.88
 
 
 def test_gain_is_in_decibels_and_stays_within_range() -> None:
-    augmenter = WaveAugmenter(AugmentationConfig(**{**OFF, "gain_db": (-6.0, -6.0)}), RATE, [], [])
-    np.testing.assert_allclose(augmenter(tone(300.0), np.random.default_rng(0)), tone(300.0) * 0.5012, atol=1e-4)
-    loud = WaveAugmenter(AugmentationConfig(**{**OFF, "gain_db": (40.0, 40.0)}), RATE, [], [])
-    changed = loud(tone(300.0), np.random.default_rng(0))
-    assert float(np.abs(changed).max()) == 1.0 and changed.dtype == np.float32
+    (quieter,) = augmented({"gain_db": (-6.0, -6.0)}, tone(300.0))
+    np.testing.assert_allclose(quieter, tone(300.0) * 0.5012, atol=1e-4)
+    (loud,) = augmented({"gain_db": (40.0, 40.0)}, tone(300.0))
+    assert float(np.abs(loud).max()) == 1.0
 
 
 def test_a_limited_band_keeps_what_is_below_and_loses_what_is_above() -> None:
-    for hertz, kept in ((500.0, 1.0), (2500.0, 1.0), (5000.0, 0.0), (7000.0, 0.0)):
-        limited = limit_band(tone(hertz), 3500.0, RATE)
-        assert limited.dtype == np.float32 and abs(len(limited) - RATE) <= 2
-        middle = limited[4000:12000]
-        assert np.sqrt(np.mean(np.square(middle))) == pytest.approx(kept * 0.3536, abs=0.01)
+    rows = [tone(hertz) for hertz in (500.0, 2500.0, 5000.0, 7000.0)]
+    limited = limit_band(batch(*rows), np.full(4, 3500.0), RATE)
+    for row, kept in zip(limited.numpy(), (1.0, 1.0, 0.0, 0.0), strict=True):
+        assert np.sqrt(np.mean(np.square(row[4000:12000]))) == pytest.approx(kept * 0.3536, abs=0.01)
+    each = limit_band(batch(rows[1], rows[1]), np.array([2000.0, 3000.0]), RATE)
+    assert float(each[0, 4000:12000].abs().max()) < 0.01 < 0.4 < float(each[1, 4000:12000].abs().max())
+
+
+def test_rooms_and_noise_are_those_of_one_recording() -> None:
+    """The batched arithmetic against the plain one, which evaluation uses."""
+    speech, noise = [white(5000, 1), white(7000, 2)], [white(7000, 3), white(7000, 4)]
+    samples = batch(*speech)
+    inside = torch.arange(7000) < torch.tensor([[5000], [7000]])
+    response = np.zeros(900, np.float32)
+    response[[40, 300, 800]] = [0.9, 0.4, -0.2]
+    wet = reverberate(samples, batch(response, response), inside)
+    noisy = add_noise(samples, batch(*noise), np.array([3.0, 12.0]), inside)
+    for place, one in enumerate(speech):
+        plain = acoustics.reverberate(one, response)
+        np.testing.assert_allclose(wet[place, : len(one)].numpy(), plain, atol=1e-4)
+        added = noisy[place, : len(one)].numpy() - one
+        ratio = 10.0 * np.log10(np.mean(np.square(one)) / np.mean(np.square(added)))
+        assert ratio == pytest.approx([3.0, 12.0][place], abs=0.01)
+    assert torch.equal(reverberate(samples, torch.zeros(2, 30), inside), samples), "no response, no change"
+    assert torch.equal(add_noise(samples, torch.zeros(2, 7000), np.zeros(2), inside), samples)
 
 
 def test_shares_say_how_often(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", white(8000), RATE)
-    augmenter = WaveAugmenter(AugmentationConfig(**{**OFF, "noise_share": 0.4}), RATE, audio_files([tmp_path]), [])
-    speech = tone(300.0, 400)
-    changed = sum(not np.array_equal(augmenter(speech, np.random.default_rng(i)), speech) for i in range(400))
-    assert 120 < changed < 200
+    soundfile.write(tmp_path / "room.wav", np.eye(1, 100)[0] + white(100), RATE)
+    files = audio_files([tmp_path])
+    rows = [tone(300.0, 400 + i) for i in range(400)]
+    for share in ("noise_share", "room_share", "band_limit_share"):
+        noise, rooms = (files[:1], []) if share == "noise_share" else ([], files[1:])
+        changed = augmented({share: 0.4, "band_limit_hz": (200.0, 250.0)}, *rows, noise=noise, rooms=rooms)
+        count = sum(not np.allclose(row, other, atol=1e-5) for row, other in zip(rows, changed, strict=True))
+        assert 120 < count < 200, share
+
+
+def test_noise_longer_and_shorter_than_speech_and_empty_files(tmp_path: Path) -> None:
+    for name, samples in (("a", 100), ("b", 90000), ("c", 0)):
+        soundfile.write(tmp_path / f"{name}.wav", white(samples), RATE)
+    rows = [tone(300.0, 5000), tone(500.0, 3000)]
+    for seed in range(8):
+        noisy = augmented({"noise_share": 1.0}, *rows, seed=seed, noise=audio_files([tmp_path]))
+        assert all(float(np.std(one - row)) > 0.001 for one, row in zip(noisy, rows, strict=True))
+    with pytest.raises(AudioError, match="empty"):
+        WaveAugmenter(AugmentationConfig(), RATE, [tmp_path / "c.wav"], [])
 
 
 def test_spec_augment_masks_bands_and_stretches() -> None:

@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Callable[[str], object]:
 def test_the_recipe_of_the_default_bundle_can_be_read() -> None:
     config = read_training_config(Path(edgespeech.reference.__path__[0]) / "edge.toml")
     assert config.model.cell == "lstm"
-    assert config.model.frame_samples == 640
+    assert config.model.frame_samples == 480
     assert not set(config.data.train) & set(config.data.dev)
 
 

@@ -17,7 +17,7 @@ from edgespeech.errors import AudioError
 from edgespeech.reference.augment import WaveAugmenter
 from edgespeech.reference.clips import Clip, usable_clips
 from edgespeech.reference.config import AugmentationConfig, DataConfig, ModelConfig
-from edgespeech.reference.data import BucketSampler, ClipDataset, collate
+from edgespeech.reference.data import BatchMaker, BucketSampler, ClipDataset, ResidentLoader
 from edgespeech.reference.labels import CHARACTERS, Labels
 
 LABELS = Labels(CHARACTERS)
@@ -53,7 +53,7 @@ def test_a_part_of_a_file_is_read_as_such(tmp_path: Path) -> None:
     assert [clip.seconds for clip in clips] == [0.5, 0.75]
     assert dropped == {"not between 0.3 and 20 s": 1}
     for cache_hours in (0.0, 1.0):
-        dataset = ClipDataset(clips, RATE, None, cache_hours=cache_hours)
+        dataset = ClipDataset(clips, RATE, cache_hours=cache_hours)
         np.testing.assert_allclose(dataset[0, 0][0].numpy(), samples[12000:20000], atol=1e-4)
         np.testing.assert_allclose(dataset[0, 1][0].numpy(), samples[20000:], atol=1e-4)
 
@@ -107,22 +107,40 @@ def test_a_resumed_epoch_begins_where_it_stopped() -> None:
     assert list(sampler) == whole[3:]
 
 
-def test_augmentation_is_the_same_for_the_same_seed_epoch_and_clip(tmp_path: Path) -> None:
+def test_augmentation_is_the_same_for_the_same_seed_epoch_and_clips(tmp_path: Path) -> None:
     clips = [Clip(tmp_path / tone(tmp_path, f"{i}.wav", 0.5), 0.5, "a", (3,)) for i in range(2)]
-    augmenter = WaveAugmenter(AugmentationConfig(), RATE, [], [])
+    dataset = ClipDataset(clips, RATE)
 
-    def heard(key: tuple[int, int], seed: int = 0) -> torch.Tensor:
-        return ClipDataset(clips, RATE, augmenter, seed)[key][0]
+    def heard(*keys: tuple[int, int], seed: int = 0) -> torch.Tensor:
+        make = BatchMaker(WaveAugmenter(AugmentationConfig(), RATE, [], []), 0.5, seed)
+        return make([dataset[key] for key in keys]).samples
 
-    assert torch.equal(heard((1, 0)), heard((1, 0)))
+    assert torch.equal(heard((1, 0), (1, 1)), heard((1, 0), (1, 1)))
     others = [heard((2, 0)), heard((1, 1)), heard((1, 0), seed=1)]
-    assert not any(torch.equal(heard((1, 0)), other) for other in others)
+    first = heard((1, 0))
+    assert not any(first.shape == other.shape and torch.equal(first, other) for other in others)
+
+
+def test_speech_that_lies_on_the_device_makes_the_same_batches(tmp_path: Path) -> None:
+    seconds = [0.5 + 0.1 * i for i in range(6)]
+    tones = [tone(tmp_path, f"{i}.wav", length, 200.0 + 100.0 * i) for i, length in enumerate(seconds)]
+    clips = [Clip(tmp_path / name, length, "a", (3,)) for name, length in zip(tones, seconds, strict=True)] * 2
+    sampler = BucketSampler([clip.seconds for clip in clips], 3.0)
+    make = BatchMaker(WaveAugmenter(AugmentationConfig(), RATE, [], []), 0.5)
+    sampler.set_position(1)
+    resident = list(ResidentLoader(clips, RATE, sampler, make, torch.device("cpu")))
+    dataset = ClipDataset(clips, RATE)
+    assert len(resident) == len(sampler) > 2
+    for batch, keys in zip(resident, sampler, strict=True):
+        expected = make([dataset[key] for key in keys])
+        assert torch.equal(batch.samples, expected.samples) and torch.equal(batch.lengths, expected.lengths)
+        assert batch.texts == expected.texts and torch.equal(batch.targets, expected.targets)
 
 
 def test_the_cache_keeps_what_fits_and_changes_nothing(tmp_path: Path) -> None:
     paths = [tmp_path / tone(tmp_path, f"{i}.wav", 0.5) for i in range(2)]
     clips = [Clip(path, 0.5, "a", (3,)) for path in paths]
-    dataset = ClipDataset(clips, RATE, None, cache_hours=0.75 / 3600)
+    dataset = ClipDataset(clips, RATE, cache_hours=0.75 / 3600)
     before = [dataset[0, i][0] for i in (0, 1)]
     paths[0].unlink()
     assert torch.equal(dataset[1, 0][0], before[0])
@@ -132,9 +150,9 @@ def test_the_cache_keeps_what_fits_and_changes_nothing(tmp_path: Path) -> None:
         dataset[1, 1]
 
 
-def test_collate_pads_with_silence(tmp_path: Path) -> None:
+def test_a_batch_is_padded_with_silence(tmp_path: Path) -> None:
     clips = [Clip(tmp_path, 1.0, "ab", (3, 4)), Clip(tmp_path, 1.0, "c", (5,))]
-    batch = collate([(torch.ones(3), clips[0]), (torch.ones(5), clips[1])])
+    batch = BatchMaker()([(torch.ones(3), clips[0], (0, 0)), (torch.ones(5), clips[1], (0, 1))])
     assert batch.samples.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
     assert batch.lengths.tolist() == [3, 5]
     assert batch.targets.tolist() == [3, 4, 5]
@@ -145,8 +163,8 @@ def test_collate_pads_with_silence(tmp_path: Path) -> None:
 def test_pauses_take_the_room_that_is_left_and_are_quiet(tmp_path: Path) -> None:
     clip = Clip(tmp_path, 1.0, "ab", (3, 4))
     lengths = [200 + 7 * i for i in range(100)]
-    items = [(torch.ones(length), clip) for length in lengths]
-    batch = collate(items, pause_share=0.5)
+    items = [(torch.ones(length), clip, (0, place)) for place, length in enumerate(lengths)]
+    batch = BatchMaker(pause_share=0.5)(items)
     assert batch.samples.shape == (100, max(lengths)) and batch.lengths[-1] == max(lengths)
     pauses = [int(whole) - length for whole, length in zip(batch.lengths, lengths, strict=True)]
     assert 25 < sum(pause > 0 for pause in pauses) < 70 and min(pauses) == 0
@@ -154,4 +172,4 @@ def test_pauses_take_the_room_that_is_left_and_are_quiet(tmp_path: Path) -> None
         assert torch.equal(samples[pause : pause + length], torch.ones(length))
         assert not samples[pause + length :].any()
         assert float(samples[:pause].abs().max() if pause else 0.0) < 0.01
-    assert torch.equal(collate(items, pause_share=0.5).samples, batch.samples)
+    assert torch.equal(BatchMaker(pause_share=0.5)(items).samples, batch.samples)

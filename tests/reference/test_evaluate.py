@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgespeech.reference.clips import Clip
 from edgespeech.reference.config import ModelConfig
+from edgespeech.reference.data import ClipDataset
 from edgespeech.reference.evaluate import best_path, greedy_error_rates
 from edgespeech.reference.labels import CHARACTERS, Labels
 from edgespeech.reference.model import DeepSpeech2
@@ -61,7 +62,7 @@ def test_error_rates_by_hand(tmp_path: Path) -> None:
         soundfile.write(path, np.zeros(samples), 16000)
         clips.append(Clip(path, samples / 16000, text, tuple(LABELS.encode(text))))
     model: Any = Parrot({8000: "the - cat-", 9000: "-a- -cog-", 10000: "-----"})
-    rates = greedy_error_rates(cast(DeepSpeech2, model.train()), clips, 60.0, torch.device("cpu"))
+    rates = greedy_error_rates(cast(DeepSpeech2, model.train()), ClipDataset(clips, 16000), 60.0, torch.device("cpu"))
     assert rates.wer == pytest.approx(2 / 5)
     assert rates.cer == pytest.approx((1 + 3) / 15)
     assert rates.example == ("the cat", "the cat")

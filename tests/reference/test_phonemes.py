@@ -125,9 +125,10 @@ def test_what_a_step_returns_is_the_letters_loss(folder: Path, monkeypatch: pyte
     returned: list[float] = []
     step = Trainer.step
 
-    def kept(*arguments: Any) -> float:
-        returned.append(step(*arguments))
-        return returned[-1]
+    def kept(*arguments: Any) -> torch.Tensor:
+        loss = step(*arguments)
+        returned.append(float(loss))
+        return loss
 
     monkeypatch.setattr(Trainer, "step", kept)
     for config in (with_phonemes(epochs=1), configuration(epochs=1)):

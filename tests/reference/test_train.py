@@ -75,6 +75,22 @@ def test_features_are_normalised_over_the_training_speech(folder: Path) -> None:
     assert 0.6 < float(frames.std()) < 1.5
 
 
+def test_speech_on_the_device_trains_the_same_weights(folder: Path) -> None:
+    config = configuration(epochs=2)
+    train(config, folder, report=lambda _: None)
+    expected = weights(folder)
+    resident = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, resident=True))
+    train(resident, folder, report=lambda _: None)
+    for name, value in weights(folder).items():
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize(("every", "looked"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (9, [4])])
+def test_dev_is_looked_at_as_often_as_asked_and_at_the_end(folder: Path, every: int, looked: list[int]) -> None:
+    train(configuration(epochs=4, evaluate_every=every), folder, report=lambda _: None)
+    assert [line["epoch"] for line in history(folder)] == looked
+
+
 def weights(folder: Path) -> dict[str, Any]:
     state = load_plain(folder / "out" / "last.pt")
     return {**state["model"], **{f"average {name}": value for name, value in state["average"].items()}}
@@ -176,7 +192,7 @@ from pathlib import Path
 import msgspec
 from edgespeech.errors import AudioError
 from edgespeech.reference import train as training
-training.measure_features = lambda model, dataset: None  # it would meet the recording first
+training.measure_features = lambda model, batches: None  # it would meet the recording first
 training.LOADER_GRACE_SECONDS = 1
 folder = Path(sys.argv[1])
 config = msgspec.json.decode((folder / "config.json").read_bytes(), type=training.TrainingConfig)
