@@ -101,6 +101,20 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def memory_in_words() -> Iterator[None]:
+    """Say in one line that a GPU's memory was too small.
+
+    Raises:
+        ConfigError: It was.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = str(error).partition(". ")[2].partition(". ")[0] or str(error)
+        raise ConfigError(f"the GPU's memory is full ({reason}); lower batch_seconds, or leave resident out") from None
+
+
 def leave_signals_to_training(_: int) -> None:
     """A loader process must outlive a signal to its whole group: training stops after the batch at hand, and saves.
 
@@ -150,7 +164,7 @@ def train(
     optimisation, data = config.optimisation, config.data
     if optimisation.threads:
         torch.set_num_threads(optimisation.threads)
-    with Workers() as workers, stop_on_signals() as stop_wanted:
+    with memory_in_words(), Workers() as workers, stop_on_signals() as stop_wanted:
         say = report if workers.rank == 0 else lambda line: None
         torch.manual_seed(optimisation.seed)
         output = base / config.output

@@ -21,6 +21,7 @@ from edgespeech.reference.checkpoint import load_checkpoint, load_plain, save_at
 from edgespeech.reference.config import TrainingConfig
 from edgespeech.reference.labels import CHARACTERS
 from edgespeech.reference.train import main, stop_on_signals, train
+from edgespeech.reference.trainer import Trainer
 from edgespeech.reference.workers import Workers
 from tests.reference.tones import TEXTS, configuration, write_tones
 
@@ -216,6 +217,18 @@ def test_a_damaged_recording_in_a_loader_process_too_and_the_process_ends(folder
     assert "3.wav" in last and "Traceback" not in last and "AudioError" not in last
 
 
+def test_full_memory_of_a_gpu_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.43 GiB. See documentation"
+        )
+
+    monkeypatch.setattr(Trainer, "step", full)
+    with pytest.raises(ConfigError, match="Tried to allocate 2.00 GiB.*lower batch_seconds") as caught:
+        train(configuration(epochs=1), folder, report=lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
 def test_signals_are_wishes_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_signals() as wanted:
@@ -272,6 +285,7 @@ from pathlib import Path
 import msgspec
 from edgespeech.reference.config import TrainingConfig
 from edgespeech.reference.train import train
+from edgespeech.reference.trainer import Trainer
 from edgespeech.reference.workers import Workers
 folder = Path(sys.argv[1])
 config = msgspec.json.decode((folder / "config.json").read_bytes(), type=TrainingConfig)
