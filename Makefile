@@ -64,10 +64,13 @@ quantization-report: .venv/.all ## measure the tables and the picture of docs/qu
 CORPORA = librispeech librispeech_dev_clean librispeech_three_speakers librispeech_many_speakers librispeech_more \
 	speechocean762 kathleen ljspeech ljspeech_more lj_sentences_home_recorded vctk common_voice speech_commands \
 	key_phrases grid wake_words wake_words_more custom_keywords an4
-TRAIN = $(IN) -m torch.distributed.run --standalone --nproc-per-node 2 -m edgespeech.reference.train
-recipe: work/pronunciations.tsv ## train the default model from nothing into work/edge.pt (two cores for hours; goes on where it was)
-	OMP_NUM_THREADS=1 $(TRAIN) reference/edge.toml --resume
-	$(IN) -m edgespeech.demo.cli calibrate work/edge/best.pt --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
+# Processes that train: as many as there are GPUs, or processor cores.
+WORKERS ?= 2
+TRAIN = OMP_NUM_THREADS=1 $(IN) -m torch.distributed.run --standalone --nproc-per-node $(WORKERS) -m edgespeech.reference.train
+recipe: work/pronunciations.tsv ## train the default model from nothing into work/edge.pt (one GPU: WORKERS=1; goes on where it was)
+	$(TRAIN) reference/edge.toml --resume
+	$(TRAIN) reference/edge_tune.toml --resume
+	$(IN) -m edgespeech.demo.cli calibrate work/edge_tune/best.pt --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
 		--dev $(SPEECH)/librispeech/dev.jsonl --half -o work/edge.pt
 
 work/speech.jsonl: | .venv/.all

@@ -30,8 +30,9 @@ def read(tmp_path: Path) -> Callable[[str], object]:
     return write_and_read
 
 
-def test_the_recipe_of_the_default_bundle_can_be_read() -> None:
-    config = read_training_config(Path(edgespeech.reference.__path__[0]) / "edge.toml")
+@pytest.mark.parametrize("part", ["edge.toml", "edge_tune.toml"])
+def test_the_recipe_of_the_default_bundle_can_be_read(part: str) -> None:
+    config = read_training_config(Path(edgespeech.reference.__path__[0]) / part)
     assert config.model.cell == "lstm"
     assert config.model.frame_samples == 480
     assert not set(config.data.train) & set(config.data.dev)
