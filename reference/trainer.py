@@ -233,6 +233,9 @@ def build_trainer(
     precision = choose_precision(optimisation.precision, device)
     moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
+    for module in average.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # a copy is in pieces, and cuDNN would join them at every call
     # cuDNN's recurrent layers are in float16 under bfloat16 too.
     half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
     scaler = torch.amp.GradScaler(device.type, enabled=half)
