@@ -43,7 +43,7 @@ model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEEC
 QUANTIZED = work/quantization
 TABLES = docs/quantization.md
 # The bundle's own: blank score, weights and beam of the search.
-EXPORT_OPTIONS ?= --blank-score -0.5 --alpha 0.9 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
+EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 0.9 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
 # So many utterances of the dev manifest; empty: all.
 DEV_LIMIT ?=
 QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
@@ -70,8 +70,7 @@ TRAIN = OMP_NUM_THREADS=1 $(IN) -m torch.distributed.run --standalone --nproc-pe
 recipe: work/pronunciations.tsv ## train the default model from nothing into work/edge.pt (one GPU: WORKERS=1; goes on where it was)
 	$(TRAIN) reference/edge.toml --resume
 	$(TRAIN) reference/edge_tune.toml --resume
-	$(IN) -m edgespeech.demo.cli calibrate work/edge_tune/best.pt --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
-		--dev $(SPEECH)/librispeech/dev.jsonl --half -o work/edge.pt
+	$(IN) -m edgespeech.demo.cli average work/edge/best.pt work/edge_tune/best.pt --half -o work/edge.pt
 
 work/speech.jsonl: | .venv/.all
 	mkdir -p work
