@@ -35,7 +35,7 @@ class Workers:
         self.rank = int(os.environ.get("RANK", "0"))
         gpu = torch.cuda.is_available()
         if gpu:
-            # Ten bits of a sample leave noise in the quiet bins of a spectrum; all else is bfloat16 anyway.
+            # Ten bits of a sample leave noise in the quiet bins of a spectrum; all else is float16 anyway.
             torch.backends.cudnn.allow_tf32 = False
         else:
             keep_freed_memory()
