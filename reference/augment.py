@@ -44,7 +44,7 @@ class WaveAugmenter:
         self.rooms = ResidentRecordings.read(rooms, sample_rate, where) if rooms and config.room_share else None
 
     def __call__(
-        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator
+        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, epoch: int
     ) -> tuple[Tensor, NDArray[np.int64]]:
         """Change some recordings of a batch.
 
@@ -52,12 +52,13 @@ class WaveAugmenter:
             samples: float32 [batch, samples], zeros behind each recording.
             lengths: Samples of each recording.
             chance: Decides which recordings, and how much.
+            epoch: The pass over the data that the batch belongs to, from 0.
 
         Returns:
             Samples within [-1, 1] and lengths, which differ where the speed changed.
         """
-        config = self.config
-        samples, lengths = self._change_speeds(samples, lengths, chance)
+        config = self.config.in_pass(epoch)
+        samples, lengths = self._change_speeds(samples, lengths, chance, config.speed_share)
         inside = _inside(samples, lengths)
         if self.rooms is not None:
             some = _some(len(samples), config.room_share, chance)
@@ -80,9 +81,9 @@ class WaveAugmenter:
         return (samples * _column(gain, samples) * inside).clamp(-1.0, 1.0), lengths
 
     def _change_speeds(
-        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator
+        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, share: float
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        some = _some(len(samples), self.config.speed_share, chance)
+        some = _some(len(samples), share, chance)
         groups = [group for group in np.array_split(chance.permutation(some), SPEEDS_PER_BATCH) if len(group)]
         lengths, parts = lengths.copy(), []
         for group in groups:

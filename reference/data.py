@@ -85,7 +85,7 @@ class BatchMaker:
         """Clips float32 [batch, longest] on any device, zeros behind each, and what they are."""
         chance = np.random.default_rng([self.seed, *(number for key in keys for number in key)])
         if self.augmenter is not None:
-            samples, lengths = self.augmenter(samples, lengths, chance)
+            samples, lengths = self.augmenter(samples, lengths, chance, keys[0][0])
         pausing = chance.random(len(lengths)) < self.pause_share
         pauses = np.where(pausing, chance.integers(lengths.max() - lengths + 1), 0)
         if pauses.any():

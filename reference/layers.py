@@ -25,6 +25,20 @@ def clipped_relu(x: Tensor) -> Tensor:
     return x.clamp(0.0, CLIP)
 
 
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Set values to zero with a probability, and scale the others up for it, in training.
+
+    On a processor a byte of chance decides each value, so the share is in steps of 1/256: torch draws a number for
+    each, which took a twelfth of the training time.
+    """
+    if x.is_cuda or not training or not share:
+        return functional.dropout(x, share, training)
+    limit = min(round(256 * share), 255)
+    chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    keep = (chance[: x.numel()].view(x.shape) >= limit).to(x.dtype).mul_(256.0 / (256.0 - limit))
+    return x * keep
+
+
 class MaskedBatchNorm(nn.Module):
     """Sequence-wise batch normalisation (section 3.2): statistics over all valid frames of a batch, padding left out.
 
@@ -208,11 +222,11 @@ class Recurrent(nn.Module):
         zeros = next(self.rnn.parameters()).new_zeros(batch, self.hidden)
         return {"hidden": zeros, "cell": zeros} if self.cell == "lstm" else {"hidden": zeros}
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, dropped: float = 0.0) -> Tensor:
         """Whole recordings [batch, time, width] to [batch, time, hidden]."""
         if self.batch_norm is not None:
             x = self.batch_norm(x, mask)
-        x = functional.dropout(x, dropout, self.training)
+        x = dropout(x, dropped, self.training)
         if self.training and isinstance(self.rnn, nn.LSTM) and lstm_tiles.fits(self.rnn, x):
             return lstm_tiles.run(self.rnn, x)
         batch = len(x)

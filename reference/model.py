@@ -13,7 +13,7 @@ from torch.nn import functional
 from edgespeech.reference.config import ModelConfig
 from edgespeech.reference.features import Features
 from edgespeech.reference.labels import Labels
-from edgespeech.reference.layers import CausalConvolution, MaskedBatchNorm, Recurrent, RowConvolution
+from edgespeech.reference.layers import CausalConvolution, MaskedBatchNorm, Recurrent, RowConvolution, dropout
 
 State = dict[str, Tensor]
 
@@ -27,10 +27,10 @@ class Output(nn.Module):
         self.batch_norm = MaskedBatchNorm(width, channel_dim=2) if batch_norm else None
         self.linear = nn.Linear(width, labels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None, dropped: float = 0.0) -> Tensor:
         """[batch, time, width] to float32 log-probabilities [batch, time, labels]."""
         x = x if self.batch_norm is None else self.batch_norm(x, mask)
-        x = functional.dropout(x, dropout, self.training)
+        x = dropout(x, dropped, self.training)
         return functional.log_softmax(self.linear(x).float(), dim=-1)
 
     def initial_state(self, batch: int) -> State:
@@ -126,7 +126,7 @@ class DeepSpeech2(nn.Module):
         return (self.output_frames(samples) + self.delay_frames) * self.config.frame_samples
 
     def forward(
-        self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropout: float = 0.0
+        self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropped: float = 0.0
     ) -> tuple[Tensor, Tensor]:
         """Whole recordings.
 
@@ -134,7 +134,7 @@ class DeepSpeech2(nn.Module):
             samples: float32 [batch, samples], zeros behind each recording.
             lengths: int64 [batch], samples of each recording; on the processor, where CTC wants the frames.
             augment: Changes the normalised features in training (SpecAugment).
-            dropout: On the input of every recurrent layer but the first, and of the output layer.
+            dropped: Dropout on the input of every recurrent layer but the first, and of the output layer.
 
         Returns:
             Log-probabilities float32 [batch, frames, labels] and int64 [batch], the valid frames of each recording.
@@ -155,10 +155,10 @@ class DeepSpeech2(nn.Module):
             x = convolution(x, mask.repeat_interleave(ratio, dim=1))
         x = as_sequence(x)
         for i, recurrent in enumerate(self.recurrents):
-            x = recurrent(x, mask, dropout if i else 0.0)
+            x = recurrent(x, mask, dropped if i else 0.0)
         if self.lookahead is not None:
             x = self.lookahead(x)
-        return self.output(x, mask, dropout)[:, self.delay_frames :], frames
+        return self.output(x, mask, dropped)[:, self.delay_frames :], frames
 
 
 def frame_mask(frames: Tensor, total: int, device: torch.device) -> Tensor:

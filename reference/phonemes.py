@@ -26,7 +26,7 @@ class WithPhonemes(nn.Module):
         self.head = Output(model.config.hidden, len(pronunciations.symbols), batch_norm=True)
 
     def forward(
-        self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropout: float = 0.0
+        self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropped: float = 0.0
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As the model's, and log-probabilities of phonemes float32 [batch, frames + delay frames, symbols].
 
@@ -35,7 +35,7 @@ class WithPhonemes(nn.Module):
         heard: list[Tensor] = []
         hook = self.model.recurrents[self.layer - 1].register_forward_hook(lambda *call: heard.append(call[-1]))
         try:
-            log_probs, frames = self.model(samples, lengths, augment, dropout)
+            log_probs, frames = self.model(samples, lengths, augment, dropped)
         finally:
             hook.remove()
         (hidden,) = heard

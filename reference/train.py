@@ -69,9 +69,9 @@ def measure_features(model: DeepSpeech2, batches: Iterable[Batch]) -> None:
     model.features.inverse_deviation.copy_((square - mean.square()).clamp(min=1e-4).rsqrt())
 
 
-def measured(sampler: BucketSampler, load: Callable[[list[Key]], Batch]) -> Iterator[Batch]:
-    """Batches to measure features on: some of the second epoch, since the first is ordered."""
-    keys = [[(1, index) for index in batch] for batch in sampler.batches(1)]
+def measured(sampler: BucketSampler, load: Callable[[list[Key]], Batch], epoch: int) -> Iterator[Batch]:
+    """Batches to measure features on: some of an epoch, counted from 0; the first is ordered."""
+    keys = [[(epoch, index) for index in batch] for batch in sampler.batches(epoch)]
     yield from map(load, keys[:MEASURED_BATCHES])
 
 
@@ -227,7 +227,7 @@ def train(
             trainer.restore(load_plain(state_path), state_path)
             say(f"resuming at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
         elif config.start is None:
-            measure_features(model, measured(sampler, load))
+            measure_features(model, measured(sampler, load, max(1, config.augmentation.growing_passes)))
         say(
             f"{len(clips)} clips, {sum(clip.seconds for clip in clips) / 3600:.2f} h; dev {len(dev)} clips; "
             f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters; {workers}; "

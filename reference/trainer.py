@@ -47,7 +47,6 @@ class Trainer:
     average: AveragedModel
     optimisers: tuple[torch.optim.Optimizer, ...]
     scaler: torch.amp.GradScaler
-    spec_augment: SpecAugment
     precision: torch.dtype
     total_steps: int
     phonemes: WithPhonemes | None = None
@@ -77,14 +76,16 @@ class Trainer:
 
     def step(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
         """One update; returns the labels' loss in nats per label, with phonemes too."""
-        optimisation = self.config.optimisation
+        optimisation, augmentation = self.config.optimisation, self.config.augmentation
+        augment = SpecAugment(augmentation.in_pass(self.position.epoch))
+        dropout = optimisation.dropout * augmentation.strength(self.position.epoch)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate()
         mixed = self.precision != torch.float32
         with torch.autocast(device.type, self.precision) if mixed else nullcontext():
             log_probs, frames, *others = network(
-                batch.samples.to(device, non_blocking=True), batch.lengths, self.spec_augment, optimisation.dropout
+                batch.samples.to(device, non_blocking=True), batch.lengths, augment, dropout
             )
         loss = ctc_loss(log_probs, frames, batch)
         total = loss
@@ -239,5 +240,4 @@ def build_trainer(
     # cuDNN's recurrent layers are in float16 under bfloat16 too.
     half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    augment = SpecAugment(config.augmentation)
-    return Trainer(config, model, average, optimisers, scaler, augment, precision, total_steps, phonemes)
+    return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes)

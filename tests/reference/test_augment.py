@@ -46,9 +46,12 @@ def loudest(samples: Samples) -> float:
     return float(np.argmax(np.abs(np.fft.rfft(samples * np.hanning(len(samples))))) * RATE / len(samples))
 
 
-def augmented(config: dict[str, Any], *rows: Samples, seed: int = 0, noise: Any = (), rooms: Any = ()) -> list[Samples]:
+def augmented(
+    config: dict[str, Any], *rows: Samples, seed: int = 0, noise: Any = (), rooms: Any = (), epoch: int = 0
+) -> list[Samples]:
     augmenter = WaveAugmenter(AugmentationConfig(**{**OFF, **config}), RATE, noise, rooms)
-    samples, lengths = augmenter(batch(*rows), np.array([len(row) for row in rows]), np.random.default_rng(seed))
+    chance = np.random.default_rng(seed)
+    samples, lengths = augmenter(batch(*rows), np.array([len(row) for row in rows]), chance, epoch)
     assert samples.dtype == torch.float32 and lengths.dtype == np.int64
     assert float(samples.abs().max()) <= 1.0
     for row, length in zip(samples, lengths, strict=True):
@@ -130,6 +133,24 @@ def test_shares_say_how_often(tmp_path: Path) -> None:
         changed = augmented({share: 0.4, "band_limit_hz": (200.0, 250.0)}, *rows, noise=noise, rooms=rooms)
         count = sum(not np.allclose(row, other, atol=1e-5) for row, other in zip(rows, changed, strict=True))
         assert 120 < count < 200, share
+
+
+@pytest.mark.parametrize(("epoch", "strength"), [(0, 0.25), (1, 0.5), (3, 1.0), (30, 1.0)])
+def test_augmentation_grows_over_the_passes(epoch: int, strength: float) -> None:
+    config = AugmentationConfig(growing_passes=3, frequency_mask_bins=12, time_mask_share=0.1, noise_share=0.4)
+    assert config.strength(epoch) == strength
+    now = config.in_pass(epoch)
+    assert now.frequency_mask_bins == 12 * strength and now.time_mask_share == pytest.approx(0.1 * strength)
+    assert now.noise_share == pytest.approx(0.4 * strength) and now.noise_snr_db == config.noise_snr_db
+    rows = [tone(300.0, 400) for _ in range(400)]
+    limits = {"band_limit_share": 0.8, "band_limit_hz": (200.0, 250.0), "growing_passes": 3}
+    changed = augmented(limits, *rows, epoch=epoch)
+    count = sum(not np.allclose(row, rows[0], atol=1e-5) for row in changed)
+    assert count == pytest.approx(320 * strength, abs=30)
+
+
+def test_without_growth_all_of_it_acts_from_the_first_pass() -> None:
+    assert AugmentationConfig().in_pass(0) == AugmentationConfig()
 
 
 def test_noise_longer_and_shorter_than_speech_and_empty_files(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_what_happens_to_a_batch_is_the_same() -> None:
     made = []
     for device in (torch.device("cpu"), torch.device("cuda")):
         augmenter = WaveAugmenter(config, 16000, [], [], device)
-        changed, lengths = augmenter(samples.to(device), np.full(9, 8000), np.random.default_rng(1))
+        changed, lengths = augmenter(samples.to(device), np.full(9, 8000), np.random.default_rng(1), 0)
         made.append((changed.cpu(), lengths))
     assert np.array_equal(made[0][1], made[1][1])
     torch.testing.assert_close(made[0][0], made[1][0], atol=1e-4, rtol=0)

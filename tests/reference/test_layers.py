@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from edgespeech.reference.config import ConvolutionConfig
-from edgespeech.reference.layers import CausalConvolution, MaskedBatchNorm, Recurrent, RowConvolution, clipped_relu
+from edgespeech.reference.layers import (
+    CausalConvolution,
+    MaskedBatchNorm,
+    Recurrent,
+    RowConvolution,
+    clipped_relu,
+    dropout,
+)
 
 FRAMES = 23
 STEPS = [(1, 1), (3, 1), (3, 3), (4, 2), (5, 3), (4, 4), (7, 2)]
@@ -160,3 +167,24 @@ def test_convolution_clips_at_twenty() -> None:
     with torch.no_grad():
         y = case.layer()(case.input() * 100)
     assert (float(y.min()), float(y.max())) == (0.0, 20.0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.9])
+def test_dropout_keeps_the_mean_and_drops_its_share(share: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(7, 101, 29, requires_grad=True)
+    y = dropout(x, share, training=True)
+    assert float((y == 0).float().mean()) == pytest.approx(share, abs=0.01)
+    assert float(y.detach().mean()) == pytest.approx(1.0, abs=0.05)
+    torch.autograd.backward(y.sum())
+    assert x.grad is not None and torch.equal(x.grad, y.detach()), "the gradient goes where the value went"
+    # No value follows from its neighbours.
+    dropped = (y.detach() == 0).flatten()
+    both = float((dropped[1:] & dropped[:-1]).float().mean())
+    assert both == pytest.approx(share * share, abs=0.015)
+    assert not torch.equal(dropout(x, share, training=True), y), "another time, other values"
+
+
+def test_dropout_leaves_values_alone_outside_of_training() -> None:
+    x = torch.rand(2, 3, 4)
+    assert torch.equal(dropout(x, 0.5, training=False), x) and torch.equal(dropout(x, 0.0, training=True), x)
