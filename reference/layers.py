@@ -31,9 +31,9 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     On a processor a byte of chance decides each value, so the share is in steps of 1/256: torch draws a number for
     each, which took a twelfth of the training time.
     """
-    if x.is_cuda or not training or not share:
+    limit = round(256 * share)
+    if x.is_cuda or not training or not 0 < limit < 256:
         return functional.dropout(x, share, training)
-    limit = min(round(256 * share), 255)
     chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
     keep = (chance[: x.numel()].view(x.shape) >= limit).to(x.dtype).mul_(256.0 / (256.0 - limit))
     return x * keep
