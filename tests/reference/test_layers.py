@@ -188,3 +188,4 @@ def test_dropout_keeps_the_mean_and_drops_its_share(share: float) -> None:
 def test_dropout_leaves_values_alone_outside_of_training() -> None:
     x = torch.rand(2, 3, 4)
     assert torch.equal(dropout(x, 0.5, training=False), x) and torch.equal(dropout(x, 0.0, training=True), x)
+    assert not dropout(x, 1.0, training=True).any()
