@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report recipe bench-table bench-agree clean
+.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report recipe recipe-check bench-table bench-agree clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -75,7 +75,13 @@ recipe: work/pronunciations.tsv ## train the default model from nothing into wor
 	@$(call finished,edge)
 	$(TRAIN) reference/edge_tune.toml --resume
 	@$(call finished,edge_tune)
-	$(IN) -m edgespeech.demo.cli average work/edge/best.pt work/edge_tune/best.pt --half -o work/edge.pt
+	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt --half -o work/edge.pt
+
+recipe-check: .venv/.all ## whether work/edge.pt hears otherwise than the bundle that ships, beyond noise (ten minutes; SPEECH=)
+	$(IN) -m edgespeech.demo.cli export work/edge.pt -o work/recipe_bundle $(EXPORT_OPTIONS) --lm runtime/default_bundle/lm.bin
+	$(IN) -m edgespeech.demo.cli lm tune $(SPEECH)/librispeech/dev.jsonl --bundle work/recipe_bundle --search-beam 128 --beams 512
+	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl \
+		$(SPEECH)/spoken_digits/train.jsonl --bundle work/recipe_bundle --against runtime/default_bundle
 
 work/speech.jsonl: | .venv/.all
 	mkdir -p work

@@ -185,7 +185,7 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
 @click.option("--shares", metavar="X,X", help="Of each checkpoint; default: the same.")
 @click.option("--half", is_flag=True, help="Write the weights as float16.")
 def average(checkpoints: tuple[Path, ...], output: Path, shares: str | None, half: bool) -> None:
-    """Average the weights of CHECKPOINTS of one model; calibrate what comes out."""
+    """Average the weights of CHECKPOINTS of one model. Of one alone, --half makes a small copy."""
     require("torch scipy", "train")
     from edgespeech.demo.calibrate import require_writable
     from edgespeech.reference.averaging import average_checkpoints

@@ -47,6 +47,7 @@ class Evaluation:
         audio_filepaths: Of each utterance, as in the manifest.
         references: What was said.
         hypotheses: What was heard.
+        speakers: Who said it; None where unknown.
         errors: Counts of words.
         interval: 95 % interval of the word error rate.
         audio_seconds: Length of all utterances.
@@ -58,6 +59,7 @@ class Evaluation:
     audio_filepaths: tuple[str, ...]
     references: tuple[str, ...]
     hypotheses: tuple[str, ...]
+    speakers: tuple[str | None, ...]
     errors: WordErrors
     interval: Interval
     audio_seconds: float
@@ -145,14 +147,16 @@ def evaluate_manifest(
         references.append(normalise(utterance.text))
         hypotheses.append(normalise(transcript.text))
     errors = count_errors(references, hypotheses)
+    speakers = tuple(utterance.speaker for utterance in utterances)
     return Evaluation(
         corpus=corpus,
         condition=condition.name,
         audio_filepaths=tuple(utterance.audio_filepath for utterance in utterances),
         references=tuple(references),
         hypotheses=tuple(hypotheses),
+        speakers=speakers,
         errors=errors,
-        interval=wer_interval(errors, [utterance.speaker for utterance in utterances]),
+        interval=wer_interval(errors, speakers),
         audio_seconds=audio_seconds,
         seconds=seconds,
     )

@@ -22,6 +22,7 @@ from edgespeech.errors import UsageError
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only N utterances of each manifest.")
 @click.option("--confusions", "most", type=click.IntRange(0), default=0, metavar="N",
               help="Also the N most frequent errors of each kind.")  # fmt: skip
+@click.option("--against", type=FILE, metavar="DIR", help="Another bundle, and whether the two differ beyond noise.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per manifest and condition.")
 @click.option("--markdown", is_flag=True, help="A table in Markdown.")
 @click.option(
@@ -36,6 +37,7 @@ def evaluate(
     rooms: tuple[Path, ...],
     limit: int | None,
     most: int,
+    against: Path | None,
     as_json: bool,
     markdown: bool,
     into: str | None,
@@ -58,15 +60,19 @@ def evaluate(
 
         heard_as = conditions(noise, _decibels(snr), rooms)
     recognizer = make_recognizer(**options)
+    other = make_recognizer(**{**options, "bundle": against}) if against else None
     found = [evaluate_manifest(recognizer, path, condition, limit) for path in manifests for condition in heard_as]
+    others = [evaluate_manifest(other, path, condition, limit) for path in manifests for condition in heard_as if other]
     if save is not None:
         save_heard(save, found)
     if as_json:
-        for one in found:
+        for index, one in enumerate(found):
             extra = {"confusions": tables.confusions(one, most)} if most else {}
+            extra |= {"against": tables.against(one, others[index])} if others else {}
             click.echo(json.dumps({**one.as_dict(), **extra}))
         return
-    lines = [line for one in found for line in tables.confusion_lines(one, most)] if most else []
+    lines = [tables.against_line(*pair, against) for pair in zip(found, others, strict=True)] if against else []
+    lines += [line for one in found for line in tables.confusion_lines(one, most)] if most else []
     if markdown or place:
         facts = recognizer.bundle.manifest
         digest = facts.files["acoustic.onnx"].sha256[:12]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgespeech.demo.evaluate import Evaluation
+from edgespeech.demo.word_errors import difference_interval
 from edgespeech.errors import UsageError
 from edgespeech.runtime.atomic_file import replacing
 
@@ -39,6 +41,28 @@ def markdown_table(evaluations: Sequence[Evaluation]) -> str:
     """The same in Markdown, with a line on the intervals."""
     rows = [HEADINGS, ("---", "---", *["---:"] * (len(HEADINGS) - 2)), *(_cells(one) for one in evaluations)]
     return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", _on_intervals(evaluations)])
+
+
+def against(evaluation: Evaluation, other: Evaluation) -> dict[str, Any]:
+    """The word error rate of another bundle on the same speech, and how far this one's is above it, for JSON."""
+    interval = difference_interval(evaluation.errors, other.errors, evaluation.speakers)
+    return {
+        "wer": other.wer,
+        "difference": evaluation.wer - other.wer,
+        "difference_interval": [interval.low, interval.high],
+        "resampled": interval.over,
+    }
+
+
+def against_line(evaluation: Evaluation, other: Evaluation, bundle: Path) -> str:
+    """The same, in words."""
+    found = against(evaluation, other)
+    low, high = found["difference_interval"]
+    within = "within noise" if low <= 0.0 <= high else "more than noise"
+    return (
+        f"{evaluation.corpus}, {evaluation.condition}: {100 * found['difference']:+.2f} points against {other.wer:.2%} "
+        f"of {bundle}, {100 * low:+.2f} to {100 * high:+.2f} in 95 of 100 draws of other {found['resampled']}: {within}"
+    )
 
 
 def _cells(one: Evaluation) -> tuple[str, ...]:

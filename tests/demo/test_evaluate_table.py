@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from edgespeech.demo.evaluate import Evaluation
-from edgespeech.demo.evaluate_table import confusion_lines, confusions, insert, markdown_table, summary, text_table
+from edgespeech.demo.evaluate_table import (
+    against_line,
+    confusion_lines,
+    confusions,
+    insert,
+    markdown_table,
+    summary,
+    text_table,
+)
 from edgespeech.demo.word_errors import count_errors, wer_interval
 from edgespeech.errors import UsageError
 
@@ -23,9 +32,10 @@ def evaluation(corpus: str = "books/dev.jsonl", condition: str = "as recorded", 
     said = ["the cat sat", "the cat ran", "on the mat"] * 8
     heard = ["the bat sat down", "the bat ran", "on mat"] * 8
     errors = count_errors(said, heard)
-    interval = wer_interval(errors, [f"speaker {index % speakers}" for index in range(len(said))])
+    by = tuple(f"speaker {index % speakers}" for index in range(len(said)))
+    interval = wer_interval(errors, by)
     names = tuple(f"{index}.wav" for index in range(len(said)))
-    return Evaluation(corpus, condition, names, tuple(said), tuple(heard), errors, interval, 48.0, 1.2)
+    return Evaluation(corpus, condition, names, tuple(said), tuple(heard), by, errors, interval, 48.0, 1.2)
 
 
 def test_a_single_evaluation_in_words() -> None:
@@ -33,6 +43,18 @@ def test_a_single_evaluation_in_words() -> None:
     assert lines[0] == "WER 44.44%   (16 substitutions, 8 deletions, 8 insertions in 72 words)"
     assert lines[1].endswith(" % in 95 of 100 draws of other utterances")
     assert lines[3] == "24 utterances, 48.0 s of audio in 1.2 s: real-time factor 0.0250"
+
+
+def test_two_bundles_in_words() -> None:
+    one = evaluation()
+    perfect = replace(one, errors=count_errors(one.references, one.references))
+    assert against_line(one, perfect, Path("perfect")).startswith(
+        "books/dev.jsonl, as recorded: +44.44 points against 0.00% of perfect, +"
+    )
+    assert against_line(one, perfect, Path("perfect")).endswith(": more than noise")
+    assert against_line(one, one, Path("same")).endswith(
+        " +0.00 to +0.00 in 95 of 100 draws of other utterances: within noise"
+    )
 
 
 def test_tables_have_a_row_for_each() -> None:
@@ -113,6 +135,20 @@ def test_one_row_per_manifest_and_condition(
     assert outcome.out.startswith("| speech | condition |")
 
 
+def test_against_another_bundle(edgespeech: Command, tiny_bundle: Any, manifest: Path) -> None:
+    both = ["--bundle", tiny_bundle.folder, "--against", tiny_bundle.folder]
+    outcome = edgespeech("evaluate", manifest, manifest, *both)
+    assert outcome.code == 0 and outcome.out.count(": +0.00 points against ") == 2
+    outcome = edgespeech("evaluate", manifest, *both, "--json")
+    found = json.loads(outcome.out)
+    assert found["against"] == {
+        "wer": found["wer"],
+        "difference": 0.0,
+        "difference_interval": [0.0, 0.0],
+        "resampled": "utterances",
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -123,6 +159,7 @@ def test_one_row_per_manifest_and_condition(
         (["--noise", ".", "--snr", "loud"], "wanted decibels"),
         (["--limit", "0"], "--limit"),
         (["--save", "lost/heard.jsonl"], "cannot write"),
+        (["--against", "lost"], "lost"),
     ],
 )
 def test_what_cannot_be_done(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgespeech.demo.word_errors import count_errors, wer_interval
+from edgespeech.demo.word_errors import count_errors, difference_interval, wer_interval
 
 
 def test_counts_by_hand() -> None:
@@ -40,6 +40,22 @@ def test_the_interval_of_utterances_is_that_of_a_share() -> None:
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.25 * (0.3 * 0.7 / 400) ** 0.5, rel=0.15)
     assert wer_interval(counted, [None] * 400) == interval
     assert wer_interval(counted, [None] * 400, seed=1) != interval
+
+
+def test_the_difference_of_two_is_drawn_in_pairs() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(400) < 0.5
+    better, nobody = count_errors(*spoken(list(hard))), [None] * 400
+    # Wrong where the better one is, and in 20 of 400 utterances besides: 1.25 points, each known within the pair.
+    worse = count_errors(*spoken(list(hard | (np.cumsum(~hard) <= 20))))
+    interval = difference_interval(worse, better, nobody)
+    assert worse.wer - better.wer == pytest.approx(0.0125)
+    assert 0.0 < interval.low < 0.0125 < interval.high
+    alone = wer_interval(better, nobody)
+    assert interval.high - interval.low < 0.5 * (alone.high - alone.low)
+    assert difference_interval(better, worse, nobody) != interval
+    by_speaker = difference_interval(worse, better, [f"speaker {index // 20}" for index in range(400)])
+    assert by_speaker.over == "speakers" and by_speaker.high > interval.high
 
 
 def test_speakers_who_differ_widen_the_interval() -> None:

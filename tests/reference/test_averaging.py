@@ -70,9 +70,13 @@ def test_shares_that_do_not_fit_are_refused(pair: list[Path], shares: list[float
         average_checkpoints(pair, shares)
 
 
-def test_one_is_too_few(pair: list[Path]) -> None:
-    with pytest.raises(UsageError, match="two or more"):
-        average_checkpoints(pair[:1], [1.0])
+def test_of_one_a_small_copy_is_made(pair: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "small.pt"
+    outcome = CliRunner().invoke(cli, ["average", str(pair[0]), "-o", str(output), "--half"])
+    assert (outcome.exit_code, outcome.output.strip()) == (0, str(output))
+    before, after = (load_checkpoint(path)[0].state_dict() for path in (pair[0], output))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value.half().float() if value.dim() > 1 else value, rtol=0.0, atol=0.0)
 
 
 def test_the_command(pair: list[Path], tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def read(tmp_path: Path) -> Callable[[str], object]:
     return write_and_read
 
 
-@pytest.mark.parametrize("part", ["edge.toml", "edge_tune.toml", "edge_next.toml"])
+@pytest.mark.parametrize("part", ["edge.toml", "edge_tune.toml", "edge_scaling.toml"])
 def test_the_recipe_of_the_default_bundle_can_be_read(part: str) -> None:
     config = read_training_config(Path(edgespeech.reference.__path__[0]) / part)
     assert config.model.cell == "lstm"
