@@ -22,7 +22,7 @@ from edgespeech.runtime.manifest import Utterance, hear, read_manifest
 
 Floats = NDArray[np.float32]
 
-_LAYOUT = 1  # of the file; another number makes old files be measured again
+_LAYOUT = 2  # of the file; another number makes old files be measured again
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +104,10 @@ def _listen(
     for number, utterance in enumerate(utterances):
         advance(number, len(utterances))
         samples = hear(utterance, facts.sample_rate)
-        frames = -(-len(samples) // facts.frame_samples)
+        frames = facts.frames_decoded(len(samples))
         # Output t speaks of frame t - delay: the silence lets the last frames out.
-        delayed = model.stream(np.pad(samples, (0, facts.delay_frames * facts.frame_samples))[None])[0]
+        silence = (facts.delay_frames + frames) * facts.frame_samples - len(samples)
+        delayed = model.stream(np.pad(samples, (0, max(0, silence)))[None])[0]
         yield delayed[facts.delay_frames :][:frames], len(samples)
     advance(len(utterances), len(utterances))
 

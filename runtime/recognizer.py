@@ -203,13 +203,13 @@ class Stream:
         return self._hear(self._resampler.step(mono))
 
     def finish(self) -> list[Event]:
-        """End the stream: what is still inside comes out, the last segment becomes final."""
+        """End the stream: what is inside comes out, a little silence behind it; the last segment becomes final."""
         if self._finished:
             return []
         self._finished = True
         self._arrived = time.perf_counter()
         events = self._hear(self._resampler.step(np.zeros(0, np.float32), last=True))
-        frames = -(-self._samples_heard // self._facts.frame_samples)
+        frames = self._facts.frames_decoded(self._samples_heard)
         while self._frames_decoded < frames:
             missing = self._recognizer.chunk_samples - len(self._waiting)
             chunk = np.pad(self._waiting, (0, missing))
@@ -284,7 +284,7 @@ class Stream:
             committed,
             text[len(committed) :],
             start=self._segment_first_frame * self._facts.frame_seconds,
-            end=(self._frames_decoded + frames_ahead) * self._facts.frame_seconds,
+            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self.seconds_heard),
             latency_ms=self._latency_ms(),
         )
 
@@ -312,8 +312,9 @@ class Stream:
         """Times and frames from the beginning of the stream instead of the segment."""
         first = self._segment_first_frame
         offset = first * self._facts.frame_seconds
+        last = max(0.0, self.seconds_heard - self._facts.frame_seconds)
         words = tuple(
-            replace(word, start=word.start + offset, end=min(word.end + offset, self.seconds_heard))
+            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self.seconds_heard))
             for word in hypothesis.words
         )
         return replace(hypothesis, words=words, frames=tuple(first + frame for frame in hypothesis.frames))

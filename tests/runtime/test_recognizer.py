@@ -97,7 +97,9 @@ def test_words_have_the_times_at_which_they_were_said(reader: Callable[..., Reco
 
 @pytest.mark.parametrize("delay", [0, 3, 31])
 @pytest.mark.parametrize("extra", [1, 639, 640, 641])
-def test_every_frame_is_decoded_and_no_more(reader: Callable[..., Recognizer], delay: int, extra: int) -> None:
+def test_every_frame_and_the_silence_behind_it_is_decoded(
+    reader: Callable[..., Recognizer], delay: int, extra: int
+) -> None:
     recognizer = reader(delay, endpoint_seconds=None)
     labels = recognizer.bundle.manifest.labels
     samples = np.append(sound(recognizer, "ab"), np.full(extra, labels.index("x") / 64, np.float32))
@@ -112,10 +114,22 @@ def test_every_frame_is_decoded_and_no_more(reader: Callable[..., Recognizer], d
 
     recognizer.endpointer.step = count  # type: ignore[method-assign]
     transcript = recognizer.transcribe((samples, 16000))
-    assert counted == math.ceil(len(samples) / FRAME)
+    assert counted == math.ceil(len(samples) / FRAME) + round(0.3 / 0.04)
     assert transcript.text == "abx"
     last_frame = (len(samples) - extra) / 16000  # a second frame of the same label adds nothing
     assert transcript.words[0].end == min(last_frame + 0.04, len(samples) / 16000)
+
+
+@pytest.mark.parametrize("late", [1, 5, 7])
+def test_letters_that_come_after_the_recording_are_heard(reader: Callable[..., Recognizer], late: int) -> None:
+    recognizer = reader(3)
+    blank = recognizer.bundle.manifest.blank
+    recognizer.model = LoudnessModel(len(recognizer.decoder.labels), 3 + late, blank)  # type: ignore[assignment]
+    samples = sound(recognizer, "the cat")
+    transcript = recognizer.transcribe((samples, 16000))
+    assert transcript.text == "the cat" and transcript.duration == len(samples) / 16000
+    assert all(0.0 <= word.start < word.end <= transcript.duration for word in transcript.words)
+    assert all(event.end <= transcript.duration for event in push(recognizer, [samples]))
 
 
 def test_partials_grow_into_the_final(reader: Callable[..., Recognizer]) -> None:
