@@ -30,11 +30,11 @@ def read(tmp_path: Path) -> Callable[[str], object]:
     return write_and_read
 
 
-@pytest.mark.parametrize("part", ["edge.toml", "edge_tune.toml", "edge_scaling.toml"])
-def test_the_recipe_of_the_default_bundle_can_be_read(part: str) -> None:
+@pytest.mark.parametrize(("part", "frame"), [("edge.toml", 480), ("edge_tune.toml", 480), ("edge_scaling.toml", 640)])
+def test_the_recipe_of_the_default_bundle_can_be_read(part: str, frame: int) -> None:
     config = read_training_config(Path(edgespeech.reference.__path__[0]) / part)
     assert config.model.cell == "lstm"
-    assert config.model.frame_samples == 480
+    assert config.model.frame_samples == frame
     assert not set(config.data.train) & set(config.data.dev)
 
 
