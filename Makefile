@@ -33,10 +33,11 @@ kenlm-tools: work/kenlm/bin/lmplz ## build lmplz and build_binary (needs Boost, 
 
 SPEECH ?= ../shared/speech
 NOISE ?= ../shared/noise
+# Speech of people that no training heard.
+STRANGERS = $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl $(SPEECH)/spoken_digits/train.jsonl
 CARD = docs/model-card.md
 model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEECH=, NOISE=: the folders)
-	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl \
-		$(SPEECH)/spoken_digits/train.jsonl --confusions 10 --into $(CARD)#corpora
+	$(IN) -m edgespeech.demo.cli evaluate $(STRANGERS) --confusions 10 --into $(CARD)#corpora
 	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl --noise $(NOISE)/esc10 --noise $(NOISE)/background \
 		--noise $(NOISE)/ambient --snr 20,10,5,0 --rooms $(NOISE)/rooms --into $(CARD)#conditions
 
@@ -80,8 +81,7 @@ recipe: work/pronunciations.tsv ## train the default model from nothing into wor
 recipe-check: .venv/.all ## whether work/edge.pt hears otherwise than the bundle that ships, beyond noise (ten minutes; SPEECH=)
 	$(IN) -m edgespeech.demo.cli export work/edge.pt -o work/recipe_bundle $(EXPORT_OPTIONS) --lm runtime/default_bundle/lm.bin
 	$(IN) -m edgespeech.demo.cli lm tune $(SPEECH)/librispeech/dev.jsonl --bundle work/recipe_bundle --search-beam 128 --beams 512
-	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl \
-		$(SPEECH)/spoken_digits/train.jsonl --bundle work/recipe_bundle --against runtime/default_bundle
+	$(IN) -m edgespeech.demo.cli evaluate $(STRANGERS) --bundle work/recipe_bundle --against runtime/default_bundle
 
 work/speech.jsonl: | .venv/.all
 	mkdir -p work

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,9 @@ def evaluate(
     if save is not None:
         save_heard(save, found)
     if as_json:
-        for index, one in enumerate(found):
+        for one, twin in zip_longest(found, others):
             extra = {"confusions": tables.confusions(one, most)} if most else {}
-            extra |= {"against": tables.against(one, others[index])} if others else {}
+            extra |= {"against": tables.against(one, twin)} if twin else {}
             click.echo(json.dumps({**one.as_dict(), **extra}))
         return
     lines = [tables.against_line(*pair, against) for pair in zip(found, others, strict=True)] if against else []

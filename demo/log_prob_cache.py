@@ -107,7 +107,7 @@ def _listen(
         frames = facts.frames_decoded(len(samples))
         # Output t speaks of frame t - delay: the silence lets the last frames out.
         silence = (facts.delay_frames + frames) * facts.frame_samples - len(samples)
-        delayed = model.stream(np.pad(samples, (0, max(0, silence)))[None])[0]
+        delayed = model.stream(np.pad(samples, (0, silence))[None])[0]
         yield delayed[facts.delay_frames :][:frames], len(samples)
     advance(len(utterances), len(utterances))
 

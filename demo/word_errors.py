@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import jiwer
 import numpy as np
@@ -108,8 +107,7 @@ def wer_interval(errors: WordErrors, speakers: Sequence[str | None], seed: int =
         speakers: Who says each utterance; None where unknown.
         seed: Of the draws.
     """
-    said, wrong, over = _groups(speakers, errors.said, errors.errors)
-    return _percentiles(lambda times: float(times @ wrong) / float(times @ said), len(said), over, seed)
+    return _interval(errors.said, errors.errors, speakers, seed)
 
 
 def difference_interval(
@@ -126,25 +124,19 @@ def difference_interval(
         speakers: As above.
         seed: Of the draws.
     """
-    said, less, over = _groups(speakers, errors.said, errors.errors - other.errors)
-    return _percentiles(lambda times: float(times @ less) / float(times @ said), len(said), over, seed)
+    return _interval(errors.said, errors.errors - other.errors, speakers, seed)
 
 
-def _groups(
-    speakers: Sequence[str | None], said: NDArray[np.int64], wrong: NDArray[np.int64]
-) -> tuple[NDArray[Any], NDArray[Any], str]:
-    """Sums over what is drawn, and what that is."""
+def _interval(said: NDArray[np.int64], wrong: NDArray[np.int64], speakers: Sequence[str | None], seed: int) -> Interval:
+    """Of wrong by said, over draws of speakers or utterances."""
     known = {speaker for speaker in speakers if speaker is not None}
     by_speaker = None not in speakers and len(known) >= FEWEST_SPEAKERS
     order = {speaker: index for index, speaker in enumerate(sorted(known))}
     group = np.array([order[str(speaker)] for speaker in speakers]) if by_speaker else np.arange(len(said))
-    over = "speakers" if by_speaker else "utterances"
-    return np.bincount(group, weights=said), np.bincount(group, weights=wrong), over
-
-
-def _percentiles(rate: Callable[[NDArray[np.int64]], float], groups: int, over: str, seed: int) -> Interval:
+    wrong_in, said_in = (np.bincount(group, weights=counts) for counts in (wrong, said))
     random = np.random.default_rng(seed)
-    evenly = np.full(groups, 1.0 / groups)
-    rates = [rate(random.multinomial(groups, evenly)) for _ in range(RESAMPLES)]
+    evenly = np.full(len(said_in), 1.0 / len(said_in))
+    drawn = [random.multinomial(len(said_in), evenly) for _ in range(RESAMPLES)]
+    rates = [float(times @ wrong_in) / float(times @ said_in) for times in drawn]
     low, high = np.quantile(rates, [0.025, 0.975])
-    return Interval(float(low), float(high), over)
+    return Interval(float(low), float(high), "speakers" if by_speaker else "utterances")

@@ -25,7 +25,7 @@ def average_checkpoints(paths: Sequence[Path], shares: Sequence[float]) -> tuple
     """The weighted mean of all weights and statistics.
 
     Args:
-        paths: Checkpoints with the same configuration and labels; of a ``last.pt``, the averaged weights.
+        paths: One or more checkpoints with the same configuration and labels; of a ``last.pt``, the averaged weights.
         shares: One for each, not negative; divided by their sum.
 
     Returns:
@@ -35,7 +35,7 @@ def average_checkpoints(paths: Sequence[Path], shares: Sequence[float]) -> tuple
         CheckpointError: A file is unusable, or of another model than the first.
         UsageError: Shares that do not fit.
     """
-    if len(shares) != len(paths) or min(shares) < 0.0 or not sum(shares) > 0.0:
+    if not paths or len(shares) != len(paths) or min(shares) < 0.0 or not sum(shares) > 0.0:
         given = ",".join(f"{share:g}" for share in shares)
         raise UsageError(f"shares {given} for {len(paths)} checkpoints; give one for each, none negative")
     model, provenance = _load(paths[0])

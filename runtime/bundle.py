@@ -29,6 +29,8 @@ DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
 
 # Longer steps and look-aheads are mistakes, and would ask for memory that no device has.
 LONGEST_CHUNK_SECONDS = 60.0
+
+# Of silence behind a recording. A model that hears forwards only says a letter some frames after its sound.
 TAIL_SECONDS = 0.3
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -96,10 +98,7 @@ class AudioFacts(Record, frozen=True):
         return self.delay_frames * self.frame_seconds
 
     def frames_decoded(self, samples: int) -> int:
-        """Frames in which a recording of so many samples is decoded: its own, and those of 0.3 s of silence behind it.
-
-        A model that hears forwards only says a letter some frames after its sound, past the end of short recordings.
-        """
+        """Frames in which a recording of so many samples is decoded: its own, and those of the silence behind it."""
         own = -(-samples // self.frame_samples)
         return own + round(TAIL_SECONDS / self.frame_seconds) if samples else 0
 

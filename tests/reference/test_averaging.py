@@ -70,6 +70,11 @@ def test_shares_that_do_not_fit_are_refused(pair: list[Path], shares: list[float
         average_checkpoints(pair, shares)
 
 
+def test_none_is_too_few() -> None:
+    with pytest.raises(UsageError, match="one for each"):
+        average_checkpoints([], [])
+
+
 def test_of_one_a_small_copy_is_made(pair: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "small.pt"
     outcome = CliRunner().invoke(cli, ["average", str(pair[0]), "-o", str(output), "--half"])
