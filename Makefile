@@ -44,7 +44,7 @@ model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEEC
 QUANTIZED = work/quantization
 TABLES = docs/quantization.md
 # The bundle's own: blank score, weights and beam of the search.
-EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 0.9 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
+EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 1 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
 # So many utterances of the dev manifest; empty: all.
 DEV_LIMIT ?=
 QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
