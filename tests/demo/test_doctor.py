@@ -226,7 +226,8 @@ def test_heat_power_and_modes_are_noted(tmp_path: Path) -> None:
     laptop = list(check_power(machine("laptop", tmp_path / "laptop"), nothing))
     assert "running on battery" in " ".join(check.found for check in laptop)
     assert not any("governor" in check.found for check in laptop), "intel_pstate is fast with powersave too"
-    assert [check.topic for check in check_power(tmp_path / "nothing", nothing)] == ["device"]
+    bare = [check.topic for check in check_power(tmp_path / "nothing", nothing)]
+    assert bare in (["device"], ["cores", "device"]), "the tests may be given some of the cores"
 
 
 def test_permissions_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
