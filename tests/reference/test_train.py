@@ -229,6 +229,15 @@ def test_full_memory_of_a_gpu_is_one_line(folder: Path, monkeypatch: pytest.Monk
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as a terminal gives it: a shell's background jobs begin with it ignored."""
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, outside)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_signals_are_wishes_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_signals() as wanted:
