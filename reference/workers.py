@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import sys
 from types import TracebackType
@@ -46,6 +47,9 @@ class Workers:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world > 1:
+            # Its functions take the group of the moment as their default. An optimiser imports it; if only after the
+            # group is there, its threads outlive `__exit__`, and one that drops a tensor while Python ends aborts.
+            importlib.import_module("torch.distributed.nn.functional")
             distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
         return self
 
