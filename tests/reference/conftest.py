@@ -1,8 +1,12 @@
-"""Ways to look at a streaming layer from outside, which its tests share."""
+"""Ways to look at a streaming layer from outside, and to train in two processes, which tests share."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,3 +46,19 @@ def last_seen() -> Callable[..., int]:
         return int(gradient.abs().sum(others).nonzero().max())
 
     return find
+
+
+@pytest.fixture(scope="session")
+def in_two_workers() -> Callable[[Path, Path], str]:
+    """Run a script on a folder by torchrun, in two processes on CPUs; what it printed."""
+
+    def run(script: Path, folder: Path) -> str:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [*command, str(script), str(folder)], env=environment, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    return run

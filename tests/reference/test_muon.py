@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,13 +88,10 @@ def _worker(folder: Path) -> None:
         time.sleep(0.01)
 
 
-def test_two_workers_share_the_matrices_and_leave_nothing_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, __file__, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_two_workers_share_the_matrices_and_leave_nothing_running(
+    tmp_path: Path, in_two_workers: Callable[[Path, Path], str]
+) -> None:
+    in_two_workers(Path(__file__), tmp_path)
     for rank in range(2):
         for theirs, ours in zip(torch.load(tmp_path / f"{rank}.pt", weights_only=True), _updated(), strict=True):
             torch.testing.assert_close(theirs, ours)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -304,18 +303,12 @@ outcome = train(config, folder, report=print)
 
 
 @pytest.mark.slow
-def test_two_workers_train_together(folder: Path) -> None:
+def test_two_workers_train_together(folder: Path, in_two_workers: Callable[[Path, Path], str]) -> None:
     config = configuration(epochs=8, budget_minutes=1.0)
     (folder / "config.json").write_bytes(msgspec.json.encode(config))
     (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, str(folder / "run.py"), str(folder)],
-        env=environment, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("2 workers on cpu") == 1  # only one of them talks
+    printed = in_two_workers(folder / "run.py", folder)
+    assert printed.count("2 workers on cpu") == 1  # only one of them talks
     ranks = [(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in (0, 1)]
     assert ranks[0] == ranks[1]  # the same steps and the same clock, on which the learning rate depends
     lines = history(folder)
