@@ -15,7 +15,7 @@ demo: .venv/.cpu ## transcribe a few recordings with the bundle that ships (no t
 	@$(IN) -m edgespeech.demo.showcase
 
 screenshot: .venv/.cpu ## print the live view of README.md
-	@$(IN) -m edgespeech.demo.live_screenshot
+	@$(IN) -m edgespeech.demo.live.screenshot
 
 test: lint ## style, types and the quick tests
 	$(IN) -m pytest -q -m "not slow"
@@ -67,14 +67,14 @@ CORPORA = librispeech librispeech_dev_clean librispeech_three_speakers librispee
 	key_phrases grid wake_words wake_words_more custom_keywords an4
 # Processes that train: as many as there are GPUs, or processor cores.
 WORKERS ?= 2
-TRAIN = OMP_NUM_THREADS=1 $(IN) -m torch.distributed.run --standalone --nproc-per-node $(WORKERS) -m edgespeech.reference.train
+TRAIN = OMP_NUM_THREADS=1 $(IN) -m torch.distributed.run --standalone --nproc-per-node $(WORKERS) -m edgespeech.reference.training.train
 # A training that a signal stopped ends well, but the next step is not to begin with what it has.
-finished = tail -n 1 work/$(1)/history.jsonl 2>/dev/null | grep -q "\"epoch\": $$(sed -n 's/^epochs = //p' reference/$(1).toml)," || \
-	{ echo "reference/$(1).toml was stopped before its last pass; make recipe goes on with it"; exit 1; }
+finished = tail -n 1 work/$(1)/history.jsonl 2>/dev/null | grep -q "\"epoch\": $$(sed -n 's/^epochs = //p' reference/recipes/$(1).toml)," || \
+	{ echo "reference/recipes/$(1).toml was stopped before its last pass; make recipe goes on with it"; exit 1; }
 recipe: work/pronunciations.tsv ## train the default model from nothing into work/edge.pt (one GPU: WORKERS=1; goes on where it was)
-	$(TRAIN) reference/edge.toml --resume
+	$(TRAIN) reference/recipes/edge.toml --resume
 	@$(call finished,edge)
-	$(TRAIN) reference/edge_tune.toml --resume
+	$(TRAIN) reference/recipes/edge_tune.toml --resume
 	@$(call finished,edge_tune)
 	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt --half -o work/edge.pt
 

@@ -6,9 +6,9 @@ import jiwer
 from rich.console import Console
 from rich.text import Text
 
-from edgespeech.demo.evaluate import CLIPS, normalise
 from edgespeech.runtime.bundle import load_bundle
-from edgespeech.runtime.manifest import read_manifest
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
+from edgespeech.runtime.measure.evaluation import normalise
 from edgespeech.runtime.recognizer import Recognizer
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     size = sum(entry.bytes for entry in bundle.manifest.files.values()) / 1e6
     console.print(f"{bundle.manifest.name}: {bundle.manifest.graph.precision}, {size:.1f} MB with its language model\n")
     references, hypotheses, audio_seconds, seconds = [], [], 0.0, 0.0
-    for utterance in read_manifest(CLIPS, check_files=True):
+    for utterance in read_manifest(SAMPLE_CLIPS, check_files=True):
         transcript = recognizer.transcribe(utterance.path)
         references.append(normalise(utterance.text))
         hypotheses.append(normalise(transcript.text))

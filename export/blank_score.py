@@ -12,7 +12,7 @@ import math
 import torch
 
 from edgespeech.errors import UsageError
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 
 LIMIT = 10.0
 

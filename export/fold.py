@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgespeech.reference.layers import MaskedBatchNorm
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.reference.model.layers import MaskedBatchNorm
 
 
 def fold_batch_norm(model: DeepSpeech2) -> DeepSpeech2:

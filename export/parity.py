@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import VerificationError
 from edgespeech.export.fold import fold_error
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime.acoustic_model import AcousticModel
 
 Floats = NDArray[np.float32]

@@ -15,8 +15,8 @@ from edgespeech.errors import UsageError
 from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.parity import measure_parity, require_parity
 from edgespeech.export.streaming_graph import Form, build_graph, chunk_samples
-from edgespeech.reference.checkpoint import load_checkpoint
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.checkpoint import load_checkpoint
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import (
     ACOUSTIC,
@@ -31,7 +31,7 @@ from edgespeech.runtime.bundle import (
     StateEntry,
     write_bundle,
 )
-from edgespeech.runtime.language_model import LanguageModel
+from edgespeech.runtime.decoder.language_model import LanguageModel
 
 Floats = NDArray[np.float32]
 Provenance = dict[str, Any]

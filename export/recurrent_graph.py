@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.export.builder import GraphBuilder
-from edgespeech.reference.layers import CLIP, Recurrent
+from edgespeech.reference.model.layers import CLIP, Recurrent
 
 Array = NDArray[np.float32]
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from edgespeech.errors import UsageError
 from edgespeech.export.builder import GraphBuilder, StateTensor
 from edgespeech.export.recurrent_graph import cells_recurrent, fused_recurrent
-from edgespeech.reference.features import Features
-from edgespeech.reference.layers import CLIP, CausalConvolution, Recurrent, RowConvolution
-from edgespeech.reference.model import DeepSpeech2, Output
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2, Output
+from edgespeech.reference.model.features import Features
+from edgespeech.reference.model.layers import CLIP, CausalConvolution, Recurrent, RowConvolution
 
 Form = Literal["fused", "cells"]
 USUAL_CHUNK_MS = 320.0

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgespeech.errors import UsageError, VerificationError
-from edgespeech.reference.layers import MaskedBatchNorm
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.reference.model.layers import MaskedBatchNorm
 
 Samples = NDArray[np.float32]
 BATCH_SECONDS = 60.0

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
-from edgespeech.quantization.activation_ranges import BOUNDED_BY_ONE, METHODS, Channels, Method, Range, observe
 from edgespeech.quantization.divergence import divergence, stream_log_probs
-from edgespeech.quantization.float_graph import FloatGraph
-from edgespeech.quantization.integer_graph import IntegerRewriter
+from edgespeech.quantization.graph.activation_ranges import BOUNDED_BY_ONE, METHODS, Channels, Method, Range, observe
+from edgespeech.quantization.graph.float_graph import FloatGraph
+from edgespeech.quantization.graph.integer_graph import IntegerRewriter
 from edgespeech.runtime.bundle import Bundle
 
 Floats = NDArray[np.float32]

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgespeech.quantization.activation_ranges import stream_tensors
+from edgespeech.quantization.graph.activation_ranges import stream_tensors
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgespeech.errors import VerificationError
-from edgespeech.quantization.activation_ranges import Channels, observe, require_sound
 from edgespeech.quantization.divergence import divergence, heard_log_probs
-from edgespeech.quantization.float16_graph import compute_in_float16
-from edgespeech.quantization.float_graph import FEATURE_PREFIX, FloatGraph, require_float32
+from edgespeech.quantization.graph.activation_ranges import Channels, observe, require_sound
+from edgespeech.quantization.graph.float16_graph import compute_in_float16
+from edgespeech.quantization.graph.float_graph import FEATURE_PREFIX, FloatGraph, require_float32
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, write_bundle
 
 Floats = NDArray[np.float32]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgespeech.quantization.divergence import decibels
-from edgespeech.quantization.float_graph import FEATURE_PREFIX, FLOAT_LAYERS
-from edgespeech.quantization.integer_lstm import gate_columns
-from edgespeech.quantization.integer_weights import Blocks
+from edgespeech.quantization.graph.float_graph import FEATURE_PREFIX, FLOAT_LAYERS
+from edgespeech.quantization.graph.integer_lstm import gate_columns
+from edgespeech.quantization.graph.integer_weights import Blocks
 
 Floats = NDArray[np.float32]
 

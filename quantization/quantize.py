@@ -12,12 +12,12 @@ import onnx
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError, VerificationError
-from edgespeech.quantization.activation_ranges import require_sound
 from edgespeech.quantization.calibration import calibrate_ranges, split_speech
 from edgespeech.quantization.divergence import Divergence, divergence, heard_log_probs, stream_log_probs
 from edgespeech.quantization.float16 import to_float16
-from edgespeech.quantization.float_graph import FloatGraph, Layer
-from edgespeech.quantization.integer_graph import IntegerRewriter
+from edgespeech.quantization.graph.activation_ranges import require_sound
+from edgespeech.quantization.graph.float_graph import FloatGraph, Layer
+from edgespeech.quantization.graph.integer_graph import IntegerRewriter
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, write_bundle
 
 Floats = NDArray[np.float32]

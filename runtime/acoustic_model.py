@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from edgespeech.errors import BundleError, MissingDependencyError, UsageError
 from edgespeech.runtime.bundle import ACOUSTIC, MANIFEST, Bundle
 from edgespeech.runtime.node_placement import read_profile
-
-MOST_THREADS = 256
+from edgespeech.runtime.options import MAX_THREADS
 
 Floats = NDArray[np.float32]
 State = dict[str, Floats]
@@ -54,8 +53,8 @@ class AcousticModel:
 
     def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "cpu") -> None:
         """Open the graph and compare it with the manifest."""
-        if not 1 <= threads <= MOST_THREADS:
-            raise UsageError(f"threads is {threads}; wanted 1 to {MOST_THREADS}")
+        if not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"threads is {threads}; wanted 1 to {MAX_THREADS}")
         onnxruntime = import_onnxruntime()
         wanted = require_provider(provider)
         options = onnxruntime.SessionOptions()

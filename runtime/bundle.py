@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from edgespeech.errors import BundleError, UsageError
+from edgespeech.runtime.decoder.options import DecoderOptions
 
 FORMAT: Final = "edgespeech-bundle"
 VERSION = 1
@@ -128,14 +129,18 @@ class DecoderDefaults(Record, frozen=True):
         alpha: Weight of the language model.
         beta: Natural log added for each word.
         unknown_score: Natural log added for a word that the language model does not know.
-        least_confidence: Segments whose words have a lower mean confidence are taken for noise.
+        min_confidence: Minimum mean confidence of a segment's words (``least_confidence`` in the file).
     """
 
     beam_width: Positive = 64
     alpha: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.5
     beta: Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)] = 1.5
     unknown_score: Annotated[float, msgspec.Meta(ge=-1000.0, le=0.0)] = -10.0
-    least_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    min_confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = msgspec.field(default=0.0, name="least_confidence")
+
+    def options(self) -> DecoderOptions:
+        """Return these defaults as options of the search."""
+        return DecoderOptions(self.beam_width, self.alpha, self.beta, self.unknown_score)
 
 
 class Manifest(Record, frozen=True):

@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgespeech.runtime.transcript import Event, Hypothesis, Reading, Segment, Transcript, Word
+from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
+from edgespeech.runtime.transcript import Event, Reading, Segment, Transcript
 
 LINE_WIDTH = 42  # characters
 LINES_PER_CUE = 2

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import ManifestError
 from edgespeech.runtime import audio
-from edgespeech.runtime.atomic_file import replacing
+from edgespeech.runtime.files import replacing
+
+# Recordings inside the package, of speakers that the default bundle was not trained on.
+SAMPLE_CLIPS = Path(__file__).parent / "sample_clips" / "clips.jsonl"
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,10 @@ def make_tiny_model(**settings: Any) -> Any:
     """Build a `DeepSpeech2` with 12 hidden units and statistics as after training."""
     import torch
 
-    from edgespeech.reference.config import ConvolutionConfig, FeatureConfig, ModelConfig
-    from edgespeech.reference.labels import CHARACTERS, Labels, bigram_labels
-    from edgespeech.reference.layers import MaskedBatchNorm
-    from edgespeech.reference.model import DeepSpeech2
+    from edgespeech.reference.model.config import ConvolutionConfig, FeatureConfig, ModelConfig
+    from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+    from edgespeech.reference.model.labels import CHARACTERS, Labels, bigram_labels
+    from edgespeech.reference.model.layers import MaskedBatchNorm
 
     defaults: dict[str, Any] = {
         "features": FeatureConfig(bins=16),

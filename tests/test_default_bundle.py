@@ -8,10 +8,10 @@ import jiwer
 import numpy as np
 import pytest
 
-from edgespeech.demo.evaluate import CLIPS, normalise
-from edgespeech.demo.inspect_bundle import verify_bundle
+from edgespeech.demo.bundles.inspect import verify_bundle
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from edgespeech.runtime.manifest import Utterance, hear, read_manifest
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, hear, read_manifest
+from edgespeech.runtime.measure.evaluation import normalise
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event, Segment, Transcript
 
@@ -35,7 +35,7 @@ def recognizer(bundle: Bundle) -> Recognizer:
 @pytest.fixture(scope="module")
 def utterances() -> list[Utterance]:
     """The clips that ship."""
-    return read_manifest(CLIPS, check_files=True)
+    return read_manifest(SAMPLE_CLIPS, check_files=True)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ MACHINE_PATH = re.compile(r"/(?:work/(?:main|shared)\b|tmp/venv\b|root/)")
 WALK_RUNTIME = """
 import importlib, pkgutil, sys
 import edgespeech.runtime
-for module in pkgutil.iter_modules(edgespeech.runtime.__path__, "edgespeech.runtime."):
+for module in pkgutil.walk_packages(edgespeech.runtime.__path__, "edgespeech.runtime."):
     importlib.import_module(module.name)
 print(*sys.modules, sep="\\n")
 """
@@ -45,14 +45,18 @@ def repository_files() -> list[Path]:
 def test_every_folder_with_an_init_is_packaged() -> None:
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"}
     assert folders == set(OURS)
-    assert set(SETUPTOOLS["packages"]) == {"edgespeech", *(f"edgespeech.{folder}" for folder in OURS)}
+    inits = [path.parent for folder in OURS for path in (ROOT / folder).rglob("__init__.py")]
+    packages = {"edgespeech", *(f"edgespeech.{'.'.join(path.relative_to(ROOT).parts)}" for path in inits)}
+    assert set(SETUPTOOLS["packages"]) == packages, "setuptools' list of packages is not recursive"
     homes = {"edgespeech": "src/edgespeech", **{f"edgespeech.{folder}": folder for folder in OURS}}
     assert SETUPTOOLS["package-dir"] == homes
 
 
-def test_packages_are_flat() -> None:
-    nested = [path for folder in OURS for path in (ROOT / folder).glob("*/**/*.py")]
-    assert nested == [], "setuptools' list of packages is not recursive: these would be missing from the wheel"
+def test_every_module_lies_in_a_package() -> None:
+    lost = [
+        path for folder in OURS for path in (ROOT / folder).rglob("*.py") if not path.with_name("__init__.py").exists()
+    ]
+    assert lost == []
 
 
 def test_runtime_imports_neither_torch_nor_onnx_nor_our_other_folders(tmp_path: Path) -> None:
@@ -109,7 +113,11 @@ def test_the_wheel_holds_edgespeech_and_its_data_only(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"edgespeech"}
-    wanted = {"edgespeech/py.typed", "edgespeech/runtime/default_bundle/lm.bin", "edgespeech/demo/clips/clips.jsonl"}
-    wanted |= {f"edgespeech/{folder}/{path.name}" for folder in OURS for path in (ROOT / folder).glob("*.py")}
+    wanted = {
+        "edgespeech/py.typed",
+        "edgespeech/runtime/default_bundle/lm.bin",
+        "edgespeech/runtime/sample_clips/clips.jsonl",
+    }
+    wanted |= {f"edgespeech/{path.relative_to(ROOT)}" for folder in OURS for path in (ROOT / folder).rglob("*.py")}
     wanted |= {f"edgespeech/runtime/default_bundle/{path.name}" for path in (ROOT / "runtime/default_bundle").iterdir()}
     assert wanted - set(names) == set()

@@ -10,15 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgespeech.runtime.beam_search import BeamSearchDecoder
     from edgespeech.runtime.bundle import load_bundle
+    from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
     from edgespeech.runtime.recognizer import Recognizer
 
 __version__ = "0.1.0"
 __all__ = ["BeamSearchDecoder", "Recognizer", "__version__", "load_bundle"]
 
 _HOMES = {
-    "BeamSearchDecoder": "edgespeech.runtime.beam_search",
+    "BeamSearchDecoder": "edgespeech.runtime.decoder.beam_search",
     "Recognizer": "edgespeech.runtime.recognizer",
     "load_bundle": "edgespeech.runtime.bundle",
 }

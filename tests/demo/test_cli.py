@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from edgespeech import __version__
 from edgespeech.demo.cli import cli
-from edgespeech.reference.checkpoint import save_checkpoint
+from edgespeech.reference.model.checkpoint import save_checkpoint
 from edgespeech.runtime.bundle import Bundle, load_bundle
 from edgespeech.runtime.recognizer import Recognizer
 
-ARPA = Path(__file__).parent.parent / "golden" / "tiny.arpa"
+ARPA = Path(__file__).parents[1] / "golden" / "tiny.arpa"
 MODULE = [sys.executable, "-m", "edgespeech.demo.cli"]
 TRANSCRIPT_KEYS = ["file", "duration", "text", "words", "nbest", "seconds", "rtf"]
 EVALUATION_KEYS = [

@@ -18,7 +18,7 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 
 from edgespeech.demo.cli import cli
-from edgespeech.reference.checkpoint import save_checkpoint
+from edgespeech.reference.model.checkpoint import save_checkpoint
 from edgespeech.runtime.bundle import Bundle
 
 Command = Callable[..., Any]
@@ -155,7 +155,7 @@ WITH_BUNDLE = [
 def test_recordings_settings_and_manifests(
     edgespeech: Command, folder: Path, tiny_bundle: Bundle, line: str, words: str
 ) -> None:
-    arpa = str(Path(__file__).parent.parent / "golden" / "tiny.arpa")
+    arpa = str(Path(__file__).parents[1] / "golden" / "tiny.arpa")
     before = sorted(os.listdir(folder))
     arguments = [word.replace("{arpa}", arpa) for word in line.split()]
     outcome = edgespeech(*arguments, "--bundle", tiny_bundle.folder)

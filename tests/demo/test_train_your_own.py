@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo.lm_build import find_tool
 from edgespeech.errors import MissingDependencyError
+from edgespeech.reference.language_model.build import find_tool
 from tests.reference.tones import HERTZ, TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]

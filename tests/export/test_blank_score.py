@@ -9,7 +9,7 @@ import torch
 
 from edgespeech.errors import UsageError
 from edgespeech.export.blank_score import shift_blank
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 
 
 def test_letters_gain_in_proportion_what_the_blank_loses(tiny_model_factory: Callable[..., DeepSpeech2]) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgespeech.export.fold import fold_batch_norm, fold_error
-from edgespeech.reference.layers import MaskedBatchNorm
+from edgespeech.reference.model.layers import MaskedBatchNorm
 
 Samples = NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from edgespeech.errors import VerificationError
 from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.parity import Parity, measure_parity, require_parity
 from edgespeech.export.pipeline import ExportSettings, export
-from edgespeech.reference.checkpoint import save_checkpoint
+from edgespeech.reference.model.checkpoint import save_checkpoint
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import AudioFacts
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgespeech.errors import CheckpointError, EdgespeechError, LanguageModelError, UsageError, VerificationError
 from edgespeech.export.pipeline import ExportSettings, export
 from edgespeech.export.streaming_graph import build_graph
-from edgespeech.reference.checkpoint import save_checkpoint
-from edgespeech.reference.config import ConvolutionConfig, FeatureConfig
+from edgespeech.reference.model.checkpoint import save_checkpoint
+from edgespeech.reference.model.config import ConvolutionConfig, FeatureConfig
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle, load_bundle
 

@@ -22,9 +22,9 @@ from edgespeech.quantization.batch_norm import (
     count_batch_norms,
     movement_table,
 )
-from edgespeech.reference.checkpoint import load_checkpoint, save_checkpoint
-from edgespeech.reference.layers import MaskedBatchNorm
-from edgespeech.reference.model import DeepSpeech2
+from edgespeech.reference.model.checkpoint import load_checkpoint, save_checkpoint
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.reference.model.layers import MaskedBatchNorm
 
 Samples = NDArray[np.float32]
 Run = Callable[..., Any]

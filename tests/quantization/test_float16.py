@@ -17,10 +17,10 @@ from onnx import numpy_helper
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.streaming_graph import Form, build_graph
-from edgespeech.quantization.activation_ranges import observe
 from edgespeech.quantization.divergence import divergence, heard_log_probs
 from edgespeech.quantization.float16 import SMALLEST_WEIGHT, store_as_float16, to_float16
-from edgespeech.quantization.float_graph import FloatGraph
+from edgespeech.quantization.graph.activation_ranges import observe
+from edgespeech.quantization.graph.float_graph import FloatGraph
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, StateEntry, load_bundle, write_bundle
 
 Samples = NDArray[np.float32]

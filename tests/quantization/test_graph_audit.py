@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from edgespeech.quantization.float16 import store_as_float16
-from edgespeech.quantization.float16_graph import compute_in_float16
+from edgespeech.quantization.graph.float16_graph import compute_in_float16
 from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, shares
-from edgespeech.quantization.layer_noise import measure_layer_noise
 from edgespeech.quantization.quantize import Quantizer
+from edgespeech.quantization.report.layer_noise import measure_layer_noise
 from edgespeech.runtime.bundle import Bundle
 
 Samples = NDArray[np.float32]

@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.reference.config import (
-    AugmentationConfig,
-    ConvolutionConfig,
-    DataConfig,
-    FeatureConfig,
-    ModelConfig,
-    OptimisationConfig,
-    TrainingConfig,
-)
+from edgespeech.reference.data.config import AugmentationConfig, DataConfig
+from edgespeech.reference.model.config import ConvolutionConfig, FeatureConfig, ModelConfig
+from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig
 
 HERTZ = {"a": 300.0, "b": 900.0, "c": 2000.0, " ": 0.0}
 TEXTS = ["a", "b", "c", "ab", "ba", "ca cb", "abc", "cab b", "bac", "acb"]

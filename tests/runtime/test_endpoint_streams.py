@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import Bundle
-from edgespeech.runtime.noise_gate import NoiseGate
+from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
+from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.recognizer import Recognizer
-from edgespeech.runtime.transcript import Hypothesis, Word
 
 Samples = NDArray[np.float32]
 BLANK_BONUS = 2.0  # nats
@@ -89,7 +89,7 @@ def test_the_rules_of_that_test_do_cut(tiny_bundle: Bundle, sound: Samples) -> N
 
 def _recognizer(bundle: Bundle, speech: float | None, nothing: float | None, longest: float | None) -> Recognizer:
     rules = {"endpoint_seconds": speech, "empty_seconds": nothing, "longest_seconds": longest}
-    return Recognizer(bundle, beam_width=4, noise_gate=0.0, **rules)  # type: ignore[arg-type]
+    return Recognizer(bundle, beam_width=4, min_evidence=0.0, **rules)  # type: ignore[arg-type]
 
 
 def _hypothesis(words: str, acoustic_score: float) -> Hypothesis:
@@ -114,18 +114,18 @@ def test_a_segment_needs_evidence_for_every_word(
     words: str, acoustic_score: float, blank_score: float, passes: bool
 ) -> None:
     hypothesis = _hypothesis(words, acoustic_score)
-    assert NoiseGate(8.0).passes(hypothesis, blank_score) is passes
-    assert NoiseGate(0.0).passes(hypothesis, blank_score) is True
+    assert MinEvidence(8.0).passes(hypothesis, blank_score) is passes
+    assert MinEvidence(0.0).passes(hypothesis, blank_score) is True
 
 
 @pytest.mark.parametrize("nats", [-1.0, float("nan"), float("inf")])
 def test_a_gate_that_is_none(tiny_bundle: Bundle, nats: float) -> None:
     with pytest.raises(UsageError, match="wanted 0"):
-        Recognizer(tiny_bundle, noise_gate=nats)
+        Recognizer(tiny_bundle, min_evidence=nats)
 
 
 def test_a_closed_gate_takes_back_what_was_shown(tiny_bundle: Bundle, sound: Samples) -> None:
-    stream = Recognizer(tiny_bundle, noise_gate=1e6, endpoint_seconds=None, empty_seconds=None).stream()
+    stream = Recognizer(tiny_bundle, min_evidence=1e6, endpoint_seconds=None, empty_seconds=None).stream()
     events = stream.accept(sound) + stream.finish()
     assert len(events) > 2 and {event.type for event in events} == {"partial"}
     assert events[-1].text == ""

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from edgespeech.runtime.decoder.hypothesis import Word
 from edgespeech.runtime.formats import (
     CUE_SECONDS,
     LINE_WIDTH,
@@ -21,7 +22,7 @@ from edgespeech.runtime.formats import (
     to_vtt,
     vtt_cue,
 )
-from edgespeech.runtime.transcript import Event, Reading, Segment, Transcript, Word
+from edgespeech.runtime.transcript import Event, Reading, Segment, Transcript
 
 
 def segment(text: str, start: float = 0.0, per_word: float = 0.3) -> Segment:

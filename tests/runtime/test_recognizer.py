@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgespeech.errors import LanguageModelError, UsageError
 from edgespeech.runtime.bundle import Bundle
-from edgespeech.runtime.recognizer import Recognizer, Stream
+from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.stream import Stream
 from edgespeech.runtime.transcript import Event, Segment
 
 Samples = NDArray[np.float32]
 FRAME = 640
 SURE = 0.98
-ARPA = Path(__file__).parent.parent / "golden" / "tiny.arpa"
+ARPA = Path(__file__).parents[1] / "golden" / "tiny.arpa"
 
 
 class LoudnessModel:
@@ -56,9 +58,9 @@ def reader(tiny_bundle: Bundle) -> Callable[..., Recognizer]:
     def make(delay: int = 3, **options: Any) -> Recognizer:
         facts = msgspec.structs.replace(tiny_bundle.manifest.audio, delay_frames=delay)
         manifest = msgspec.structs.replace(tiny_bundle.manifest, audio=facts)
-        made: Any = Recognizer(Bundle(tiny_bundle.folder, manifest), **options)
-        made.model = LoudnessModel(len(manifest.labels), delay, manifest.labels.index("z"))
-        return made  # type: ignore[no-any-return]
+        made = Recognizer(Bundle(tiny_bundle.folder, manifest), **options)
+        model: Any = LoudnessModel(len(manifest.labels), delay, manifest.labels.index("z"))
+        return Recognizer(made.bundle, made.options, parts=replace(made.parts, model=model))
 
     return make
 
@@ -104,7 +106,7 @@ def test_every_frame_and_the_silence_behind_it_is_decoded(
     labels = recognizer.bundle.manifest.labels
     samples = np.append(sound(recognizer, "ab"), np.full(extra, labels.index("x") / 64, np.float32))
     counted = 0
-    step = recognizer.endpointer.step
+    step = recognizer.parts.endpointer.step
 
     def count(log_probs: Samples, levels: Samples, state: Any) -> Any:
         nonlocal counted
@@ -112,7 +114,7 @@ def test_every_frame_and_the_silence_behind_it_is_decoded(
         counted += len(log_probs)
         return step(log_probs, levels, state)
 
-    recognizer.endpointer.step = count  # type: ignore[method-assign]
+    recognizer.parts.endpointer.step = count  # type: ignore[method-assign]
     transcript = recognizer.transcribe((samples, 16000))
     assert counted == math.ceil(len(samples) / FRAME) + round(0.3 / 0.04)
     assert transcript.text == "abx"
@@ -124,7 +126,8 @@ def test_every_frame_and_the_silence_behind_it_is_decoded(
 def test_letters_that_come_after_the_recording_are_heard(reader: Callable[..., Recognizer], late: int) -> None:
     recognizer = reader(3)
     blank = recognizer.bundle.manifest.blank
-    recognizer.model = LoudnessModel(len(recognizer.decoder.labels), 3 + late, blank)  # type: ignore[assignment]
+    model: Any = LoudnessModel(len(recognizer.decoder.labels), 3 + late, blank)
+    recognizer = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, model=model))
     samples = sound(recognizer, "the cat")
     transcript = recognizer.transcribe((samples, 16000))
     assert transcript.text == "the cat" and transcript.duration == len(samples) / 16000

@@ -25,7 +25,7 @@ Samples = NDArray[np.float32]
 @pytest.fixture(scope="module")
 def recognizer(tiny_bundle: Bundle) -> Recognizer:
     """Of the tiny graph."""
-    return Recognizer(tiny_bundle, nbest=3, noise_gate=0.0)
+    return Recognizer(tiny_bundle, nbest=3, min_evidence=0.0)
 
 
 def push(recognizer: Recognizer, blocks: Iterable[ArrayLike], rate: int | None = None) -> list[Event]:
@@ -188,7 +188,7 @@ def test_the_unrolled_form_gives_the_same_text(recognizer: Recognizer, cells_bun
 
 @pytest.mark.parametrize("chunk_ms", [40, 80, 1000])
 def test_fast_partials_are_early_and_change_no_final(tiny_bundle: Bundle, clip: Samples, chunk_ms: int) -> None:
-    recognizer = Recognizer(tiny_bundle, noise_gate=0.0, chunk_ms=chunk_ms, endpoint_seconds=0.2)
+    recognizer = Recognizer(tiny_bundle, min_evidence=0.0, chunk_ms=chunk_ms, endpoint_seconds=0.2)
     heard: list[list[Event]] = []
     for fast in (False, True):
         stream = recognizer.stream(fast_partials=fast)
@@ -206,7 +206,7 @@ def test_fast_partials_are_early_and_change_no_final(tiny_bundle: Bundle, clip: 
 @pytest.fixture(scope="module")
 def brisk(tiny_bundle: Bundle) -> Recognizer:
     """A narrow search and short segments."""
-    return Recognizer(tiny_bundle, noise_gate=0.0, beam_width=4, endpoint_seconds=0.2)
+    return Recognizer(tiny_bundle, min_evidence=0.0, beam_width=4, endpoint_seconds=0.2)
 
 
 @given(cuts=st.lists(st.integers(0, 19777), max_size=8))

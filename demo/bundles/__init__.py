@@ -1,0 +1,1 @@
+"""Work of the commands that write and inspect bundles."""

@@ -1,0 +1,101 @@
+"""`info` and `verify`: what a bundle is, and whether it holds what it promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.errors import EdgespeechError, VerificationError
+from edgespeech.runtime.acoustic_model import AcousticModel
+from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.endpoint import EndpointRules
+from edgespeech.runtime.live.latency import budget
+from edgespeech.runtime.recognizer import Recognizer
+
+Floats = NDArray[np.float32]
+# Between two chunkings of one graph; float32 sums in another order differ by about 1e-5.
+CHUNKING_TOLERANCE = 1e-3
+CHUNKS_TIMED = 20
+
+
+def describe(bundle: Bundle) -> str:
+    """Facts of a bundle and the parts of its latency, as lines for people; computing is measured if possible."""
+    manifest, audio = bundle.manifest, bundle.manifest.audio
+    megabytes = {name: entry.bytes / 1e6 for name, entry in manifest.files.items()}
+    chunk, lookahead = audio.chunk_seconds * 1000.0, audio.lookahead_seconds * 1000.0
+    rows = [
+        ("bundle", f"{manifest.name}  ({bundle.folder})"),
+        ("graph", f"{manifest.graph.form}, {manifest.graph.precision}, {len(manifest.graph.states)} states"),
+        ("labels", f"{len(manifest.labels)}"),
+        ("files", ", ".join(f"{name} {size:.1f} MB" for name, size in megabytes.items())),
+        ("audio", f"{audio.sample_rate} Hz, {audio.frame_seconds * 1000.0:g} ms per output frame"),
+        ("latency", f"chunk {chunk:g} ms ({'free' if audio.chunk_free else 'fixed'}) + look-ahead {lookahead:g} ms"),
+        (
+            "decoder",
+            f"beam {manifest.decoder.beam_width}, alpha {manifest.decoder.alpha:g}, beta {manifest.decoder.beta:g}, "
+            f"unknown words {manifest.decoder.unknown_score:g}",
+        ),
+        *((key, str(value)) for key, value in manifest.measured.items()),
+        *((key, str(value)) for key, value in manifest.provenance.items()),
+    ]
+    parts = budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().after_speech)
+    ledger = [
+        "latency of a word, from the end of its sound (measure your own: edgespeech live --ledger):",
+        *parts.rows(),
+    ]
+    return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *ledger])
+
+
+def seconds_per_chunk(bundle: Bundle) -> float | None:
+    """Median time that the acoustic model takes for a chunk of noise here; None if it cannot run here."""
+    try:
+        model = AcousticModel(bundle)
+    except EdgespeechError:
+        return None
+    random, state, times = np.random.default_rng(0), model.initial_state(), []
+    for _ in range(CHUNKS_TIMED):
+        chunk = random.standard_normal((1, model.audio.chunk_samples), np.float32) * np.float32(0.1)
+        began = time.perf_counter()
+        _, state = model.step(chunk, state)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def verify_bundle(bundle: Bundle) -> Iterator[str]:
+    """Check a bundle whose hashes were compared when it was loaded.
+
+    Yields:
+        One line for each thing that was found right.
+
+    Raises:
+        BundleError: The graph does not load or does not match its description.
+        LanguageModelError: The language model does not load or does not fit the labels.
+        VerificationError: The graph does not compute what it should.
+    """
+    yield f"{len(bundle.manifest.files)} files have the right size and SHA-256"
+    recognizer = Recognizer(bundle)
+    model = recognizer.model
+    yield f"the graph loads; its inputs, outputs and {len(bundle.manifest.graph.states)} states are as described"
+    sound = np.random.default_rng(0).standard_normal(model.audio.chunk_samples * 6).astype(np.float32) * 0.1
+    alone = model.stream(sound[None])[0]
+    if not np.all(np.isfinite(alone)) or np.abs(np.exp(alone).sum(-1) - 1.0).max() > 1e-3:
+        raise VerificationError("the graph's output is no log-probability over the labels; export the bundle again")
+    yield f"{len(alone)} frames of noise give finite log-probabilities that sum to 1"
+    beside = model.stream(np.stack([np.clip(sound * 9.0, -1.0, 1.0), sound]))[1]
+    _require_equal(alone, beside, "beside another stream in a batch")
+    yield f"a stream is the same beside another one: largest difference {np.abs(alone - beside).max():.1e}"
+    if model.audio.chunk_free:
+        whole = model.stream(sound[None], len(sound))[0]
+        _require_equal(alone, whole, "in one piece")
+        yield f"chunked equals whole: largest difference {np.abs(alone - whole).max():.1e}"
+    if recognizer.decoder.lm is not None:
+        yield f"the language model loads and fits the labels: {recognizer.decoder.lm.order}-gram"
+
+
+def _require_equal(alone: Floats, other: Floats, how: str) -> None:
+    difference = float(np.abs(alone - other).max())
+    if not difference <= CHUNKING_TOLERANCE:
+        raise VerificationError(f"a stream {how} differs by {difference:.1e} in log-probs; export the bundle again")

@@ -1,0 +1,145 @@
+"""The commands of ``edgespeech lm``: what they ask for and what they print."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgespeech.demo.commands.options import BUNDLE, FILE
+from edgespeech.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+_LM = click.option("--lm", type=FILE, metavar="FILE", help="Another KenLM model (binary or ARPA) than the bundle's.")
+_CACHE = click.option("--cache", type=FILE, metavar="DIR",
+                      help="Where log-probabilities are kept; default: the user's cache folder.")  # fmt: skip
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def lm() -> None:
+    """Language models: build one from text, look at one, tune its weights, compare decoders."""
+
+
+@lm.command("build")
+@click.argument("texts", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="KenLM binary to write.")
+@click.option("--order", type=int, metavar="N", help="Longest n-gram; default 3, with --characters 6.")
+@click.option("--characters", is_flag=True, help="A model over characters, for labels without a space too.")
+@click.option(
+    "--prune", default="0 0 1", show_default=True, help="Leave out n-grams seen this often or less, per order."
+)
+@click.option(
+    "--vocabulary", type=int, default=50_000, show_default=True, metavar="N", help="Most frequent words to keep."
+)
+@click.option("--bits", type=int, default=6, show_default=True, help="Per stored probability and back-off weight.")
+@click.option("--bundle", type=FILE, metavar="DIR", help="Normalise to this bundle's labels; default: English letters.")
+@click.option("--exclude", type=FILE, multiple=True, metavar="FILE",
+              help="Text or manifest whose sentences must not get in (shared runs of six words).")  # fmt: skip
+@click.option("--held-out", type=FILE, metavar="FILE",
+              help="Text or manifest to measure perplexity on; it is excluded.")  # fmt: skip
+@click.option("--held-out-share", type=float, metavar="X",
+              help="Share of the lines to keep for that; default 0.001 where there is no --held-out.")  # fmt: skip
+@click.option("--drop-lone-letters", is_flag=True, help="Drop lines with torn abbreviations such as 'h m s'.")
+def lm_build(
+    texts: tuple[Path, ...], output: Path, drop_lone_letters: bool, bundle: Path | None, **settings: Any
+) -> None:
+    """Estimate a quantized n-gram model from TEXTS (.txt, .gz, .xz, .bz2, or manifests) with KenLM's tools."""
+    from edgespeech.reference.language_model.build import build_language_model
+    from edgespeech.runtime.bundle import load_bundle
+
+    if bundle is not None:
+        settings["labels"] = load_bundle(bundle).manifest.labels
+    summary = build_language_model(texts, output, keep_lone_letters=not drop_lone_letters, report=log.info, **settings)
+    click.echo(str(summary.model))
+
+
+@lm.command("info")
+@click.argument("model", type=FILE)
+@click.option("--text", type=FILE, metavar="FILE", help="Text or manifest to measure perplexity on.")
+@click.option("--bundle", type=FILE, metavar="DIR", help="Normalise it to this bundle's labels; default: English.")
+@_JSON
+def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) -> None:
+    """Say what a KenLM MODEL is: kind, order, words, n-grams, size; its perplexity on a text."""
+    from edgespeech.reference.language_model.info import inspect_language_model
+    from edgespeech.runtime.bundle import load_bundle
+
+    labels = load_bundle(bundle).manifest.labels if bundle else None
+    found = inspect_language_model(model, text, labels)
+    click.echo(json.dumps(found.as_dict()) if as_json else found.table())
+
+
+@lm.command("tune")
+@click.argument("manifest", type=FILE)
+@BUNDLE
+@_LM
+@click.option("-o", "--output", type=FILE, metavar="DIR", help="Write a tuned copy instead of changing the bundle.")
+@click.option("--dry-run", is_flag=True, help="Change nothing.")
+@click.option("--report-on", type=FILE, metavar="MANIFEST", help="Other speech to measure the result on, honestly.")
+@click.option("--minutes", type=float, default=4.0, show_default=True, help="CPU time for the search.")
+@click.option("--search-beam", type=int, default=64, show_default=True, metavar="N", help="While weights are sought.")
+@click.option("--beams", default="16,32,64,128", show_default=True, metavar="N,N", help="Beam widths to choose from.")
+@click.option("--picture", type=FILE, metavar="FILE.png", help="Draw WER over alpha and beta.")
+@_JSON
+@_CACHE
+def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, **settings: Any) -> None:
+    """Find the weights of the language model and the beam width for speech like that in MANIFEST.
+
+    The result becomes the bundle's default. With --lm that model is put into the bundle as well. The error rate on
+    MANIFEST itself is optimistic: --report-on measures on other speech.
+    """
+    from edgespeech.demo.tune_decoder.tune import TuneRequest, tune_bundle
+
+    if not 0.0 < minutes < math.inf:
+        raise UsageError(f"minutes is {minutes:g}; wanted a number above 0")
+    widths = _beam_widths(beams)
+    request = TuneRequest(manifest=manifest, minutes=minutes, search_beam=_width(search_beam), beams=widths, **settings)
+    click.echo(tune_bundle(request, log.info))
+
+
+@lm.command("compare")
+@click.argument("manifest", type=FILE)
+@BUNDLE
+@_LM
+@click.option("--beams", default="16,64,256", show_default=True, metavar="N,N", help="Beam widths to measure at.")
+@click.option("--decoder", "names", multiple=True, metavar="NAME", help="Only these; may be given more than once.")
+@click.option("--weights", multiple=True, metavar="NAME=ALPHA,BETA,UNKNOWN", help="Do not tune this decoder.")
+@click.option("--tune-every", type=int, default=3, show_default=True, metavar="N", help="Tune on every Nth utterance.")
+@click.option("--minutes", type=float, default=1.0, show_default=True, help="CPU time to tune one decoder.")
+@_JSON
+@_CACHE
+def lm_compare(
+    manifest: Path, beams: str, names: tuple[str, ...], weights: tuple[str, ...], minutes: float, **settings: Any
+) -> None:
+    """Compare beam searches on the log-probabilities of MANIFEST: edgespeech, flashlight-text, pyctcdecode.
+
+    Each has its own weights, tuned alike. The error rates and CPU times are measured in turns, on one thread.
+    """
+    from edgespeech.demo.tune_decoder.decoder_comparison import compare_on_manifest, parse_weights
+
+    if not 0.0 < minutes < math.inf:
+        raise UsageError(f"minutes is {minutes:g}; wanted a number above 0")
+    as_json = settings.pop("as_json")
+    found = compare_on_manifest(
+        manifest, beam_widths=_beam_widths(beams), names=names, given=parse_weights(weights), seconds=60.0 * minutes,
+        say=log.info, **settings,
+    )  # fmt: skip
+    click.echo(json.dumps(found.as_dict()) if as_json else found.table())
+
+
+def _beam_widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(sorted({_width(int(part)) for part in text.split(",")}))
+    except ValueError:
+        raise UsageError(f"beams are {text!r}; wanted widths with commas between, such as 16,64,256") from None
+
+
+def _width(beam_width: int) -> int:
+    if not 1 <= beam_width <= 10_000:
+        raise UsageError(f"beam width is {beam_width}; wanted 1 to 10000")
+    return beam_width

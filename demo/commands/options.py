@@ -1,0 +1,121 @@
+"""Options that several commands share, made from the fields of `RecognizerOptions`, and the recognizer they select."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from edgespeech.runtime.options import DEFAULT_MIN_EVIDENCE, RecognizerOptions, RecognizerRequest
+
+if TYPE_CHECKING:
+    from edgespeech.runtime.recognizer import Recognizer
+
+log = logging.getLogger(__name__)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+BUNDLE = click.option("--bundle", type=FILE, metavar="DIR", help="Bundle folder; the default bundle if not given.")
+
+_TYPES: dict[str, click.ParamType[Any] | type] = {
+    "int": int, "int | None": int, "float": float, "float | None": float, "str": str, "str | Path | None": FILE,
+}  # fmt: skip
+
+
+def _from_field(record: Field[Any]) -> Callable[[Command], Command]:
+    """Make the option of a field that was declared with `edgespeech.runtime.decoder.options.option`."""
+    return click.option(
+        f"--{record.name.replace('_', '-')}",
+        type=_TYPES[str(record.type)],
+        default=record.default,
+        show_default=record.default is not None,
+        metavar=record.metadata["metavar"],
+        help=record.metadata["help"],
+    )
+
+
+_FROM_FIELDS = {one.name: _from_field(one) for one in fields(RecognizerOptions) if "help" in one.metadata}
+# Options that are not written like their field: flags, files to be read, and 0 for "off".
+_WRITTEN_OTHERWISE = {
+    "use_lm": click.option("--no-lm", is_flag=True, help="Decode without a language model."),
+    "hot_word": click.option("--hot-word", multiple=True, metavar="WORDS:BOOST",
+                             help="Expected phrase and the score (natural log) that it adds; repeatable."),
+    "hot_words": click.option("--hot-words", type=FILE, metavar="FILE",
+                              help="File of hot words, one WORDS:BOOST per line."),
+    "grammar": click.option("--grammar", type=FILE, metavar="FILE",
+                            help="Recognise only the phrases in this file, one per line, and <unknown>."),
+    "endpoint_seconds": click.option("--endpoint", type=float, default=1.0, show_default=True, metavar="SECONDS",
+                                     help="Silence after speech that ends a segment; 0 disables the rule."),
+    "empty_seconds": click.option("--endpoint-empty", type=float, default=5.0, show_default=True, metavar="SECONDS",
+                                  help="Silence before any speech that restarts a segment; 0 disables the rule."),
+    "longest_seconds": click.option(
+        "--longest", type=float, default=30.0, show_default=True, metavar="SECONDS",
+        help="Length from which a segment ends at the next pause between words; 0 disables the rule."),
+    "min_evidence": click.option(
+        "--min-evidence", "--noise-gate", "min_evidence", type=float, default=DEFAULT_MIN_EVIDENCE, show_default=True,
+        metavar="NATS", help="Minimum acoustic evidence per word of a segment; 0 accepts every segment."),
+}  # fmt: skip
+_ORDER = (
+    "beam_width", "alpha", "beta", "unknown_score", "use_lm", "lm", "hot_word", "hot_words", "grammar", "filler_score",
+    "nbest", "endpoint_seconds", "empty_seconds", "longest_seconds", "min_evidence", "chunk_ms", "threads", "provider",
+)  # fmt: skip
+
+
+def recognizer_options(command: Command) -> Command:
+    """Add the options of a recognizer to a command, which receives them as the parameter ``request``."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **given: Any) -> Any:
+        return command(*arguments, request=_take_request(given), **given)
+
+    decorated: Any = run
+    for name in reversed(_ORDER):
+        decorated = {**_FROM_FIELDS, **_WRITTEN_OTHERWISE}[name](decorated)
+    decorated = BUNDLE(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def _take_request(given: dict[str, Any]) -> RecognizerRequest:
+    """Move the options of a recognizer out of a command's parameters."""
+    from edgespeech.runtime.decoder.grammar import read_grammar
+    from edgespeech.runtime.decoder.hot_words import parse_hot_word, read_hot_words
+
+    context = click.get_current_context()
+    named = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    bundle, one_by_one, file, grammar = (given.pop(name) for name in ("bundle", "hot_word", "hot_words", "grammar"))
+    hot_words = (read_hot_words(file) if file else {}) | dict(map(parse_hot_word, one_by_one))
+    settings = {name: given.pop(name) for name in (*_FROM_FIELDS, "min_evidence")}
+    options = RecognizerOptions(
+        use_lm=not given.pop("no_lm"),
+        hot_words=hot_words or None,
+        grammar=tuple(read_grammar(grammar)) if grammar else None,
+        endpoint_seconds=given.pop("endpoint") or None,
+        empty_seconds=given.pop("endpoint_empty") or None,
+        longest_seconds=given.pop("longest") or None,
+        **settings,
+    )
+    return RecognizerRequest(bundle, options, frozenset(named))
+
+
+def load_recognizer(request: RecognizerRequest) -> Recognizer:
+    """Load the recognizer that was asked for.
+
+    Raises:
+        EdgespeechError: The bundle, the language model or a setting is invalid.
+    """
+    from edgespeech.runtime.bundle import load_bundle
+    from edgespeech.runtime.node_placement import describe_fallback
+    from edgespeech.runtime.recognizer import Recognizer
+
+    recognizer = Recognizer(load_bundle(request.bundle), request.options)
+    fallback = describe_fallback(recognizer.model.nodes, recognizer.model.nodes_on_cpu)
+    if fallback:
+        log.warning("provider %s: %s", request.options.provider, fallback)
+    return recognizer

@@ -1,0 +1,148 @@
+"""`doctor`: what is installed, what is missing for what, and the command that mends it."""
+
+from __future__ import annotations
+
+import platform
+import struct
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
+from edgespeech.demo.doctor.providers import check_onnxruntime, check_providers
+from edgespeech.demo.doctor.report import Check, needed_is_there, render
+from edgespeech.demo.tune_device.settings import recall, settings_file
+from edgespeech.errors import EdgespeechError, LanguageModelError, MissingDependencyError
+from edgespeech.reference.language_model.build import find_tool
+from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from edgespeech.runtime.decoder.language_model import LanguageModel
+
+__all__ = ["Check", "examine", "needed_is_there", "render"]
+
+_OPTIONAL = (
+    ("export", "`export` and `quantize`", ("torch", "onnx")),
+    ("train", "`train` and `calibrate`", ("torch", "scipy")),
+    ("report", "pictures of `bench --save` and `quantize --report`", ("matplotlib",)),
+)
+
+
+def examine(bundle: Path | None = None, root: Path = Path("/")) -> list[Check]:
+    """Look at everything.
+
+    Args:
+        bundle: Folder; None for the bundle that ships.
+        root: Of the file system, for what the system tells about itself.
+    """
+    loaded, checks = check_bundle(bundle)
+    found = [*check_python(), *check_onnxruntime(root), *checks, *check_kenlm(loaded)]
+    if loaded is not None and not any(check.topic == "onnxruntime" and check.state == "broken" for check in found):
+        found += check_providers(loaded.folder, root)
+        found += check_tuned(loaded)
+    return [*found, *check_libraries(), *check_sound(), *check_permissions(root), *check_optional(), *check_power(root)]
+
+
+def check_python() -> Iterator[Check]:
+    """Version and width; an older Python does not come this far."""
+    bits = struct.calcsize("P") * 8
+    told = f"{platform.python_version()}, {platform.machine()}, {bits} bits"
+    if bits != 64:
+        mend = "install a 64-bit system (Raspberry Pi OS has one); onnxruntime has no wheels for 32 bits"
+        yield Check("Python", "broken", told, mend)
+    else:
+        yield Check("Python", "ok", told)
+
+
+def check_bundle(path: Path | None) -> tuple[Bundle | None, list[Check]]:
+    """Hashes of all files; whether the graph loads is a question to the providers."""
+    try:
+        bundle = load_bundle(path)
+    except EdgespeechError as error:
+        found, mend = _split(error)
+        return None, [Check("bundle", "broken", found, _ours_again() if path is None else mend)]
+    manifest = bundle.manifest
+    size = sum(entry.bytes for entry in manifest.files.values()) / 1e6
+    what = f"{manifest.name}, {manifest.graph.precision} {manifest.graph.form}, {size:.1f} MB, every file as described"
+    whose = " (the one that ships)" if bundle.folder == DEFAULT_BUNDLE else f" ({bundle.folder})"
+    return bundle, [Check("bundle", "ok", what + whose)]
+
+
+def _ours_again() -> str:
+    """How the bundle that ships comes back: a checkout has it, an installed package is installed again."""
+    checkout = DEFAULT_BUNDLE.parents[1]
+    if (checkout / ".git").exists():
+        return f"git -C {checkout} checkout -- {DEFAULT_BUNDLE.relative_to(checkout)}"
+    return "pip install --force-reinstall --no-deps FOLDER (the repository or the wheel that it was installed from)"
+
+
+def _split(error: EdgespeechError) -> tuple[str, str]:
+    """What came, and what to do: our messages say both."""
+    found, _, mend = str(error).rpartition("; ")
+    return found or mend, mend
+
+
+def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
+    """The module, and the bundle's language model."""
+    path = None if bundle is None else bundle.language_model_path
+    if path is None:
+        if find_spec("kenlm"):
+            yield Check("kenlm", "ok", "installed; for language models")
+        else:
+            yield Check("kenlm", "missing", "not installed; for language models", "pip install 'edgespeech[cpu]'")
+        return
+    try:
+        model = LanguageModel(path)
+    except MissingDependencyError as error:
+        newer = sys.version_info >= (3, 13)
+        mend = "see CONTRIBUTING.md: kenlm needs a hand on Python 3.13" if newer else "pip install kenlm"
+        yield Check("kenlm", "broken", _split(error)[0], f"{mend}; or use --no-lm")
+    except LanguageModelError as error:
+        yield Check("kenlm", "broken", *_split(error))
+    else:
+        yield Check("kenlm", "ok", f"the bundle's {model.order}-gram model loads")
+
+
+def check_tuned(bundle: Bundle) -> Iterator[Check]:
+    """What `tune-device` remembers for this bundle."""
+    settings = recall(bundle)
+    if settings is None:
+        mend = "edgespeech tune-device"
+        yield Check("settings", "note", "`live` has not been tuned for this device and bundle", mend)
+    else:
+        yield Check("settings", "ok", f"`live` uses {settings} ({settings_file()})")
+
+
+def check_libraries() -> Iterator[Check]:
+    """The libraries of every install that hold compiled code."""
+    for name in ("numpy", "soundfile", "soxr", "msgspec"):
+        try:
+            import_module(name)
+        except (ImportError, OSError) as error:
+            why = " ".join(str(error).split())[:160]
+            yield Check(name, "broken", f"does not load: {why}", f"pip install --force-reinstall {name}")
+
+
+def check_optional() -> Iterator[Check]:
+    """Extras that only some commands need, and KenLM's programs."""
+    for extra, purpose, modules in _OPTIONAL:
+        missing = [name for name in modules if find_spec(name) is None]
+        if missing:
+            found = f"{', '.join(missing)} not installed; for {purpose}"
+            yield Check(extra, "missing", found, f"pip install 'edgespeech[{extra}]'")
+        else:
+            yield Check(extra, "ok", f"{', '.join(modules)}; for {purpose}")
+    if not _kenlm_tools():
+        found = "KenLM's lmplz and build_binary not found; for `lm build`"
+        yield Check(
+            "lm build", "missing", found, "make kenlm-tools in the repository, or set KENLM_BIN (CONTRIBUTING.md)"
+        )
+    else:
+        yield Check("lm build", "ok", "KenLM's programs are there")
+
+
+def _kenlm_tools() -> bool:
+    try:
+        return all(find_tool(name) for name in ("lmplz", "build_binary"))
+    except EdgespeechError:
+        return False

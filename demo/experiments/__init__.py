@@ -1,0 +1,1 @@
+"""Programs that print figures of the documents; not part of the command line."""

@@ -1,0 +1,90 @@
+"""The live view as text, in the middle of a sentence. Run: python -m edgespeech.demo.live.screenshot."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from rich.console import Console
+
+from edgespeech.demo.live.screen import LiveScreen
+from edgespeech.runtime import audio
+from edgespeech.runtime.live.listener import Listener, Outlets
+from edgespeech.runtime.live.outputs import Meter
+from edgespeech.runtime.live.sources import BLOCK_SECONDS, Block
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
+from edgespeech.runtime.recognizer import Recognizer
+
+WIDTH = 100
+PAUSE_SECONDS = 2.0
+UNTIL = 0.6  # of the last clip
+
+
+class Screenshot(LiveScreen):
+    """A live screen that is printed once, as it was after the last block, instead of being drawn over itself."""
+
+    def __init__(self) -> None:
+        """On a console that remembers."""
+        self.paper = Console(file=io.StringIO(), width=WIDTH, record=True, highlight=False)
+        super().__init__(self.paper)
+
+    def measure(self, meter: Meter, source: str = "") -> None:
+        """Keep the reading; there is no time to draw at."""
+        self._meters[source] = meter
+
+    def text(self) -> str:
+        """What the terminal holds."""
+        self.close()
+        self.paper.print(self.view())
+        return self.paper.export_text().rstrip()
+
+
+class Spoken:
+    """The clips that ship, up to the middle of the third one, as a source."""
+
+    name, description = "clips", "listening to the clips that ship"
+
+    def __init__(self, sample_rate: int) -> None:
+        """Read them."""
+        self.sample_rate = sample_rate
+        clips = [audio.read(utterance.path, sample_rate) for utterance in read_manifest(SAMPLE_CLIPS)][:3]
+        clips[-1] = clips[-1][: round(UNTIL * len(clips[-1]))]
+        pause = np.zeros(round(PAUSE_SECONDS * sample_rate), np.float32)
+        self._sound = np.concatenate([piece for clip in clips for piece in (clip, pause)][:-1])
+
+    def __iter__(self) -> Iterator[Block]:
+        """Without waiting."""
+        size = round(BLOCK_SECONDS * self.sample_rate)
+        for start in range(0, len(self._sound), size):
+            yield Block(self._sound[start : start + size], time.perf_counter())
+
+    def remarks(self) -> list[str]:
+        """None."""
+        return []
+
+    def counts(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+    def stop(self) -> None:
+        """It ends soon anyway."""
+
+    def close(self) -> None:
+        """No file is open."""
+
+
+def main() -> None:
+    """Print the view."""
+    recognizer, screen = Recognizer(), Screenshot()
+    source = Spoken(recognizer.sample_rate)
+    listener = Listener(recognizer, source, Outlets(screen))
+    listener.remark(source.description)
+    for block in source:
+        listener.hear(block)
+    print(screen.text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Chooses the weights of the search on a manifest, and compares decoders."""

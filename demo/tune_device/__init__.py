@@ -1,0 +1,1 @@
+"""Finds and remembers the fastest settings of this device."""

@@ -1,0 +1,174 @@
+"""What `tune-device` found, remembered for this user, this machine and this bundle; nothing is measured here."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from edgespeech.demo.machine.device import describe_device
+from edgespeech.errors import BundleError, UsageError
+from edgespeech.runtime.acoustic_model import available_providers
+from edgespeech.runtime.bundle import MANIFEST, Bundle, describe_file, load_bundle
+from edgespeech.runtime.files import replacing
+from edgespeech.runtime.options import RecognizerRequest
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "devices.json"
+
+
+class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was found to be best.
+
+    Attributes:
+        bundle: Folder of another form or precision that is used instead; None for the bundle itself.
+        bundle_sha256: Of the description of the bundle that is used.
+        rtf: Real-time factor that was measured.
+        latency_ms: Chunk, look-ahead and the 98th percentile of computing.
+        wer: Share of the words.
+        made: When.
+    """
+
+    bundle: str | None
+    bundle_sha256: str
+    provider: str
+    threads: int
+    chunk_ms: float
+    beam_width: int
+    rtf: float
+    latency_ms: float
+    wer: float
+    made: str
+
+    def __str__(self) -> str:
+        """For people."""
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        where = "" if self.bundle is None else f"bundle {self.bundle}, "
+        return f"{where}{self.provider}, {threads}, chunk {self.chunk_ms:g} ms, beam {self.beam_width}"
+
+
+def settings_file() -> Path:
+    """Where settings are remembered: below ``XDG_CONFIG_HOME``, or what the system has in its place."""
+    return Path(click.get_app_dir("edgespeech")) / FILE_NAME
+
+
+def bundle_id(bundle: Bundle) -> str:
+    """SHA-256 of a bundle's description, which holds the hashes of its files."""
+    return describe_file(bundle.folder / MANIFEST).sha256
+
+
+def remember(bundle: Bundle, settings: DeviceSettings) -> Path:
+    """Remember settings for a bundle on this machine.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    make_settings_folder()
+    path = settings_file()
+    _write(path, {**_read(path), _key(bundle): settings})
+    return path
+
+
+def make_settings_folder() -> None:
+    """Make sure that there is a folder to remember in.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    path = settings_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; set XDG_CONFIG_HOME to a folder of yours") from None
+
+
+def recall(bundle: Bundle) -> DeviceSettings | None:
+    """The settings that are remembered for a bundle on this machine."""
+    return _read(settings_file()).get(_key(bundle))
+
+
+def forget_settings(bundle: Bundle) -> bool:
+    """Forget them; False if there were none.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    path = settings_file()
+    known = _read(path)
+    if _key(bundle) not in known:
+        return False
+    _write(path, {key: settings for key, settings in known.items() if key != _key(bundle)})
+    return True
+
+
+def with_device_settings(request: RecognizerRequest) -> RecognizerRequest:
+    """Put remembered settings in the place of options that were not given on the command line.
+
+    Args:
+        request: What the command line asks for.
+
+    Returns:
+        The request to use.
+
+    Raises:
+        BundleError: The bundle is damaged.
+    """
+    settings = recall(load_bundle(request.bundle))
+    if settings is None:
+        return request
+    reason = _unusable(settings, "bundle" in request.given)
+    if reason:
+        log.warning("tune-device's settings are not used: %s", reason)
+        return request
+    found: dict[str, Any] = {
+        "provider": settings.provider,
+        "threads": settings.threads,
+        "chunk_ms": settings.chunk_ms,
+        "beam_width": settings.beam_width,
+    }
+    kept = sorted(f"--{name.replace('_', '-')}" for name in found.keys() & request.given)
+    but = f"; {', '.join(kept)} as given" if kept else ""
+    log.info("using tune-device's settings for this device: %s%s", settings, but)
+    bundle = request.bundle if settings.bundle is None else Path(settings.bundle)
+    used = {name: value for name, value in found.items() if name not in request.given}
+    return replace(request, bundle=bundle, options=replace(request.options, **used))
+
+
+def _unusable(settings: DeviceSettings, bundle_given: bool) -> str:
+    """Why settings cannot be used; empty if they can."""
+    if settings.provider not in available_providers():
+        return f"provider {settings.provider} is no longer in the installed onnxruntime; run `edgespeech tune-device`"
+    if settings.bundle is None:
+        return ""
+    if bundle_given:
+        return f"they are for {settings.bundle}, and --bundle asks for another"
+    try:
+        same = bundle_id(load_bundle(settings.bundle)) == settings.bundle_sha256
+    except BundleError as error:
+        return str(error)
+    return "" if same else f"{settings.bundle} has changed; run `edgespeech tune-device` again"
+
+
+def _key(bundle: Bundle) -> str:
+    device = describe_device(run=lambda command: None)
+    return f"{bundle_id(bundle)} {device.board or device.cpu} {device.cores}"
+
+
+def _read(path: Path) -> dict[str, DeviceSettings]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, DeviceSettings])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}  # what was remembered can be measured again
+
+
+def _write(path: Path, known: dict[str, DeviceSettings]) -> None:
+    with replacing(path) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(known), indent=1) + b"\n")

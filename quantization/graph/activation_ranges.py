@@ -1,0 +1,249 @@
+"""Static ranges of activations: histograms of values, and four ways to choose a range from one.
+
+``minmax`` takes everything seen, ``percentile`` leaves out one value in ten thousand at each end, ``entropy`` loses the
+least information (Kullback-Leibler divergence of the histogram), ``error`` the least squared error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgespeech.errors import UsageError, VerificationError
+from edgespeech.quantization.graph.float_graph import RangeGroup
+from edgespeech.runtime.bundle import Bundle
+
+Floats = NDArray[np.float32]
+Counts = NDArray[np.float64]
+Method = Literal["minmax", "percentile", "entropy", "error"]
+METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy", "error")
+LEVELS = 255
+BINS = 8192
+SMALLEST_REACH = 2.0**-20
+OUTSIDE_SHARE = 1e-4
+CANDIDATES = np.linspace(0.3, 1.0, 36)
+
+
+@dataclass(frozen=True)
+class Range:
+    """An interval for 8-bit unsigned integers; it always holds zero, which is then exact."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Refuse an interval without zero."""
+        if not self.low <= 0.0 <= self.high:
+            raise ValueError(f"range [{self.low}, {self.high}] does not hold zero")
+
+    @property
+    def scale(self) -> np.float32:
+        """Width of one step."""
+        return np.float32(max(self.high - self.low, 1e-6) / LEVELS)
+
+    @property
+    def zero_point(self) -> np.uint8:
+        """The integer that stands for zero."""
+        return np.uint8(np.clip(round(-self.low / float(self.scale)), 0, LEVELS))
+
+
+# Symmetric around zero with one step to spare: -1 and 1 are 1 and 255.
+BOUNDED_BY_ONE = Range(-128.0 / 127.0, 127.0 / 127.0)
+
+
+class Histogram:
+    """Counts of one activation's values over (-reach, reach); of one size however much speech there is.
+
+    When a larger value comes, the reach doubles: neighbouring bins become one. Zero lies between two bins.
+    """
+
+    def __init__(self) -> None:
+        """Begin without values."""
+        self.low = 0.0
+        self.high = 0.0
+        self.reach = SMALLEST_REACH
+        self.counts: Counts = np.zeros(BINS)
+
+    def add(self, values: Floats) -> None:
+        """Count more values.
+
+        Raises:
+            VerificationError: A value is not finite.
+        """
+        low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+        if not math.isfinite(high - low):
+            raise VerificationError("values inside the network are not finite on this speech; mend model or speech")
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        while self.reach <= max(-low, high):
+            self.counts = np.pad(self.counts.reshape(-1, 2).sum(axis=1), BINS // 4)
+            self.reach *= 2.0
+        bins = np.floor(values.ravel() * np.float32(BINS / 2 / self.reach)).astype(np.intp) + BINS // 2
+        self.counts += np.bincount(bins, minlength=BINS)
+
+    def range(self, method: Method) -> Range:
+        """Choose the range."""
+        if method == "minmax":
+            return Range(self.low, self.high)
+        if method == "percentile":
+            return self._percentile()
+        cost = self._entropy if method == "entropy" else self._squared_error
+        return min((Range(self.low * float(share), self.high * float(share)) for share in CANDIDATES), key=cost)
+
+    def _percentile(self) -> Range:
+        edges = np.linspace(-self.reach, self.reach, BINS + 1)
+        share = self.counts.cumsum() / max(1.0, self.counts.sum())
+        first, last = np.searchsorted(share, [OUTSIDE_SHARE, 1.0 - OUTSIDE_SHARE])
+        low, high = float(edges[first]), float(edges[min(last + 1, BINS)])
+        return Range(min(0.0, max(low, self.low)), max(0.0, min(high, self.high)))
+
+    def _centres(self) -> Counts:
+        edges = np.linspace(-self.reach, self.reach, BINS + 1)
+        return np.asarray((edges[1:] + edges[:-1]) / 2)
+
+    def _levels(self, candidate: Range) -> NDArray[np.intp]:
+        scale, zero = float(candidate.scale), int(candidate.zero_point)
+        return np.clip(np.round(self._centres() / scale) + zero, 0, LEVELS).astype(np.intp)
+
+    def _squared_error(self, candidate: Range) -> float:
+        rounded = (self._levels(candidate) - int(candidate.zero_point)) * float(candidate.scale)
+        return float((self.counts * np.square(self._centres() - rounded)).sum())
+
+    def _entropy(self, candidate: Range) -> float:
+        """Divergence of the histogram, its ends folded into the outermost bins inside, from its levels spread out."""
+        centres, level = self._centres(), self._levels(candidate)
+        inside = (centres >= candidate.low) & (centres <= candidate.high)
+        if not inside.any():
+            return 0.0
+        folded = np.where(inside, self.counts, 0.0)
+        first, last = inside.argmax(), BINS - 1 - inside[::-1].argmax()
+        folded[first] += self.counts[:first].sum()
+        folded[last] += self.counts[last + 1 :].sum()
+        occupied = (folded > 0).astype(float)
+        per_level = np.bincount(level, self.counts * inside, LEVELS + 1)
+        room = np.bincount(level, occupied, LEVELS + 1)
+        spread = occupied * (per_level / np.maximum(room, 1.0))[level]
+        p, q = folded / max(folded.sum(), 1.0), np.maximum(spread / max(spread.sum(), 1e-12), 1e-12)
+        return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What the channels of an activation were seen to be.
+
+    Attributes:
+        mean: Of each, float32 [channels].
+        low: The smallest value of each, float32 [channels].
+        high: The largest value of each, float32 [channels].
+        covariance: Of each with each, float64 [channels, channels].
+    """
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    covariance: Counts
+
+    @property
+    def moments(self) -> Counts:
+        """Mean products of the channels with each other [channels, channels]."""
+        return self.covariance + np.outer(self.mean, self.mean)
+
+    @property
+    def deviation(self) -> Floats:
+        """Of each, float32 [channels]."""
+        return np.sqrt(np.maximum(self.covariance.diagonal(), 0.0)).astype(np.float32)
+
+
+class ChannelCounter:
+    """Collects `Channels`; a channel is a place in the last dimension of what is added."""
+
+    def __init__(self) -> None:
+        """Begin without values."""
+        self._sum: Counts = np.zeros(1)
+        self._products: Counts = np.zeros((1, 1))
+        self._count = 0
+        self._low: Floats = np.full(1, np.inf, np.float32)
+        self._high: Floats = np.full(1, -np.inf, np.float32)
+
+    def add(self, values: Floats) -> None:
+        """Take more values [..., channels]."""
+        rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        self._sum = self._sum + rows.sum(axis=0)
+        self._products = self._products + rows.T @ rows
+        self._count += len(rows)
+        if len(rows):
+            self._low = np.minimum(self._low, rows.min(axis=0).astype(np.float32))
+            self._high = np.maximum(self._high, rows.max(axis=0).astype(np.float32))
+
+    @property
+    def value(self) -> Channels:
+        """The channels so far."""
+        mean, products = self._sum / max(1, self._count), self._products / max(1, self._count)
+        return Channels(mean.astype(np.float32), self._low, self._high, products - np.outer(mean, mean))
+
+
+def observe(
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    groups: Iterable[RangeGroup],
+    separated: Sequence[str],
+    speech: Sequence[Floats],
+) -> tuple[list[Histogram], dict[str, Channels]]:
+    """Stream recordings through the float32 graph, count the values of each group, and look at some channel by channel.
+
+    Raises:
+        UsageError: The speech is empty or silent.
+        VerificationError: Values are not finite.
+    """
+    require_sound(speech)
+    counted = [(group.observed, Histogram()) for group in groups]
+    channels = {tensor: ChannelCounter() for tensor in separated}
+    tensors = list(dict.fromkeys([*channels, *(tensor for observed, _ in counted for tensor in observed)]))
+    for values in stream_tensors(bundle, graph, tensors, speech):
+        for observed, histogram in counted:
+            for tensor in observed:
+                histogram.add(values[tensor])
+        for tensor, counter in channels.items():
+            counter.add(values[tensor])
+    return [histogram for _, histogram in counted], {tensor: counter.value for tensor, counter in channels.items()}
+
+
+def require_sound(speech: Sequence[Floats]) -> None:
+    """Look for a sample that is not zero.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not any(np.any(samples) for samples in speech):
+        raise UsageError("the calibration speech is empty or silent; give --speech a manifest of recordings")
+
+
+def stream_tensors(
+    bundle: Bundle, graph: onnx.ModelProto, tensors: Sequence[str], speech: Iterable[Floats]
+) -> Iterator[dict[str, Floats]]:
+    """Run a graph over recordings chunk by chunk, and give tensors inside or at the end of it after each chunk."""
+    onnxruntime: Any = import_module("onnxruntime")
+    watched = onnx.ModelProto()
+    watched.CopyFrom(graph)
+    known = {value.name for value in watched.graph.output}
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in known)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    facts = bundle.manifest.graph
+    outputs = [*tensors, *(state.output for state in facts.states)]
+    size = bundle.manifest.audio.chunk_samples
+    for samples in speech:
+        state = {entry.name: np.full((1, *entry.shape), entry.initial, np.float32) for entry in facts.states}
+        padded = np.pad(samples, (0, -len(samples) % size))[None]
+        for start in range(0, padded.shape[1], size):
+            values = session.run(outputs, {facts.input: padded[:, start : start + size], **state})
+            state = dict(zip((entry.name for entry in facts.states), values[len(tensors) :], strict=True))
+            yield {name: np.asarray(value, np.float32) for name, value in zip(tensors, values, strict=False)}

@@ -1,0 +1,1 @@
+"""What quantization cost, in figures, tables and pictures."""

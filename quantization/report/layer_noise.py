@@ -1,0 +1,67 @@
+"""Signal-to-quantization-noise ratio of what each layer gives, on speech, with the noise that comes from below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgespeech.quantization.divergence import decibels
+from edgespeech.quantization.graph.activation_ranges import stream_tensors
+from edgespeech.quantization.graph.float_graph import FloatGraph
+from edgespeech.runtime.bundle import Bundle
+
+Floats = NDArray[np.float32]
+
+
+def measure_layer_noise(
+    bundle: Bundle, graph: FloatGraph, final: onnx.ModelProto, speech: Iterable[Floats]
+) -> dict[str, float]:
+    """Stream speech through both graphs and compare the outputs of the layers.
+
+    Args:
+        bundle: Names of states and sizes.
+        graph: float32.
+        final: The same graph quantized.
+        speech: Recordings.
+
+    Returns:
+        For each weight of a product, decibels over all frames.
+    """
+    places = {layer.name: landmarks(graph, final, layer.nodes) for layer in graph.layers()}
+    tensors = [tensor for found in places.values() for tensor in found]
+    signal: dict[str, float] = dict.fromkeys(places, 0.0)
+    noise = dict(signal)
+    recordings = list(speech)
+    streams: Any = (stream_tensors(bundle, model, tensors, recordings) for model in (graph.model, final))
+    for exact, rounded in zip(*streams, strict=True):
+        for name, found in places.items():
+            for tensor in found:
+                value = exact[tensor].astype(np.float64)
+                signal[name] += float(np.square(value).sum())
+                noise[name] += float(np.square(value - rounded[tensor]).sum())
+    return {
+        weight: decibels(signal[layer.name], noise[layer.name])
+        for layer in graph.layers()
+        if places[layer.name]
+        for weight in layer.weights
+    }
+
+
+def landmarks(graph: FloatGraph, final: onnx.ModelProto, indices: Iterable[int]) -> list[str]:
+    """For each product the first tensor from its output on that both graphs have; operators may have been merged.
+
+    It is looked for behind the bias, which may have taken up a part of the product.
+    """
+    known = {name for node in final.graph.node for name in node.output}
+    found = []
+    for index in indices:
+        tensor = (graph.bias(graph.nodes[index]) or graph.nodes[index]).output[0]
+        while tensor not in known and (following := graph.consumers(tensor)):
+            tensor = following[0].output[0]
+        if tensor in known:
+            found.append(tensor)
+    return found

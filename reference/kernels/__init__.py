@@ -1,0 +1,1 @@
+"""C++ for the slow parts of training on a CPU, compiled on first use."""

@@ -1,0 +1,1 @@
+"""Builds and measures KenLM models. Needs no torch."""

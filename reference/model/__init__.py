@@ -1,0 +1,1 @@
+"""Deep Speech 2 in torch, and its checkpoints."""

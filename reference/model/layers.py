@@ -1,0 +1,287 @@
+"""The streaming layers of Deep Speech 2; each has ``forward`` and ``step(x, state) -> (y, state)``.
+
+All look back only. A state is a dict of named tensors that the caller keeps; nothing is changed in place. Convolutions
+take [batch, channels, (frequency,) time], recurrent layers and the row convolution [batch, time, width].
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgespeech.reference.kernels import lstm_tiles, masked_norm
+from edgespeech.reference.model.config import ConvolutionConfig
+
+State = dict[str, Tensor]
+CLIP = 20.0
+CUDNN_BATCH = 8  # persistent kernels want multiples of it, and widths that are multiples of 128
+
+
+def clipped_relu(x: Tensor) -> Tensor:
+    """min(max(x, 0), 20), section 3.2 of Deep Speech 2."""
+    return x.clamp(0.0, CLIP)
+
+
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """Set values to zero with a probability, and scale the others up for it, in training.
+
+    On a processor a byte of chance decides each value, so the share is in steps of 1/256: torch draws a number for
+    each, which took a twelfth of the training time.
+    """
+    limit = round(256 * share)
+    if x.is_cuda or not training or not 0 < limit < 256:
+        return functional.dropout(x, share, training)
+    chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    keep = (chance[: x.numel()].view(x.shape) >= limit).to(x.dtype).mul_(256.0 / (256.0 - limit))
+    return x * keep
+
+
+class MaskedBatchNorm(nn.Module):
+    """Sequence-wise batch normalisation (section 3.2): statistics over all valid frames of a batch, padding left out.
+
+    Buffers ``running_mean`` and ``running_variance`` [channels] serve outside of training.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, channels: int, channel_dim: int, momentum: float = 0.05, epsilon: float = 1e-5) -> None:
+        """Take the position of the channels in the input; time is the other end (last, or 1 for [batch, time, x])."""
+        super().__init__()
+        self.channel_dim = channel_dim
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_variance", torch.ones(channels))
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """The affine map that this layer is outside of training: y = x * scale + shift, each [channels]."""
+        scale = self.weight / torch.sqrt(self.running_variance + self.epsilon)
+        return scale, self.bias - self.running_mean * scale
+
+    def statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, variance (population) and number of the valid values of each channel.
+
+        Args:
+            x: Input with channels at ``channel_dim``.
+            mask: bool [batch, time], true where a frame is valid; None takes all.
+
+        Returns:
+            float32 [channels], float32 [channels], float32 scalar.
+        """
+        x = x.float()
+        dims = [dim for dim in range(x.dim()) if dim != self.channel_dim]
+        if mask is None:
+            count = torch.tensor(float(x.numel() // x.shape[self.channel_dim]), device=x.device)
+            variance, mean = torch.var_mean(x, dim=dims, correction=0)
+            return mean, variance, count
+        shape = [x.shape[0]] + [1] * (x.dim() - 1)
+        shape[1 if self.channel_dim == x.dim() - 1 else -1] = mask.shape[1]
+        weight = mask.reshape(shape).to(x.dtype)
+        spread = x.numel() // (x.shape[self.channel_dim] * mask.numel())
+        count = (weight.sum() * spread).clamp(min=1.0)
+        mean = (x * weight).sum(dims) / count
+        centred = (x - self._spread(mean, x)) * weight
+        return mean, centred.square().sum(dims) / count, count
+
+    def _spread(self, per_channel: Tensor, like: Tensor) -> Tensor:
+        shape = [1] * like.dim()
+        shape[self.channel_dim] = -1
+        return per_channel.reshape(shape)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise; in training with the statistics of this batch, else with the running ones."""
+        if self.training and mask is not None and masked_norm.fits(x, mask):
+            last = self.channel_dim == x.dim() - 1
+            y, mean, variance = masked_norm.normalise(x, mask, self.weight, self.bias, self.epsilon, last)
+            self._remember(mean, variance, mask.sum())
+            return y
+        if self.training:
+            mean, variance, count = self.statistics(x, mask)
+            self._remember(mean, variance, count)
+            scale = self.weight / torch.sqrt(variance + self.epsilon)
+            shift = self.bias - mean * scale
+        else:
+            scale, shift = self.scale_and_shift()
+        return x * self._spread(scale, x).to(x.dtype) + self._spread(shift, x).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        unbiased = variance * (count / (count - 1).clamp(min=1))
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_variance.lerp_(unbiased, self.momentum)
+
+
+class CausalConvolution(nn.Module):
+    """Convolution, batch norm, clipped ReLU (section 3.4); over time (1-D) or over frequency and time (2-D).
+
+    Output frame t sees the input frames up to ``(t + 1) * stride``; ``context`` holds what the next output still
+    needs, ``kernel - stride`` frames when the input came in multiples of the stride.
+    """
+
+    def __init__(self, config: ConvolutionConfig, in_channels: int, frequencies: int | None, batch_norm: bool) -> None:
+        """Build the layer; ``frequencies`` is the input's height for 2-D and None for 1-D."""
+        super().__init__()
+        self.config = config
+        self.in_channels = in_channels
+        self.frequencies = frequencies
+        self.convolution: nn.Conv1d | nn.Conv2d
+        if frequencies is None:
+            self.convolution = nn.Conv1d(in_channels, config.channels, config.kernel, config.stride)
+        else:
+            self.convolution = nn.Conv2d(
+                in_channels,
+                config.channels,
+                (config.frequency_kernel, config.kernel),
+                (config.frequency_stride, config.stride),
+                padding=(config.frequency_kernel // 2, 0),
+            )
+        self.batch_norm = MaskedBatchNorm(config.channels, channel_dim=1) if batch_norm else None
+
+    @property
+    def out_frequencies(self) -> int | None:
+        """Height of the output for 2-D."""
+        if self.frequencies is None:
+            return None
+        padded = self.frequencies + 2 * (self.config.frequency_kernel // 2)
+        return (padded - self.config.frequency_kernel) // self.config.frequency_stride + 1
+
+    def initial_state(self, batch: int) -> State:
+        """``context`` of zeros [batch, in_channels, (frequencies,) kernel - stride]."""
+        height = () if self.frequencies is None else (self.frequencies,)
+        length = self.config.kernel - self.config.stride
+        return {"context": self.convolution.weight.new_zeros(batch, self.in_channels, *height, length)}
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Whole recordings; ``mask`` bool [batch, output frames] keeps padding out of the statistics."""
+        return self._convolve(torch.cat([self.initial_state(len(x))["context"].to(x.dtype), x], dim=-1), mask)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Any number of new frames; gives the output frames that are complete."""
+        buffer = torch.cat([state["context"], x], dim=-1)
+        y = self._convolve(buffer, None)
+        return y, {"context": buffer[..., y.shape[-1] * self.config.stride :]}
+
+    def _convolve(self, buffer: Tensor, mask: Tensor | None) -> Tensor:
+        if buffer.shape[-1] < self.config.kernel:
+            height = () if self.out_frequencies is None else (self.out_frequencies,)
+            return buffer.new_zeros(len(buffer), self.config.channels, *height, 0)
+        y = self.convolution(buffer)
+        return clipped_relu(y if self.batch_norm is None else self.batch_norm(y, mask))
+
+
+class ClippedRnn(nn.Module):
+    """The paper's plain recurrence h_t = clip(W x_t + U h_{t-1} + b), with torch's parameter names."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        """Initialise U near the identity's scale so that the recurrence neither dies nor explodes."""
+        super().__init__()
+        self.weight_ih_l0 = nn.Parameter(torch.empty(hidden, width).uniform_(-(width**-0.5), width**-0.5))
+        self.weight_hh_l0 = nn.Parameter(nn.init.orthogonal_(torch.empty(hidden, hidden), gain=0.8))
+        self.bias_ih_l0 = nn.Parameter(torch.zeros(hidden))
+        self.bias_hh_l0 = nn.Parameter(torch.zeros(hidden))
+
+    def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, time, width] and [batch, hidden] to [batch, time, hidden] and the last [batch, hidden]."""
+        projected = functional.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+        outputs = []
+        for term in projected.unbind(1):
+            hidden = clipped_relu(term + functional.linear(hidden, self.weight_hh_l0))
+            outputs.append(hidden)
+        return torch.stack(outputs, dim=1), hidden
+
+
+class Recurrent(nn.Module):
+    """Batch norm of the layer's input, then a unidirectional GRU, LSTM or clipped-ReLU recurrence.
+
+    Normalising the input stands for the paper's BN(W h): both act on the input term only, and this one leaves fused
+    kernels usable. States: ``hidden`` [batch, hidden], for the LSTM also ``cell``.
+    """
+
+    def __init__(self, cell: Literal["gru", "lstm", "rnn"], width: int, hidden: int, batch_norm: bool) -> None:
+        """Build the layer."""
+        super().__init__()
+        self.cell = cell
+        self.hidden = hidden
+        self.batch_norm = MaskedBatchNorm(width, channel_dim=2) if batch_norm else None
+        self.rnn: nn.GRU | nn.LSTM | ClippedRnn
+        if cell == "gru":
+            self.rnn = nn.GRU(width, hidden, batch_first=True)
+        elif cell == "lstm":
+            self.rnn = nn.LSTM(width, hidden, batch_first=True)
+        else:
+            self.rnn = ClippedRnn(width, hidden)
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros."""
+        zeros = next(self.rnn.parameters()).new_zeros(batch, self.hidden)
+        return {"hidden": zeros, "cell": zeros} if self.cell == "lstm" else {"hidden": zeros}
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, dropped: float = 0.0) -> Tensor:
+        """Whole recordings [batch, time, width] to [batch, time, hidden]."""
+        if self.batch_norm is not None:
+            x = self.batch_norm(x, mask)
+        x = dropout(x, dropped, self.training)
+        if self.training and isinstance(self.rnn, nn.LSTM) and lstm_tiles.fits(self.rnn, x):
+            return lstm_tiles.run(self.rnn, x)
+        batch = len(x)
+        if x.is_cuda:
+            # In float16 cuDNN then runs an LSTM as one kernel, not two for each frame.
+            x = functional.pad(x, (0, 0, 0, 0, 0, -batch % CUDNN_BATCH))
+        return self._recur(x, self.initial_state(len(x)))[0][:batch]
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Any number of new frames."""
+        return self._recur(x if self.batch_norm is None else self.batch_norm(x), state)
+
+    def _recur(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if not x.shape[1]:
+            return x.new_zeros(len(x), 0, self.hidden), state
+        if isinstance(self.rnn, nn.LSTM):
+            y, (hidden, cell) = self.rnn(x, (state["hidden"].unsqueeze(0), state["cell"].unsqueeze(0)))
+            return y, {"hidden": hidden.squeeze(0), "cell": cell.squeeze(0)}
+        if isinstance(self.rnn, nn.GRU):
+            y, hidden = self.rnn(x, state["hidden"].unsqueeze(0))
+            return y, {"hidden": hidden.squeeze(0)}
+        y, hidden = self.rnn(x, state["hidden"])
+        return y, {"hidden": hidden}
+
+
+class RowConvolution(nn.Module):
+    """Look-ahead over tau future frames (section 3.7): r_t = sum over j = 0..tau of W_j * h_{t+j}, per unit.
+
+    Causal as a delay: output t is r_{t - tau}. State ``context`` [batch, tau, width]: the frames before.
+    """
+
+    def __init__(self, width: int, lookahead_frames: int) -> None:
+        """Begin with the frame itself and a little of the future."""
+        super().__init__()
+        self.lookahead_frames = lookahead_frames
+        weight = torch.randn(lookahead_frames + 1, width) * 0.02
+        weight[0] += 1.0
+        self.weight = nn.Parameter(weight)
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros."""
+        return {"context": self.weight.new_zeros(batch, self.lookahead_frames, self.weight.shape[1])}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole recordings [batch, time, width], delayed by tau."""
+        return self.step(x, self.initial_state(len(x)))[0]
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Any number of new frames."""
+        frames = x.shape[1]
+        buffer = torch.cat([state["context"].to(x.dtype), x], dim=1)
+        weight = self.weight.to(x.dtype)
+        y = buffer[:, :frames] * weight[0]
+        # On CUDA, autocast knows addcmul in float16 only.
+        with torch.autocast(x.device.type, enabled=False):
+            for tap in range(1, self.lookahead_frames + 1):
+                y = torch.addcmul(y, buffer[:, tap : tap + frames], weight[tap])
+        return clipped_relu(y), {"context": buffer[:, frames:]}

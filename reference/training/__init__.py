@@ -1,0 +1,1 @@
+"""The training loop, its optimiser, its workers and its evaluation."""

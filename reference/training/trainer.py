@@ -1,0 +1,243 @@
+"""The parts of a training run that change with every step, and the step itself: CTC, update, averaged weights."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from edgespeech.errors import CheckpointError
+from edgespeech.reference.data.augment import SpecAugment
+from edgespeech.reference.data.batches import Batch
+from edgespeech.reference.data.pronunciation import Pronunciations
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig
+from edgespeech.reference.training.muon import Muon
+from edgespeech.reference.training.phonemes import WithPhonemes
+
+STATE_FORMAT = "edgespeech-training"
+MOMENTUM = 0.95  # of Muon
+
+
+@dataclass
+class Position:
+    """How far a run has come; ``batch`` counts within the epoch."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    trained_seconds: float = 0.0
+    best_wer: float = math.inf
+
+
+@dataclass
+class Trainer:
+    """The parts of a run that change while it runs; ``phonemes`` is the model with a phoneme head, if it has one."""
+
+    config: TrainingConfig
+    model: DeepSpeech2
+    average: AveragedModel
+    optimisers: tuple[torch.optim.Optimizer, ...]
+    scaler: torch.amp.GradScaler
+    precision: torch.dtype
+    total_steps: int
+    phonemes: WithPhonemes | None = None
+    position: Position = field(default_factory=Position)
+
+    @property
+    def network(self) -> nn.Module:
+        """What a step trains."""
+        return self.model if self.phonemes is None else self.phonemes
+
+    @property
+    def averaged(self) -> DeepSpeech2:
+        """The model with the averaged weights."""
+        module = self.average.module
+        assert isinstance(module, DeepSpeech2)
+        return module
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then cosine decay to 1 % over steps or over the time budget, whichever is further."""
+        optimisation = self.config.optimisation
+        progress = self.position.step / max(1, self.total_steps)
+        if optimisation.budget_minutes:
+            progress = max(progress, self.position.trained_seconds / 60.0 / optimisation.budget_minutes)
+        warm = min(1.0, (self.position.step + 1) / (optimisation.warmup_steps + 1))
+        decay = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+        return optimisation.learning_rate * warm * decay
+
+    def step(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+        """One update; returns the labels' loss in nats per label, with phonemes too."""
+        optimisation, augmentation = self.config.optimisation, self.config.augmentation
+        augment = SpecAugment(augmentation.in_pass(self.position.epoch))
+        dropout = optimisation.dropout * augmentation.strength(self.position.epoch)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate()
+        mixed = self.precision != torch.float32
+        with torch.autocast(device.type, self.precision) if mixed else nullcontext():
+            log_probs, frames, *others = network(
+                batch.samples.to(device, non_blocking=True), batch.lengths, augment, dropout
+            )
+        loss = ctc_loss(log_probs, frames, batch)
+        total = loss
+        if self.phonemes is not None:
+            weight = optimisation.phoneme_weight
+            total = (1.0 - weight) * loss + weight * self.phonemes.loss(others[0], frames, batch.texts)
+        self.network.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(total))
+        for optimiser in self.optimisers:
+            self.scaler.unscale_(optimiser)
+        nn.utils.clip_grad_norm_(self.network.parameters(), optimisation.clip_norm)
+        for optimiser in self.optimisers:
+            self.scaler.step(optimiser)
+        self.scaler.update()
+        self.average.update_parameters(self.model)
+        self.position.step += 1
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that resuming needs, as tensors and plain values."""
+        return {
+            "format": STATE_FORMAT,
+            "config": msgspec.to_builtins(self.config),
+            "labels": list(self.model.labels.symbols),
+            "position": asdict(self.position),
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "scaler": self.scaler.state_dict(),
+            "phonemes": self._phoneme_state(),
+        }
+
+    def _phoneme_state(self) -> dict[str, Any] | None:
+        if self.phonemes is None:
+            return None
+        return {
+            "layer": self.phonemes.layer,
+            "symbols": list(self.phonemes.pronunciations.symbols),
+            "head": self.phonemes.head.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from `state`.
+
+        Raises:
+            CheckpointError: The file is of another run (another model, other labels, another format) or damaged.
+        """
+        if state.get("format") != STATE_FORMAT:
+            raise CheckpointError(f"{path} has the format {state.get('format')!r}, no training state; drop --resume")
+        try:
+            if state["config"]["model"] != msgspec.to_builtins(self.config.model):
+                raise CheckpointError(
+                    f"{path} was trained with another [model]; choose another output or drop --resume"
+                )
+            if tuple(state["labels"]) != self.model.labels.symbols:
+                raise CheckpointError(f"{path} has other labels than the configuration gives; drop --resume")
+            self._restore_phonemes(state.get("phonemes"), path)
+            self.position = Position(**state["position"])
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            self.scaler.load_state_dict(state["scaler"])
+        except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise CheckpointError(f"{path}: its parts do not fit together: {reason}; drop --resume") from None
+
+    def _restore_phonemes(self, saved: dict[str, Any] | None, path: Path) -> None:
+        if self.phonemes is None or saved is None:
+            if self.phonemes is not None or saved is not None:
+                which = ("without", "with") if saved is None else ("with", "without")
+                raise CheckpointError(
+                    f"{path} was trained {which[0]} phonemes, the configuration is {which[1]}; drop --resume"
+                )
+            return
+        now = (self.phonemes.layer, list(self.phonemes.pronunciations.symbols))
+        if (saved["layer"], saved["symbols"]) != now:
+            raise CheckpointError(f"{path} was trained with another phoneme_layer or other phonemes; drop --resume")
+        self.phonemes.head.load_state_dict(saved["head"])
+
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
+    """CTC negative log-likelihood in nats per target label; clips that cannot be aligned count zero."""
+    total = functional.ctc_loss(
+        log_probs.transpose(0, 1),
+        batch.targets.to(log_probs.device),
+        frames,
+        batch.target_lengths,
+        reduction="sum",
+        zero_infinity=True,
+    )
+    return total / batch.target_lengths.sum()
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The type of mixed precision: ``auto`` is float16 on a GPU, bfloat16 on a CPU with matrix tiles."""
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+    if device.type == "cuda":
+        # autocast runs cuDNN's recurrent layers in float16 whatever it is told.
+        return torch.float16
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def build_optimisers(
+    model: nn.Module, optimisation: OptimisationConfig, head: nn.Module | None = None
+) -> tuple[torch.optim.Optimizer, ...]:
+    """AdamW, and Muon for the matrices and kernels below the output layer where it is asked for.
+
+    Weight decay acts on matrices and kernels; not on biases, norms and the row convolution. A phoneme head is treated
+    like the output layer.
+    """
+    matrices: list[nn.Parameter] = []
+    output: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2 or name.startswith("lookahead"):
+            plain.append(parameter)
+        else:
+            (output if name.startswith("output") else matrices).append(parameter)
+    for parameter in head.parameters() if head is not None else ():
+        (plain if parameter.dim() < 2 else output).append(parameter)
+    muon = optimisation.optimiser == "muon"
+    decayed = output if muon else matrices + output
+    groups = [{"params": decayed, "weight_decay": optimisation.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=optimisation.learning_rate, betas=(0.9, 0.98))
+    if not muon:
+        return (adamw,)
+    return adamw, Muon(matrices, optimisation.learning_rate, MOMENTUM, optimisation.weight_decay)
+
+
+def build_trainer(
+    config: TrainingConfig,
+    model: DeepSpeech2,
+    device: torch.device,
+    total_steps: int,
+    pronunciations: Pronunciations | None = None,
+) -> Trainer:
+    """Optimiser, averaged weights and scaler around a model that moves to the device; a phoneme head if asked for."""
+    model.to(device)
+    optimisation = config.optimisation
+    phonemes = None
+    if pronunciations is not None:
+        phonemes = WithPhonemes(model, pronunciations, optimisation.phoneme_layer).to(device)
+    optimisers = build_optimisers(model, optimisation, None if phonemes is None else phonemes.head)
+    precision = choose_precision(optimisation.precision, device)
+    moving = get_ema_multi_avg_fn(optimisation.ema_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
+    for module in average.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # a copy is in pieces, and cuDNN would join them at every call
+    # cuDNN's recurrent layers are in float16 under bfloat16 too.
+    half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
+    scaler = torch.amp.GradScaler(device.type, enabled=half)
+    return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes)

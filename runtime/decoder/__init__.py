@@ -1,0 +1,1 @@
+"""Prefix beam search for any CTC model: log-probabilities in, hypotheses out."""

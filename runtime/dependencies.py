@@ -1,0 +1,24 @@
+"""Optional libraries: a clear error before the work instead of an ImportError during it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from edgespeech.errors import MissingDependencyError
+
+
+def require(modules: str, extra: str) -> None:
+    """Check that the libraries of an extra are installed.
+
+    Args:
+        modules: Names to import, separated by spaces.
+        extra: The extra of the package that installs them.
+
+    Raises:
+        MissingDependencyError: One of them is not installed.
+    """
+    missing = [name for name in modules.split() if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"this command needs {', '.join(missing)}, which is not installed; run: pip install 'edgespeech[{extra}]'"
+        )

@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all, and checks before long work that they can be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from edgespeech.errors import UsageError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path``, which takes its name when the block ends without an exception.
+
+    Raises:
+        UsageError: It cannot be written: no such folder, no permission, a full disk.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; give another file") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def require_writable(path: Path, create: bool = False) -> None:
+    """Check that a file can be written, before the work whose result it will hold.
+
+    Args:
+        path: The file to write later; an existing one may be replaced.
+        create: Whether to create the folders above it.
+
+    Raises:
+        UsageError: It is a folder, or its folder does not exist or cannot be written.
+    """
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a folder; give a file in a folder that exists")
+    try:
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder, with the folders above it.
+
+    Raises:
+        UsageError: It cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot create {folder}: {error.strerror}; give another folder") from None

@@ -1,0 +1,1 @@
+"""Live sessions: microphones and replayed recordings in, events out."""

@@ -1,0 +1,1 @@
+"""Word errors, time and memory, counted in one way everywhere."""

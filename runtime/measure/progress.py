@@ -1,0 +1,69 @@
+"""Progress of long work: a bar on standard error if it is a terminal, otherwise nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from types import TracebackType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+Item = TypeVar("Item")
+
+
+class Progress:
+    """One bar, drawn while it is used as a context manager and removed at its end.
+
+    Args:
+        title: Text beside the bar.
+        total: Number of steps; None while it is unknown.
+    """
+
+    def __init__(self, title: str, total: int | None = None) -> None:
+        console = Console(stderr=True, highlight=False)
+        columns = (
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        self._bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task = self._bar.add_task(title, total=total)
+
+    @property
+    def visible(self) -> bool:
+        """Whether somebody can see the bar."""
+        return not self._bar.disable
+
+    def advance(self, steps: int = 1, title: str | None = None) -> None:
+        """Add steps that are done, and replace the title if one is given."""
+        self._bar.update(self._task, advance=steps, description=title)
+
+    def update(self, done: int, total: int) -> None:
+        """Set how many steps of how many are done."""
+        self._bar.update(self._task, completed=done, total=total)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+
+def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
+    """Yield the items while a bar counts them.
+
+    Args:
+        items: The work.
+        title: Text beside the bar.
+        total: Number of items; taken from ``len(items)`` if it has one.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with Progress(title, total) as progress:
+        for item in items:
+            yield item
+            progress.advance()

@@ -1,0 +1,86 @@
+"""Tables: for a terminal by rich, in Markdown by one writer, and inside a document between two marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal
+
+from edgespeech.errors import UsageError
+from edgespeech.runtime.files import replacing
+
+Justify = Literal["left", "right"]
+_WIDTH = 200
+
+
+def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, title: str = "") -> str:
+    """Lay out a table for a terminal or a log.
+
+    Args:
+        headings: One for each column.
+        rows: Cells as text.
+        left: Number of columns, from the first, that are aligned to the left; the others are aligned to the right.
+        title: Line above the table.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title or None, title_justify="left")
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return render_text(table)
+
+
+def render_text(renderable: Any, width: int = _WIDTH) -> str:
+    """Render a rich object as plain text without trailing spaces."""
+    from rich.console import Console
+
+    paper = StringIO()
+    Console(file=paper, width=width, color_system=None, highlight=False, markup=False).print(renderable)
+    return "\n".join(line.rstrip() for line in paper.getvalue().splitlines()).rstrip("\n")
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Write a Markdown table; columns as in `text_table`, padded so that the source reads as a table too."""
+    marks = ["---" if index < left else "---:" for index in range(len(headings))]
+    lines = [list(headings), marks, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def find_marks(place: str) -> tuple[Path, str]:
+    """Parse ``FILE#NAME`` and check that the document has the marks.
+
+    Raises:
+        UsageError: There is no such file, or it lacks ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
+    """
+    path, _, name = place.rpartition("#")
+    if not path or not name:
+        raise UsageError(f"{place!r} is not a place in a document; wanted FILE#NAME")
+    _cut(Path(path), name)
+    return Path(path), name
+
+
+def insert_between_marks(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the marks of a document.
+
+    Raises:
+        UsageError: The file or the marks are missing, or the file cannot be written.
+    """
+    before, after = _cut(path, name)
+    with replacing(path) as file:
+        file.write(f"{before}\n{text}\n{after}".encode())
+
+
+def _cut(path: Path, name: str) -> tuple[str, str]:
+    begin, end = (f"<!-- {name}: {edge} -->" for edge in ("begin", "end"))
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path} ({error}); give a document in UTF-8") from None
+    before, found, rest = content.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise UsageError(f"{path} has no {begin} and {end}; add both where the table belongs")
+    return before + begin, end + after

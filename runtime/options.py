@@ -1,0 +1,81 @@
+"""Settings of a recognizer: those of the search, of the segments and of the acoustic model, checked once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgespeech.errors import UsageError
+from edgespeech.runtime.decoder.options import DecoderOptions, option
+
+DEFAULT_MIN_EVIDENCE = 12.0  # nats per word
+MAX_THREADS = 256
+
+
+@dataclass(frozen=True)
+class RecognizerOptions(DecoderOptions):
+    """Settings of `Recognizer`. What is None among the fields of `DecoderOptions` is the bundle's own setting.
+
+    Attributes:
+        use_lm: Whether to use the language model of the bundle.
+        lm: Another KenLM model to use instead of the bundle's.
+        hot_words: Expected phrases, each with the natural log that it adds to the score of a text that contains it.
+        grammar: Closed grammar: only these phrases and ``<unknown>`` can be recognised; excludes a language model.
+        nbest: Number of hypotheses in finals and transcripts.
+        endpoint_seconds: Silence after speech that ends a segment; None disables the rule, as for the next two.
+        empty_seconds: Silence before any speech after which the segment starts again.
+        longest_seconds: Length from which a segment ends at the next pause between two words.
+        min_evidence: Minimum acoustic evidence of a segment, in nats per word; 0 accepts every segment.
+        chunk_ms: Audio per step in milliseconds, if the graph allows other values than its own.
+        threads: CPU threads of the acoustic model.
+        provider: onnxruntime execution provider: ``cpu``, ``cuda``, ``tensorrt`` and so on.
+
+    Raises:
+        UsageError: A value is out of range, or two options exclude each other.
+    """
+
+    use_lm: bool = True
+    lm: str | Path | None = option(None, "Use this KenLM model (binary or ARPA) instead of the bundle's.", "FILE")
+    hot_words: Mapping[str, float] | None = None
+    grammar: Iterable[str] | None = None
+    nbest: int = option(1, "Number of hypotheses to print.", "N")
+    endpoint_seconds: float | None = 1.0
+    empty_seconds: float | None = 5.0
+    longest_seconds: float | None = 30.0
+    min_evidence: float = DEFAULT_MIN_EVIDENCE
+    chunk_ms: float | None = option(None, "Audio per step in milliseconds, if the bundle allows a choice.", "MS")
+    threads: int = option(1, "CPU threads of the acoustic model.", "N")
+    provider: str = option(
+        "cpu", "Execution provider: cpu, cuda, tensorrt, coreml, xnnpack, openvino or directml.", "NAME"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("nbest", self.nbest >= 1, "1 or more")
+        self._require("threads", 1 <= self.threads <= MAX_THREADS, f"1 to {MAX_THREADS}")
+        self._require(
+            "min_evidence", 0.0 <= self.min_evidence < math.inf, "0 (accept everything) or more nats per word"
+        )
+        if self.lm is not None and not self.use_lm:
+            raise UsageError(f"language model {self.lm} and no language model: the two clash; leave one out")
+        if self.filler_score is not None and self.grammar is None:
+            raise UsageError(
+                f"filler score {self.filler_score:g} without a grammar; give a grammar too, or leave it out"
+            )
+
+
+@dataclass(frozen=True)
+class RecognizerRequest:
+    """The recognizer that a command line asks for.
+
+    Attributes:
+        bundle: Bundle folder; None for the default bundle.
+        options: Everything that differs from the bundle's own settings.
+        given: Names of the options that stand on the command line, as in ``{"bundle", "beam_width"}``.
+    """
+
+    bundle: Path | None
+    options: RecognizerOptions
+    given: frozenset[str] = frozenset()

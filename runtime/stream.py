@@ -1,0 +1,229 @@
+"""The streaming recogniser: audio goes in as it arrives, partial and final events come out."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgespeech.errors import UsageError
+from edgespeech.runtime import audio
+from edgespeech.runtime.acoustic_model import AcousticModel
+from edgespeech.runtime.bundle import AudioFacts
+from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
+from edgespeech.runtime.decoder.hypothesis import Hypothesis
+from edgespeech.runtime.endpoint import Endpointer, frame_levels
+from edgespeech.runtime.min_evidence import MinEvidence
+from edgespeech.runtime.transcript import Event
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The stages that all streams of a recognizer share, none of which has a state of its own.
+
+    Attributes:
+        audio: Sample rate, frame length and look-ahead of the acoustic model.
+        model: Samples in, log-probabilities out.
+        decoder: Log-probabilities in, hypotheses out.
+        endpointer: Ends segments.
+        min_evidence: Rejects segments that are probably noise.
+        chunk_samples: Samples per step of the model.
+        nbest: Number of hypotheses in a final.
+    """
+
+    audio: AudioFacts
+    model: AcousticModel
+    decoder: BeamSearchDecoder
+    endpointer: Endpointer
+    min_evidence: MinEvidence
+    chunk_samples: int
+    nbest: int = 1
+
+
+class Stream:
+    """Sound goes in as it arrives, events come out; made by `Recognizer.stream`.
+
+    However the sound is cut, the same chunks reach the model, so the text does not depend on it.
+    """
+
+    def __init__(self, parts: Parts, sample_rate: int, fast_partials: bool = False) -> None:
+        self._parts, self._fast_partials = parts, fast_partials
+        self._facts = parts.audio
+        self._source_rate = sample_rate
+        self._resampler = audio.Resampler(sample_rate, self._facts.sample_rate)
+        self._waiting: Floats = np.zeros(0, np.float32)
+        self._model_state = parts.model.initial_state()
+        self._to_drop = self._facts.delay_frames
+        self._levels: Floats = np.zeros(0, np.float32)  # of frames heard and not decoded, dB
+        self._samples_heard = self._frames_decoded = self._segment_first_frame = 0
+        self._decoder = self._next_decoder = parts.decoder
+        self._decoder_state = self._decoder.initial_state()
+        self._endpoint_state = parts.endpointer.initial_state()
+        self._blank_score = 0.0
+        self._shown = self._committed = ""
+        self._arrived = time.perf_counter()
+        self._finished = False
+
+    @property
+    def seconds_heard(self) -> float:
+        """Seconds of audio accepted so far."""
+        return self._samples_heard / self._facts.sample_rate
+
+    def set_hot_words(self, hot_words: Mapping[str, float]) -> None:
+        """Expect other phrases from the next segment on, or from this one if no frame of it has been decoded.
+
+        Raises:
+            UsageError: A hot word will not do, or the recognizer has a grammar.
+        """
+        self._next_decoder = self._decoder.with_hot_words(hot_words)
+        if not self._decoder_state.frame:
+            self._decoder, self._decoder_state = self._next_decoder, self._next_decoder.initial_state()
+
+    def accept(self, samples: ArrayLike) -> list[Event]:
+        """Process more audio.
+
+        Args:
+            samples: Any number of them, [n] or [n, channels], float in [-1, 1] or integer, at the stream's rate.
+
+        Returns:
+            ``partial`` events where the text changed and a ``final`` for each segment that ended.
+
+        Raises:
+            AudioError: The samples are not audio.
+            UsageError: The stream is finished.
+        """
+        if self._finished:
+            raise UsageError("the stream is finished; begin a new one with Recognizer.stream()")
+        self._arrived = time.perf_counter()
+        mono = audio.from_array(samples, self._source_rate)
+        return self._process(self._resampler.step(mono))
+
+    def finish(self) -> list[Event]:
+        """End the stream: what is inside comes out, a little silence behind it; the last segment becomes final."""
+        if self._finished:
+            return []
+        self._finished = True
+        self._arrived = time.perf_counter()
+        events = self._process(self._resampler.step(np.zeros(0, np.float32), last=True))
+        frames = self._facts.frames_decoded(self._samples_heard)
+        while self._frames_decoded < frames:
+            missing = self._parts.chunk_samples - len(self._waiting)
+            chunk = np.pad(self._waiting, (0, missing))
+            self._waiting = np.zeros(0, np.float32)
+            events += self._advance(chunk, frames - self._frames_decoded)
+        return events + list(self._end_segment())
+
+    def _process(self, samples: Floats) -> list[Event]:
+        self._samples_heard += len(samples)
+        self._waiting = np.concatenate([self._waiting, samples])
+        size, events = self._parts.chunk_samples, []
+        whole = len(self._waiting) // size * size
+        for start in range(0, whole, size):
+            events += self._advance(self._waiting[start : start + size])
+            events += self._look_ahead()
+        self._waiting = self._waiting[whole:]
+        return events
+
+    def _advance(self, chunk: Floats, most: int | None = None) -> list[Event]:
+        self._levels = np.concatenate([self._levels, frame_levels(chunk, self._facts.frame_samples)])
+        log_probs, self._model_state = self._parts.model.step(chunk[None], self._model_state)
+        dropped, self._to_drop = self._to_drop, max(0, self._to_drop - len(log_probs[0]))
+        return list(self._decode(log_probs[0][dropped:][:most]))
+
+    def _decode(self, rows: Floats) -> Iterator[Event]:
+        endpointer = self._parts.endpointer
+        while len(rows):
+            ended, self._endpoint_state = endpointer.step(rows, self._levels[: len(rows)], self._endpoint_state)
+            taken = len(rows) if ended is None else ended
+            partial, self._decoder_state = self._decoder.step(rows[:taken], self._decoder_state)
+            self._blank_score += float(rows[:taken, self._decoder.blank].sum(dtype=np.float64))
+            self._frames_decoded += taken
+            rows, self._levels = rows[taken:], self._levels[taken:]
+            if ended is not None:
+                yield from self._end_segment()
+                continue
+            self._committed = _tidy(partial.committed)
+            if not self._fast_partials:
+                yield from self._show(_tidy(partial.text))
+
+    def _look_ahead(self) -> Iterator[Event]:
+        """What follows from sound that was heard and has no certain outputs yet: an endpoint, a fast partial."""
+        endpointer, state = self._parts.endpointer, self._endpoint_state
+        may_end = endpointer.may_end(state, len(self._levels))
+        if not may_end and not self._fast_partials:
+            return
+        rows = self._pad_look_ahead()
+        if may_end and endpointer.ends_early(rows, self._levels, state):
+            yield from self._end_segment()
+        if self._fast_partials:
+            partial, _ = self._decoder.step(rows, self._decoder_state)
+            yield from self._show(_tidy(partial.text), len(rows))
+
+    def _pad_look_ahead(self) -> Floats:
+        """Outputs [frames, labels] that will follow if silence comes next; the stream stays where it is."""
+        delay, size = self._facts.delay_frames, self._parts.chunk_samples
+        state, rows = self._model_state, np.zeros((0, len(self._parts.decoder.labels)), np.float32)
+        while len(rows) < delay:
+            more, state = self._parts.model.step(np.zeros((1, size), np.float32), state)
+            rows = np.concatenate([rows, more[0]])
+        return rows[self._to_drop : delay]
+
+    def _show(self, text: str, frames_ahead: int = 0) -> Iterator[Event]:
+        if text and text != self._shown:
+            self._shown = text
+            yield self._partial(text, self._committed, frames_ahead)
+
+    def _partial(self, text: str, committed: str, frames_ahead: int = 0) -> Event:
+        return Event(
+            "partial",
+            text,
+            committed,
+            text[len(committed) :],
+            start=self._segment_first_frame * self._facts.frame_seconds,
+            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self.seconds_heard),
+            latency_ms=self._latency_ms(),
+        )
+
+    def _end_segment(self) -> Iterator[Event]:
+        hypotheses = tuple(map(self._in_stream, self._decoder.finish(self._decoder_state, self._parts.nbest)))
+        words = hypotheses[0].words
+        if not self._parts.min_evidence.passes(hypotheses[0], self._blank_score):
+            words = ()
+        retract = bool(self._shown) and not words
+        self._segment_first_frame = self._frames_decoded
+        self._decoder = self._next_decoder
+        self._decoder_state = self._decoder.initial_state()
+        self._endpoint_state = self._parts.endpointer.initial_state()
+        self._blank_score = 0.0
+        self._shown = self._committed = ""
+        if retract:
+            # The best complete reading has no words, or none worth showing, although a partial showed some.
+            yield self._partial("", "")
+        if words:
+            text = " ".join(word.word for word in words)
+            start, end = words[0].start, words[-1].end
+            yield Event("final", text, text, "", start, end, words, self._latency_ms(), hypotheses)
+
+    def _in_stream(self, hypothesis: Hypothesis) -> Hypothesis:
+        """Times and frames from the beginning of the stream instead of the segment."""
+        first = self._segment_first_frame
+        offset = first * self._facts.frame_seconds
+        last = max(0.0, self.seconds_heard - self._facts.frame_seconds)
+        words = tuple(
+            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self.seconds_heard))
+            for word in hypothesis.words
+        )
+        return replace(hypothesis, words=words, frames=tuple(first + frame for frame in hypothesis.frames))
+
+    def _latency_ms(self) -> float:
+        return (time.perf_counter() - self._arrived) * 1000.0
+
+
+def _tidy(text: str) -> str:
+    return re.sub(" +", " ", text).lstrip(" ")

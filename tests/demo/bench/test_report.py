@@ -1,0 +1,281 @@
+"""Reports made by hand: their schema, the card, the comparison, the picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import msgspec
+import numpy as np
+import pytest
+
+from edgespeech.demo.bench.card import render_card, table
+from edgespeech.demo.bench.compare import differences, judge, render_comparison
+from edgespeech.demo.bench.picture import draw_report
+from edgespeech.demo.bench.report import (
+    SCHEMA,
+    Accuracy,
+    ChunkTimes,
+    Configuration,
+    Energy,
+    Latency,
+    Load,
+    Memory,
+    Percentiles,
+    Ratios,
+    RealTimeFactors,
+    Report,
+    Result,
+    Spread,
+    Streams,
+    apart_by_chance,
+    percentiles,
+    read_report,
+    schema,
+    spread,
+)
+from edgespeech.demo.bench.table import render_table
+from edgespeech.demo.machine.records import Conditions, Device, Jetson, Sensor
+from edgespeech.errors import MissingDependencyError, UsageError
+
+Command = Callable[..., Any]
+
+
+def figure(median: float, width: float = 0.1) -> Spread:
+    return Spread(median, median * (1.0 - width), median * (1.0 + width), 6)
+
+
+def result(name: str = "int8 cells", rtf: float = 0.02, **changes: Any) -> Result:
+    times = Percentiles(p50=figure(6.0), p95=8.0, p98=figure(9.0), p99=11.0, max=20.0, count=900)
+    configuration = Configuration(
+        name=name, bundle="/b", model="edge", sha256="c0ffee" * 10, form=name.split()[1], precision=name.split()[0],
+        provider="cpu", threads=1, chunk_ms=320.0, lookahead_ms=320.0, beam_width=64, language_model=True,
+        acoustic_mb=6.28, bundle_mb=15.2,
+    )  # fmt: skip
+    factors = {"acoustic": figure(rtf * 0.6), "decoder": figure(rtf * 0.3), "all": figure(rtf)}
+    made = Result(
+        configuration=configuration,
+        load=Load(cold=figure(200.0), warm=figure(60.0), files_were_cold=True),
+        chunk_times=ChunkTimes(acoustic=times, decoder=times, all=times),
+        rtf=RealTimeFactors(**factors),
+        relative=Ratios(**factors) if name != "int8 cells" else None,
+        latency=Latency(first_partial=None, final_on_stop=figure(5.0), final_on_silence=figure(1500.0), compute=9.0),
+        memory=Memory(steady=figure(110.0), peak=figure(115.0), added=figure(40.0)),
+        cpu_seconds_per_second_of_audio=figure(0.02),
+        cores_busy=1.0,
+        energy=Energy("RAPL", figure(0.31), figure(0.2), figure(15.0), figure(5.0)),
+        accuracy=Accuracy("the clips that ship", 0.767, 0.45, (0.66, 0.86), 73, 6, 0.02),
+        streams=Streams(unbatched=figure(40.0), batched=None, at_least=False),
+        nodes=90,
+        nodes_on_cpu={"Identity": 6, "Slice": 3},
+    )
+    changed: Result = msgspec.structs.replace(made, **changes)
+    return changed
+
+
+def report(*results: Result, notes: tuple[str, ...] = ()) -> Report:
+    return Report(
+        made="2026-01-01T00:00:00+00:00",
+        quick=False,
+        audio="the clips that ship",
+        audio_seconds=29.6,
+        launches=6,
+        device=Device(
+            "Cortex", "aarch64", 4, 6, 100.0, 1500.0, "schedutil", 8000.0, "Ubuntu", "Linux 5", "board", None,
+            ("a GPU",), Jetson("Jetson Orin Nano", "36.4.3", "6.2", "15W (0)"),
+        ),
+        versions={"edgespeech": "0.1.0"},
+        conditions=Conditions(bool(notes), notes, 0.1, 0.0, 1500.0, 1400.0, (Sensor("cpu", 40.0, 50.0),), False, None),
+        results=results or (result(),),
+    )  # fmt: skip
+
+
+def test_the_schema_in_the_repository_is_that_of_the_records() -> None:
+    said = "run: python -m edgespeech.demo.bench.report > demo/bench/schema.json"
+    assert json.loads(SCHEMA.read_text()) == schema(), said
+
+
+def test_a_report_fits_the_schema_and_comes_back_equal(tmp_path: Path) -> None:
+    made = report(result(), result("fp32 fused", memory=None, energy=None, streams=None, nodes_on_cpu=None))
+    encoded = msgspec.json.encode(made)
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(encoded))
+    (tmp_path / "r.json").write_bytes(encoded)
+    assert read_report(tmp_path / "r.json") == made
+
+
+def test_something_else_does_not_fit_the_schema() -> None:
+    broken = json.loads(msgspec.json.encode(report()))
+    del broken["results"][0]["rtf"]
+    with pytest.raises(jsonschema.ValidationError, match="'rtf' is a required property"):
+        jsonschema.validate(broken, schema())
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"format": "else"}', b"[" * 9000])
+def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "r.json").write_bytes(content)
+    with pytest.raises(UsageError, match="is no bench report"):
+        read_report(tmp_path / "r.json")
+    with pytest.raises(UsageError, match="cannot read"):
+        read_report(tmp_path / "absent.json")
+
+
+def test_launches_are_summed_up() -> None:
+    assert spread([3.0]) == Spread(3.0, 3.0, 3.0, 1)
+    assert spread([5.0, 1.0, 2.0, 9.0]) == Spread(3.5, 1.0, 9.0, 4)
+    chunks = [0.001 * value for value in range(1, 101)]
+    found = percentiles([chunks, [2.0 * value for value in chunks]])
+    assert (found.count, found.p50.launches) == (200, 2)
+    assert [found.p50.median, found.p50.low, found.p50.high] == pytest.approx([75.75, 50.5, 101.0])
+    assert [found.p98.median, found.max] == pytest.approx([1.5 * 98.02, 200.0])
+    assert found.p95 < found.p99 < found.max
+
+
+def test_the_card_says_everything_and_its_tables_line_up() -> None:
+    card = render_card(report(result(), result("fp32 fused", rtf=0.04), notes=("a train passed",)))
+    for wanted in (
+        "Jetson Orin Nano",
+        "JetPack 6.2",
+        "15W (0)",
+        "4 of 6 cores",
+        "governor schedutil",
+        "a train passed",
+    ):
+        assert wanted in card
+    for wanted in (
+        "0.0200 (0.0180 to 0.0220)",
+        "fp32 fused",
+        "0.04",
+        "76.7 (66 to 86)",
+        "0.31",
+        "cpu 40 to 50",
+        "throttled: no",
+    ):
+        assert wanted in card
+    assert "fp32 fused: 9 of 90 nodes fell back to the CPU: 6 Identity, 3 Slice" in card
+    blocks = [block.splitlines() for block in card.split("\n\n") if block.startswith("| ")]
+    assert len(blocks) == 4
+    for lines in blocks:
+        assert len({len(line) for line in lines}) == 1 and len({line.count("|") for line in lines}) == 1
+
+
+def test_a_device_that_tells_nothing_has_a_card_too() -> None:
+    bare = result(memory=None, energy=None, streams=None, nodes=None, nodes_on_cpu=None)
+    nothing = msgspec.structs.replace(
+        report(bare),
+        device=Device("x", "x86_64", 2, 2, None, None, None, None, "os", "kernel", None, None, (), None),
+        conditions=Conditions(False, (), None, None, None, None, (), None, None),
+    )
+    card = render_card(nothing)
+    assert "noisy" not in card and "J per s" not in card and "None" not in card
+    assert "| ratio" not in card, "of one configuration"
+
+
+def test_a_table_of_one_row_is_markdown() -> None:
+    assert table([["a", "bcde"], ["long", "1"]]) == "| a    | bcde |\n|------|-----:|\n| long |    1 |"
+
+
+def test_figures_agree_within_what_their_launches_scatter() -> None:
+    before = report(result(rtf=0.02))
+    near, far = report(result(rtf=0.022)), report(result(rtf=0.04))
+    verdicts = [
+        {one.figure: one.verdict for one in differences(before, after)}["real-time factor"] for after in (near, far)
+    ]
+    assert verdicts == ["agree", "differ"]
+    lines = render_comparison(before, far).splitlines()
+    row = next(line for line in lines if line.startswith("| real-time factor"))
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["2.00", "differ"]
+    assert lines[-1].startswith("DIFFER: 3 of 16 figures: real-time factor; of the acoustic model; of the decoder")
+    assert render_comparison(before, near).splitlines()[-1] == "AGREE: all 16 figures"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "verdict"),
+    [
+        (Spread(1.0, 0.9, 1.1, 6), Spread(1.15, 1.1, 1.2, 6), "agree"),
+        (Spread(1.0, 0.9, 1.1, 6), Spread(1.3, 1.2, 1.4, 6), "differ"),
+        (Spread(1.0, 1.0, 1.0, 6), Spread(1.019, 1.019, 1.019, 6), "agree"),  # too close to tell apart
+        (Spread(1.0, 1.0, 1.0, 6), Spread(1.03, 1.03, 1.03, 6), "differ"),
+        (Spread(0.0, 0.0, 0.0, 6), Spread(0.0, 0.0, 0.0, 6), "agree"),
+        (Spread(1.0, 0.9, 1.1, 3), Spread(9.0, 8.0, 10.0, 3), "undecided"),
+        (Spread(1.0, 0.9, 1.1, 4), Spread(9.0, 8.0, 10.0, 4), "differ"),
+        (Spread(1.0, 1.0, 1.0, 1), Spread(1.0, 1.0, 1.0, 1), "undecided"),
+    ],
+)
+def test_verdicts(one: Spread, other: Spread, verdict: str) -> None:
+    assert judge(one, other) == judge(other, one) == verdict
+
+
+def test_runs_of_one_machine_seldom_differ_and_other_machines_nearly_always() -> None:
+    """Launches that scatter by a tenth: a simulation against the chance that the comparison states."""
+    draws = 0.02 * np.random.default_rng(6).lognormal(sigma=0.1, size=(4000, 2, 6))
+    apart = [judge(spread(one), spread(other)) == "differ" for one, other in draws]
+    assert apart_by_chance(6, 6) == pytest.approx(1.0 / 462.0)
+    assert sum(apart) / len(apart) <= 2.0 * apart_by_chance(6, 6)
+    slower = [judge(spread(one), spread(1.5 * other)) == "differ" for one, other in draws]
+    assert sum(slower) / len(slower) > 0.9
+
+
+def test_only_what_both_have_is_compared() -> None:
+    first = report(result(), result("fp32 fused"))
+    second = report(result("fp32 fused", memory=None), result("int4 cells"))
+    found = list(differences(first, second))
+    assert {one.configuration for one in found} == {"fp32 fused"}
+    assert "memory, MB" not in {one.figure for one in found}
+    with pytest.raises(UsageError, match="no configuration in common: int8 cells, int8 cells against int4 cells"):
+        render_comparison(report(result(), result()), report(result("int4 cells")))
+
+
+def test_compare_ends_like_diff(edgespeech: Command, tmp_path: Path) -> None:
+    paths = []
+    for name, rtf in (("a", 0.02), ("b", 0.01), ("c", 0.0201)):
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_bytes(msgspec.json.encode(report(result(rtf=rtf))))
+    halved, near = (edgespeech("bench", "compare", paths[0], other) for other in paths[1:])
+    assert (halved.code, near.code) == (1, 0)
+    assert near.out.splitlines()[-1] == "AGREE: all 16 figures" and "| real-time factor" in halved.out
+    outcome = edgespeech("bench", "compare", *paths[:2], "--json")
+    figures = {one["figure"]: one for one in json.loads(outcome.out)}
+    assert outcome.code == 1 and figures["real-time factor"]["ratio"] == pytest.approx(0.5)
+    assert figures["real-time factor"]["verdict"] == "differ" and figures["WER, %"]["verdict"] == "agree"
+    assert edgespeech("bench", "compare", paths[0], tmp_path / "absent").code == 2
+
+
+def test_too_few_launches_decide_nothing() -> None:
+    quick = result(rtf=0.02, memory=None, energy=None, streams=None)
+    rtf = RealTimeFactors(acoustic=spread([0.01]), decoder=spread([0.01]), all=spread([0.02]))
+    last = render_comparison(report(msgspec.structs.replace(quick, rtf=rtf)), report(quick)).splitlines()[-1]
+    assert last == "UNDECIDED: 3 of 12 figures, for each report needs 4 launches or more"
+
+
+def test_a_table_for_a_document_is_small_and_has_shares() -> None:
+    slower = result("fp32 fused", rtf=0.04, memory=None)
+    lines = render_table(report(result(), slower), "edgespeech bench --threads 1").splitlines()
+    head, _, first, second, _, *remarks = lines
+    assert len({line.count("|") for line in lines[:4]}) == 1 and head.startswith("| precision")
+    assert [cell.strip() for cell in first.split("|")[1:-1]] == [
+        "int8 cells", "6.3", "6.0", "9.0", "0.0120", "0.0200", "110", "76.7 (66 to 86)",
+    ]  # fmt: skip
+    assert [cell.strip() for cell in second.split("|")[1:-2]] == [
+        "fp32 fused", "6.3 (1.00)", "6.0 (1.00)", "9.0 (1.00)", "0.0240 (0.02)", "0.0400 (0.04)", "-",
+    ]  # fmt: skip
+    assert "medians of 6 launches" in " ".join(remarks) and remarks[-1] == "Made by `edgespeech bench --threads 1`."
+    assert "noisy: a train" in render_table(report(notes=("a train",)), "x")
+
+
+def test_the_picture_is_a_png_and_an_svg(tmp_path: Path) -> None:
+    made = report(result(), result("fp32 fused", rtf=0.04), notes=("noise",))
+    png, svg = draw_report(made, tmp_path)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert svg.read_text().count("<path") > 20
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.png", "bench.svg"]
+
+
+def test_without_matplotlib_the_message_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependencyError, match=r"edgespeech\[report\]"):
+        draw_report(report(), tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,93 @@
+"""Figures of several launches become one result: a launch counts once, however often it measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from edgespeech.demo.bench.alone import AloneFigures
+from edgespeech.demo.bench.report import Accuracy, Configuration, Memory, Spread, spread
+from edgespeech.demo.bench.results import name_configurations, scatter_remarks, sum_up
+from edgespeech.demo.bench.streams import StreamFigures
+from edgespeech.demo.bench.turns import Turn
+from edgespeech.errors import UsageError
+
+
+def configuration(**changes: Any) -> Configuration:
+    plain = Configuration(
+        name="", bundle="/x/a", model="edge", sha256="", form="cells", precision="int8", provider="cpu", threads=1,
+        chunk_ms=320.0, lookahead_ms=320.0, beam_width=64, language_model=True, acoustic_mb=6.0, bundle_mb=15.0,
+    )  # fmt: skip
+    changed: Configuration = msgspec.structs.replace(plain, **changes)
+    return changed
+
+
+def alone(**changes: Any) -> AloneFigures:
+    plain = AloneFigures(
+        configuration=configuration(), cold=0.3, warm=0.1, files_were_cold=True, first_partial=[0.4, 0.5, 0.9],
+        final_on_stop=[0.01], final_on_silence=[], memory=Memory(steady=spread([100.0]), peak=spread([120.0]),
+        added=spread([30.0])), cpu_per_audio=0.02, cores_busy=1.0, energy=None,
+        accuracy=Accuracy("clips", 0.5, 0.2, None, 73, 6, 0.02), nodes=None, nodes_on_cpu=None,
+    )  # fmt: skip
+    changed: AloneFigures = msgspec.structs.replace(plain, **changes)
+    return changed
+
+
+def turn(*rounds: float) -> Turn:
+    """Rounds of two chunks each; the acoustic model takes half of a round's time."""
+    factors = [(one, one / 2, one / 4) for one in rounds]
+    return Turn(rounds=factors, chunks=[[one, one] for one in factors])
+
+
+def test_a_launch_counts_once() -> None:
+    figures = sum_up(
+        "x",
+        [alone(), alone(first_partial=[0.7], cold=0.5), alone(first_partial=[], accuracy=None)],
+        [turn(0.01, 0.02, 0.09), turn(0.03, 0.03, 0.03), turn(0.05, 0.04, 0.06)],
+        None,
+        [StreamFigures(unbatched=40, batched=None), StreamFigures(unbatched=44, batched=None)],
+        512,
+    )
+    assert figures.rtf.all == Spread(0.03, 0.02, 0.05, 3), "a bad round does not make a bad launch"
+    assert figures.rtf.acoustic.median == pytest.approx(0.015) and figures.relative is None
+    assert figures.chunk_times.all.count == 18 and figures.chunk_times.all.max == pytest.approx(90.0)
+    assert figures.latency.first_partial == Spread(600.0, 500.0, 700.0, 2)
+    assert figures.latency.final_on_silence is None
+    assert figures.load.cold == Spread(300.0, 300.0, 500.0, 3)
+    assert figures.memory is not None and figures.memory.peak == Spread(120.0, 120.0, 120.0, 3)
+    assert figures.streams is not None and figures.streams.unbatched == Spread(42.0, 40.0, 44.0, 2)
+    assert figures.streams.batched is None and not figures.streams.at_least
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    slowing = [turn(0.1, 0.2, 0.4), turn(0.4, 0.8, 1.6)]
+    halves = [turn(0.05, 0.1, 0.2), turn(0.2, 0.4, 0.8)]
+    ratios = sum_up("x", [alone()] * 2, halves, slowing, [], 0).relative
+    assert ratios is not None and ratios.all == Spread(0.5, 0.5, 0.5, 2), "drift hits both alike"
+
+
+def test_speech_without_a_full_chunk_is_refused() -> None:
+    with pytest.raises(UsageError, match="no chunk of the speech is full"):
+        sum_up("x", [alone()], [Turn(rounds=[(0.1, 0.1, 0.0)], chunks=[[]])], None, [], 0)
+
+
+def test_launches_that_scatter_are_remarked() -> None:
+    calm, wild = (
+        sum_up(name, [alone()] * 2, [turn(0.1, 0.1), turn(other, other)], None, [], 0)
+        for name, other in (("calm", 0.11), ("wild", 0.14))
+    )
+    assert scatter_remarks([calm, wild]) == ["wild: launches of the same work scatter by 33%"]
+
+
+def test_names_tell_configurations_apart() -> None:
+    assert name_configurations([configuration()]) == ["int8 cells"]
+    assert name_configurations([configuration(), configuration(threads=4, provider="cuda")]) == [
+        "int8 cells, cpu, 1 thread",
+        "int8 cells, cuda, 4 threads",
+    ]
+    assert name_configurations([configuration(), configuration(bundle="/x/b", chunk_ms=80.0, beam_width=8)]) == [
+        "a, int8 cells, 320 ms, beam 64",
+        "b, int8 cells, 80 ms, beam 8",
+    ]

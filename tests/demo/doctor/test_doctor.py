@@ -1,0 +1,246 @@
+"""The doctor, on machines that lack something."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgespeech.demo.doctor import checks as doctor
+from edgespeech.demo.doctor import machine as doctor_machine
+from edgespeech.demo.doctor import providers as doctor_providers
+from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
+from edgespeech.demo.doctor.providers import Tried, check_onnxruntime, check_providers
+from edgespeech.demo.doctor.report import Check, needed_is_there, render
+from edgespeech.demo.machine import device as bench_device
+from edgespeech.errors import MissingDependencyError
+from edgespeech.runtime.bundle import Bundle, load_bundle
+from edgespeech.runtime.live.microphone import Microphone
+from tests.demo.machine.recorded_machines import machine, tools
+
+Command = Callable[..., Any]
+
+
+def nothing(command: object) -> None:
+    """A machine without tools."""
+
+
+@pytest.fixture
+def flavours(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say which distributions are installed."""
+
+    def install(**versions: str) -> None:
+        known = {name.replace("_", "-"): version for name, version in versions.items()}
+        monkeypatch.setattr(doctor_providers, "installed_version", known.get)
+
+    return install
+
+
+@pytest.fixture
+def healthy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine that lacks nothing that is needed, and an empty root."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setattr(doctor, "check_sound", lambda: [Check("PortAudio", "ok", "loads")])
+    monkeypatch.setattr(doctor, "check_onnxruntime", lambda root: [Check("onnxruntime", "ok", "1.32.0")])
+    return tmp_path
+
+
+def test_a_healthy_machine_has_all_that_is_needed(healthy: Path, tiny_bundle: Bundle) -> None:
+    checks = doctor.examine(tiny_bundle.folder, healthy)
+    assert needed_is_there(checks), render(checks)
+    found = {check.topic: check for check in checks}
+    assert found["bundle"].state == found["--provider cpu"].state == "ok"
+    assert found["settings"].mend == "edgespeech tune-device"
+    assert render(checks).splitlines()[-1].startswith("all that is needed is there")
+
+
+def test_the_command_prints_and_ends_with_the_right_code(
+    edgespeech: Command, healthy: Path, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    fine = edgespeech("doctor", "--bundle", tiny_bundle.folder)
+    assert fine.code == 0, fine.out
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_bundle.folder, damaged)
+    graph = damaged / "acoustic.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"!")
+    outcome = edgespeech("doctor", "--bundle", damaged, "--json")
+    assert outcome.code == 1
+    found = {check["topic"]: check for check in json.loads(outcome.out)}
+    assert found["bundle"]["state"] == "broken"
+    assert "SHA-256" in found["bundle"]["found"] and found["bundle"]["mend"] == "copy the bundle again"
+
+
+def test_a_damaged_bundle_of_ours_is_installed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "load_bundle", lambda path: load_bundle(tmp_path / "absent"))
+    monkeypatch.setattr(doctor, "DEFAULT_BUNDLE", tmp_path / "runtime/default_bundle")
+    bundle, checks = doctor.check_bundle(None)
+    assert bundle is None and checks[0].state == "broken"
+    assert checks[0].mend.startswith("pip install --force-reinstall --no-deps FOLDER")
+    (tmp_path / ".git").mkdir()
+    (check,) = doctor.check_bundle(None)[1]
+    assert check.mend == f"git -C {tmp_path} checkout -- runtime/default_bundle"
+
+
+def test_both_flavours_of_onnxruntime_are_one_too_many(flavours: Callable[..., None], tmp_path: Path) -> None:
+    flavours(onnxruntime="1.20.0", onnxruntime_gpu="1.19.2")
+    (check,) = check_onnxruntime(tmp_path, nothing)
+    assert check.state == "broken" and "onnxruntime 1.20.0, onnxruntime-gpu 1.19.2" in check.found
+    assert check.mend == "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'edgespeech[cpu]'"
+
+    def nvidia(command: Any) -> str | None:
+        return "NVIDIA RTX A2000, 6138 MiB, 550\n" if command[0] == "nvidia-smi" else None
+
+    (check,) = check_onnxruntime(tmp_path, nvidia)
+    assert check.mend.endswith("pip install 'edgespeech[gpu]'")
+
+
+def test_onnxruntime_that_is_missing_old_or_does_not_load(
+    flavours: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flavours(onnxruntime="1.12.0")
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.12.0"))
+    (check,) = check_onnxruntime(tmp_path, nothing)
+    assert (check.state, check.found) == ("broken", "1.12.0; wanted 1.17 or newer")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    (check,) = check_onnxruntime(tmp_path, nothing)
+    assert check.state == "broken" and check.mend.startswith("pip uninstall -y onnxruntime && pip install")
+    flavours()
+    (check,) = check_onnxruntime(tmp_path, nothing)
+    assert (check.found, check.mend) == ("not installed", "pip install 'edgespeech[cpu]'")
+
+
+def test_a_gpu_that_the_flavour_does_not_use_is_named(flavours: Callable[..., None], tmp_path: Path) -> None:
+    flavours(onnxruntime="1.32.0")
+    fine, gpu = check_onnxruntime(machine("orin_nano", tmp_path), tools("orin_nano"))
+    assert (fine.state, gpu.state) == ("ok", "note")
+    assert "Jetson Orin Nano" in gpu.found and "docs/jetson.md" in gpu.mend
+
+
+def test_providers_say_whether_they_load_and_what_falls_back(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (real,) = [check for check in check_providers(tiny_bundle.folder) if check.topic == "--provider cpu"]
+    assert real.state == "ok"
+    tried = [Tried("cuda", problem="libcudnn"), Tried("openvino", fallback="2 of 9 nodes fell back"), Tried("cpu", "x")]
+    monkeypatch.setattr(doctor_providers, "try_providers", lambda folder: tried)
+    cuda, openvino, cpu = check_providers(tiny_bundle.folder)
+    assert (cuda.state, openvino.state, cpu.state) == ("missing", "note", "broken")
+    assert "cudnn" in cuda.mend and openvino.found == "loads; 2 of 9 nodes fell back"
+    cuda, *_ = check_providers(tiny_bundle.folder, machine("orin_nano", tmp_path / "orin"), tools("orin_nano"))
+    assert "docs/jetson.md" in cuda.mend
+    monkeypatch.undo()
+    (damaged,) = check_providers(tmp_path / "absent")
+    assert damaged.state == "note" and damaged.found.startswith("not tried: ")
+
+
+def fake_import(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
+    def load(name: str) -> Any:
+        if error is not None:
+            raise error
+        return SimpleNamespace()
+
+    monkeypatch.setattr(doctor_machine, "find_spec", lambda name: object())
+    monkeypatch.setattr(doctor_machine, "import_module", load)
+
+
+def test_without_portaudio_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_import(monkeypatch, OSError("PortAudio library not found"))
+    monkeypatch.setattr("sys.platform", "linux")
+    (check,) = check_sound()
+    assert (check.topic, check.state) == ("PortAudio", "broken")
+    assert check.mend == "sudo apt-get install libportaudio2"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert list(check_sound())[0].mend == "brew install portaudio"
+    fake_import(monkeypatch, RuntimeError("no host\nAPI"))
+    assert list(check_sound())[0].found == "does not start: no host API"
+
+
+def test_microphones_are_listed_with_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_import(monkeypatch, None)
+    found = [Microphone(3, "USB", "ALSA", 1, 48000, (16000, 48000)), Microphone(4, "Busy", "ALSA", 1, 48000)]
+    monkeypatch.setattr(doctor_machine, "list_microphones", lambda: found)
+    library, usb, busy = check_sound()
+    assert [library.state, usb.state, busy.state] == ["ok", "ok", "note"]
+    assert usb.found == "3 USB (ALSA): 16000 48000 Hz" and "does not open" in busy.found
+
+    def none() -> list[Microphone]:
+        raise MissingDependencyError("gone")
+
+    monkeypatch.setattr(doctor_machine, "list_microphones", none)
+    assert [check.state for check in check_sound()] == ["ok", "broken"]
+
+
+def test_without_sounddevice_live_is_an_option_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_machine, "find_spec", lambda name: None)
+    (check,) = check_sound()
+    assert (check.state, check.mend) == ("missing", "pip install 'edgespeech[mic]'")
+
+
+def test_without_kenlm_a_bundle_with_a_language_model_is_broken(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = load_bundle()
+    assert ours.language_model_path is not None
+    monkeypatch.setattr(doctor, "LanguageModel", lambda path: raise_error(MissingDependencyError("no kenlm; run: pip")))
+    (check,) = doctor.check_kenlm(ours)
+    assert check.state == "broken" and "kenlm" in check.mend and "--no-lm" in check.mend
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    (check,) = doctor.check_kenlm(tiny_bundle)
+    assert check.state == "missing"
+
+
+def raise_error(error: Exception) -> None:
+    raise error
+
+
+def test_extras_that_are_missing_name_their_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor, "find_tool", lambda name: raise_error(MissingDependencyError(f"no {name}")))
+    found = {check.topic: check for check in doctor.check_optional()}
+    assert found["report"].mend == "pip install 'edgespeech[report]'"
+    assert {check.state for check in found.values()} == {"missing"} and "lm build" in found
+
+
+def test_a_library_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> Any:
+        return raise_error(OSError("cannot load library 'libsndfile.so'")) if name == "soundfile" else object()
+
+    assert list(doctor.check_libraries()) == []
+    monkeypatch.setattr(doctor, "import_module", load)
+    (check,) = doctor.check_libraries()
+    assert check.state == "broken" and check.mend == "pip install --force-reinstall soundfile"
+    assert importlib.import_module("soundfile")
+
+
+def test_heat_power_and_modes_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pi = {check.topic: check for check in check_power(machine("raspberry_pi", tmp_path / "pi"), nothing)}
+    assert pi["heat"].state == "note" and "86 degrees" in pi["heat"].found
+    assert "under-voltage now" in pi["power"].found and "power supply" in pi["power"].mend
+    orin = {check.topic: check for check in check_power(machine("orin_nano", tmp_path / "o"), tools("orin_nano"))}
+    assert orin["power"].found == "Jetson power mode 15W (0); the fullest is MAXN_SUPER (2)"
+    assert orin["power"].mend.startswith("sudo nvpmodel -m 2 && sudo jetson_clocks")
+    laptop = list(check_power(machine("laptop", tmp_path / "laptop"), nothing))
+    assert "running on battery" in " ".join(check.found for check in laptop)
+    assert not any("governor" in check.found for check in laptop), "intel_pstate is fast with powersave too"
+    monkeypatch.setattr(bench_device, "usable_cores", lambda root: os.cpu_count() or 1)  # tests may get only some
+    assert [check.topic for check in check_power(tmp_path / "nothing", nothing)] == ["device"]
+
+
+def test_permissions_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert list(check_permissions(tmp_path)) == []
+    (tmp_path / "dev/snd").mkdir(parents=True)
+    (tmp_path / "dev/snd/pcmC0D0c").write_text("")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    monkeypatch.setattr(doctor_machine, "locked_rapl", lambda root: [Path("/sys/x/energy_uj")])
+    sound, settings, energy = check_permissions(tmp_path)
+    assert sound.state == "broken" and "usermod -aG audio" in sound.mend
+    assert "XDG_CONFIG_HOME" in settings.mend and "chmod a+r /sys/x/energy_uj" in energy.mend

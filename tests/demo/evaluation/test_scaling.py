@@ -1,0 +1,101 @@
+"""`data scaling` on tones: trains, fits, draws, and goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgespeech.demo.evaluation.scaling import draw, summary, table
+from edgespeech.reference.training.scaling import Point
+from tests.reference.tones import write_tones
+
+Command = Callable[..., Any]
+
+RECIPE = """
+output = "out"
+[data]
+train = ["all.jsonl"]
+dev = ["all.jsonl"]
+batch_seconds = 2.0
+workers = 0
+[model]
+cell = "gru"
+hidden = 8
+layers = 1
+lookahead_frames = 1
+[model.features]
+bins = 12
+[[model.convolutions]]
+channels = 8
+kernel = 5
+stride = 4
+[optimisation]
+epochs = 1
+precision = "float32"
+"""
+
+
+def points(*rates: float) -> list[Point]:
+    shares = ("1/8", "1/4", "1/2", "1")
+    return [
+        Point(share=share, hours=2.5 * 2**index, speakers=9, wer=rate, loss=2.0 * rate, epochs=3)
+        for index, (share, rate) in enumerate(zip(shares, rates, strict=True))
+    ]
+
+
+def test_the_table_has_points_laws_and_predictions() -> None:
+    lines = table(summary(points(0.8, 0.4, 0.2, 0.1), [40.0, 80.0])).splitlines()
+    assert lines[1].split() == ["1/8", "2.500", "9", "80.0%", "1.600"]
+    assert lines[5] == "word error rate on dev, greedy: 2 x hours^-1.000, 90 % less for ten times the data"
+    assert lines[6] == "  40 h: 5.0%, 95 % interval 5.0% to 5.0%"
+    assert lines[9].startswith("  40 h: 0.1, ")
+    flat = table(summary(points(1.0, 0.95, 1.0, 0.9), [1000.0]))
+    assert "to more than 100%" in flat and flat.splitlines()[-1].startswith("a WER above 90 %")
+
+
+def test_a_picture_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    draw(summary(points(0.8, 0.7, 0.6, 0.55), [100.0, 1000.0]), tmp_path / "s.png")
+    assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG") and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.slow
+def test_a_study_is_trained_kept_and_gone_on_with(edgespeech: Command, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_tones(tmp_path)
+    recipe = tmp_path / "tones.toml"
+    recipe.write_text(RECIPE)
+    outcome = edgespeech("data", "scaling", recipe, "--shares", "1/4,1/2,1", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert [point["share"] for point in found["points"]] == ["1/4", "1/2", "1"]
+    assert [one["hours"] for one in found["predictions"]] == [100.0, 1000.0]
+    folder = tmp_path / "out_scaling"
+    assert sorted(path.name for path in folder.iterdir()) == ["1of1", "1of2", "1of4", "scaling.json", "scaling.png"]
+    # Finished shares are not trained again, a new one is.
+    outcome = edgespeech("data", "scaling", recipe, "--shares", "1/4,1/2,3/4,1", "--resume")
+    assert outcome.code == 0 and len(outcome.out.splitlines()[1:5]) == 4
+    assert outcome.err.splitlines()[0] == "share 3/4" and "share 1/2" not in outcome.err.splitlines()
+
+
+def test_what_cannot_be_studied(edgespeech: Command, tmp_path: Path) -> None:
+    write_tones(tmp_path)
+    recipe = tmp_path / "tones.toml"
+    recipe.write_text(RECIPE)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "scaling.json").write_text('{"points": 1}')
+    for options, said in (
+        (["--shares", "1/2,1"], "2 shares; wanted 3 or more"),
+        (["--hours", "many"], "wanted numbers"),
+        (["--hours", "0"], "wanted more than 0"),
+        (["--minutes", "0"], "--minutes"),
+        (["-o", tmp_path / "file" / "study"], "cannot make the folder"),
+        (["-o", tmp_path / "study", "--resume"], "scaling.json cannot be read"),
+    ):
+        outcome = edgespeech("data", "scaling", recipe, *options)
+        assert outcome.code == 2 and said in outcome.err and outcome.err.count("\n") == 1, said

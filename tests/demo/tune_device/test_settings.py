@@ -1,0 +1,118 @@
+"""What `tune-device` remembers, and how `live` uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from edgespeech.demo.machine.device import describe_device
+from edgespeech.demo.tune_device import settings as device_settings
+from edgespeech.demo.tune_device.settings import (
+    DeviceSettings,
+    bundle_id,
+    forget_settings,
+    recall,
+    remember,
+    settings_file,
+)
+from edgespeech.errors import UsageError
+from edgespeech.runtime.bundle import Bundle
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr("click.get_app_dir", lambda name: str(tmp_path / "config" / name))
+    return tmp_path / "config"
+
+
+@pytest.fixture
+def wav(tmp_path: Path, noise: Callable[[int], NDArray[np.float32]]) -> Path:
+    soundfile.write(tmp_path / "noise.wav", noise(16000), 16000)
+    return tmp_path / "noise.wav"
+
+
+def settings(used: Bundle, **changes: Any) -> DeviceSettings:
+    plain: dict[str, Any] = {
+        "bundle": None, "bundle_sha256": bundle_id(used), "provider": "cpu", "threads": 2, "chunk_ms": 160.0,
+        "beam_width": 8, "rtf": 0.01, "latency_ms": 500.0, "wer": 0.5, "made": "now",
+    }  # fmt: skip
+    return DeviceSettings(**{**plain, **changes})
+
+
+def test_settings_come_back_for_their_bundle_only(config: Path, tiny_bundle: Bundle, cells_bundle: Bundle) -> None:
+    assert recall(tiny_bundle) is None
+    assert remember(tiny_bundle, settings(tiny_bundle)) == settings_file() == config / "edgespeech" / "devices.json"
+    assert recall(tiny_bundle) == settings(tiny_bundle)
+    assert recall(cells_bundle) is None
+    remember(cells_bundle, settings(cells_bundle))
+    assert forget_settings(tiny_bundle) and not forget_settings(tiny_bundle)
+    assert recall(tiny_bundle) is None and recall(cells_bundle) is not None
+
+
+def test_another_machine_with_the_same_home_is_another_machine(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(tiny_bundle, settings(tiny_bundle))
+
+    def elsewhere(**named: Any) -> Any:
+        return msgspec.structs.replace(describe_device(**named), board="another board")
+
+    monkeypatch.setattr(device_settings, "describe_device", elsewhere)
+    assert recall(tiny_bundle) is None
+
+
+def test_a_damaged_file_is_as_good_as_none(tiny_bundle: Bundle) -> None:
+    settings_file().parent.mkdir(parents=True)
+    settings_file().write_text("{ not json")
+    assert recall(tiny_bundle) is None
+    remember(tiny_bundle, settings(tiny_bundle))
+    assert recall(tiny_bundle) is not None
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(config: Path, tiny_bundle: Bundle) -> None:
+    config.write_text("a file")
+    with pytest.raises(UsageError, match="set XDG_CONFIG_HOME to a folder of yours"):
+        remember(tiny_bundle, settings(tiny_bundle))
+
+
+def live(edgespeech: Command, wav: Path, *arguments: object) -> Any:
+    outcome = edgespeech("live", "--replay", wav, "--speed", 0, *arguments)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def test_live_uses_what_was_found_and_says_so(edgespeech: Command, wav: Path, tiny_bundle: Bundle) -> None:
+    assert "tune-device" not in live(edgespeech, wav, "--bundle", tiny_bundle.folder).err
+    remember(tiny_bundle, settings(tiny_bundle))
+    outcome = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
+    assert "using tune-device's settings for this device: cpu, 2 threads, chunk 160 ms, beam 8\n" in outcome.err
+    plain = live(edgespeech, wav, "--bundle", tiny_bundle.folder, "--threads", 1, "--chunk-ms", 80)
+    assert "beam 8; --chunk-ms, --threads as given\n" in plain.err
+
+
+def test_settings_that_cannot_be_used_are_said_and_left(
+    edgespeech: Command, wav: Path, tiny_bundle: Bundle, cells_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember(tiny_bundle, settings(tiny_bundle, provider="cuda"))
+    gone = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
+    assert "are not used: provider cuda is no longer in the installed onnxruntime" in gone.err
+    remember(tiny_bundle, settings(cells_bundle, bundle=str(cells_bundle.folder), chunk_ms=80.0))
+    other = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
+    assert f"they are for {cells_bundle.folder}, and --bundle asks for another" in other.err
+    monkeypatch.setattr("edgespeech.runtime.bundle.DEFAULT_BUNDLE", tiny_bundle.folder)
+    swapped = live(edgespeech, wav)
+    assert f"device: bundle {cells_bundle.folder}, cpu" in swapped.err
+    remember(tiny_bundle, settings(tiny_bundle, bundle=str(cells_bundle.folder)))
+    assert "has changed; run `edgespeech tune-device` again" in live(edgespeech, wav).err
+    remember(tiny_bundle, settings(tiny_bundle, bundle="/nonexistent"))
+    assert "bundle /nonexistent does not exist" in live(edgespeech, wav).err

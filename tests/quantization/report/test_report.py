@@ -1,0 +1,118 @@
+"""The report: JSON, tables and a picture of what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgespeech.errors import MissingDependencyError, UsageError, VerificationError
+from edgespeech.quantization.error_rates import ErrorRates
+from edgespeech.quantization.quantize import Quantizer, quantize
+from edgespeech.quantization.report.picture import draw_report
+from edgespeech.quantization.report.report import QuantizationReport, measure_report, require_writable, save_report
+from edgespeech.quantization.report.table import render_report
+from edgespeech.quantization.sensitivity import LayerCost
+from edgespeech.runtime.bundle import ACOUSTIC, Bundle
+from edgespeech.runtime.measure.chunk_time import measure_chunk_times
+from edgespeech.runtime.measure.memory import measure_memory
+
+Samples = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def small(full: Bundle, speech: list[Samples], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """int8, one weight kept."""
+    quantizer = Quantizer(full, speech, "minmax", lambda line: None)
+    model = quantizer.rewrite(quantizer.plan("int8", ["recurrent1.W"]))
+    return quantizer.write(tmp_path_factory.mktemp("small") / "small", "int8", model, {}, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def report(full: Bundle, small: Bundle, speech: list[Samples]) -> QuantizationReport:
+    """With word errors that are made up."""
+
+    def evaluate(bundle: Bundle) -> ErrorRates:
+        return ErrorRates(20.0 if bundle is full else 20.25, 4.0, 8.0)
+
+    cost = LayerCost("recurrent0.U", "int8", 1e-3, 30.0, 0.25)
+    return measure_report(full, small, speech[:2], evaluate=evaluate, kept=["recurrent1.W"], costs=[cost])
+
+
+def test_what_is_measured_is_what_is_there(report: QuantizationReport, full: Bundle, small: Bundle) -> None:
+    assert report.before.acoustic_bytes == full.manifest.files[ACOUSTIC].bytes
+    assert report.after.acoustic_bytes == small.manifest.files[ACOUSTIC].bytes
+    assert (report.before.precision, report.after.precision) == ("fp32", "int8")
+    entries = {entry.name: entry for entry in report.tensors}
+    assert entries["recurrent0.W"].precision == "int8" and entries["recurrent0.W"].output_sqnr_db is not None
+    assert (entries["recurrent1.W"].precision, entries["recurrent1.W"].reason) == ("fp32", "kept in higher precision")
+    total = sum(entry.bytes_before for entry in report.tensors)
+    integers = sum(entry.bytes_before for entry in report.tensors if entry.precision == "int8")
+    assert report.shares["int8"] == pytest.approx(integers / total)
+    for side in (report.before, report.after):
+        assert 0.0 < side.chunk_time.shortest_ms <= side.chunk_time.median_ms
+        assert 0.0 < side.memory.graph_mb < side.memory.total_mb
+    assert 0.0 < report.log_probs.kl < 0.1
+
+
+def test_the_summary_has_both_word_error_rates(report: QuantizationReport) -> None:
+    summary = report.summary()
+    assert (summary["wer_percent_before"], summary["wer_percent"]) == (20.0, 20.25)
+    assert 0.0 < summary["size_ratio"] < 1.0
+
+
+def test_tables(report: QuantizationReport) -> None:
+    text = render_report(report)
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("recurrent0.U ")][:1]
+    assert row[:5] == ["recurrent0.U", "40", "x", "160", "int8"]
+    assert any(line.split() == ["WER,", "%", "20.00", "20.25", "+0.25"] for line in text.splitlines())
+    assert "kept in higher precision" in text and "Layers quantized alone" in text
+    assert f"int8 {report.shares['int8']:.1%}" in text
+
+
+def test_json_and_picture(report: QuantizationReport, tmp_path: Path) -> None:
+    save_report(report, tmp_path / "r.json")
+    draw_report(report, tmp_path / "r.png")
+    saved = json.loads((tmp_path / "r.json").read_text())
+    assert saved["after"]["error_rates"]["wer"] == 20.25
+    assert [tensor["name"] for tensor in saved["tensors"]] == [tensor.name for tensor in report.tensors]
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(os.listdir(tmp_path)) == ["r.json", "r.png"]
+
+
+def test_a_missing_matplotlib_is_named(
+    report: QuantizationReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'edgespeech\[report\]'"):
+        draw_report(report, tmp_path / "r.png")
+
+
+@pytest.mark.parametrize("place", [".", "nowhere/report.json"])
+def test_a_place_that_cannot_be_written(report: QuantizationReport, tmp_path: Path, place: str) -> None:
+    with pytest.raises(UsageError, match="cannot write"):
+        require_writable(tmp_path / place)
+    with pytest.raises(UsageError, match="cannot write"):
+        save_report(report, tmp_path / place)
+
+
+def test_halves_have_a_report_too(tiny_bundle: Bundle, speech: list[Samples], tmp_path: Path) -> None:
+    half = quantize(tiny_bundle, tmp_path / "half", "fp16", speech, report=lambda line: None)
+    text = render_report(measure_report(tiny_bundle, half, speech[:1]))
+    assert "fp16 on a CPU is smaller, not faster" in text and "no --dev manifest" in text
+
+
+def test_chunks_of_another_length_cannot_be_compared(full: Bundle, small: Bundle, speech: list[Samples]) -> None:
+    size = small.manifest.audio.chunk_samples
+    with pytest.raises(UsageError, match="chunks of one length"):
+        measure_chunk_times({"a": full, "b": small}, speech[0], 2 * size, rounds=1)
+
+
+def test_a_process_that_fails_says_why(full: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="could not be measured: .*does not exist"):
+        measure_memory(Bundle(tmp_path / "nothing", full.manifest))

@@ -1,0 +1,95 @@
+"""Text becomes what a person would say when reading it aloud, or is dropped."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from pathlib import Path
+
+import pytest
+
+from edgespeech.errors import LanguageModelError, ManifestError
+from edgespeech.reference.language_model.text import LABELS, Exclusion, read_lines, spoken_line
+
+ALPHABET = frozenset("".join(LABELS))
+
+
+@pytest.mark.parametrize(
+    ("line", "spoken"),
+    [
+        ("The cat, -- it SAT.", "the cat it sat"),
+        ("don\u2019t", "don't"),
+        ("'Tis well-known, he said: \u2018come!\u2019", "'tis well known he said come"),
+        ("'em o' the soldiers'", "'em o' the soldiers"),
+        ("Caf\u00e9 na\u00efve \ufb01ne", "cafe naive fine"),
+        ("Mr. and Mrs. Dombey saw Dr. X", "mister and missus dombey saw doctor x"),
+        ("i vi", None),
+        ("Chapter XIV", None),
+        ("in 1904", None),
+        ("\u041c\u043e\u0441\u043a\u0432\u0430", None),
+        ("mix ill did i", "mix ill did i"),
+        ("--- ' ---", ""),
+    ],
+)
+def test_a_line_is_written_as_it_is_spoken(line: str, spoken: str | None) -> None:
+    assert spoken_line(line, ALPHABET) == spoken
+
+
+def test_letters_that_the_labels_have_keep_their_accents() -> None:
+    assert spoken_line("Ça va", ALPHABET | {"ç"}) == "ça va"
+
+
+def test_compressed_and_plain_texts_read_alike(tmp_path: Path) -> None:
+    text = b"one line\n\nanother\n"
+    for name, data in {
+        "a.txt": text,
+        "a.gz": gzip.compress(text),
+        "a.xz": lzma.compress(text),
+        "a.bz2": bz2.compress(text),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+        assert [line.strip() for line in read_lines(tmp_path / name)] == ["one line", "another"]
+
+
+def test_a_manifest_gives_its_texts(tmp_path: Path) -> None:
+    manifest = tmp_path / "train.jsonl"
+    manifest.write_text('{"audio_filepath": "a.wav", "text": "yes"}\n{"text": "no", "duration": 1}\n')
+    assert list(read_lines(manifest)) == ["yes", "no"]
+    manifest.write_text('{"audio_filepath": "a.wav"}\n')
+    with pytest.raises(ManifestError, match="train.jsonl holds a line without a text"):
+        list(read_lines(manifest))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("broken.gz", gzip.compress(b"text " * 100)[:-9]),
+        ("broken.xz", lzma.compress(b"text " * 100)[:-9]),
+        ("plain.gz", b"text"),
+        ("plain.xz", b"text"),
+        ("plain.bz2", b"text"),
+        ("latin.txt", "café".encode("latin-1")),
+    ],
+)
+def test_a_damaged_text_is_named_in_one_line(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(LanguageModelError, match=name) as caught:
+        list(read_lines(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_text_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.txt", tmp_path):
+        with pytest.raises(LanguageModelError, match="cannot be read"):
+            list(read_lines(path))
+
+
+def test_lines_that_share_six_words_with_an_excluded_text_are_covered(tmp_path: Path) -> None:
+    dev = tmp_path / "dev.txt"
+    dev.write_text("She sells sea shells by the sea shore\nNot at all\n")
+    exclusion = Exclusion.of([dev], ALPHABET)
+    assert exclusion.covers("he knew that sells sea shells by the sea was hard to say")
+    assert not exclusion.covers("he sells sea shells by the shore")
+    assert exclusion.covers("not at all")
+    assert not exclusion.covers("not at all bad")

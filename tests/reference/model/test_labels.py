@@ -1,0 +1,73 @@
+"""Text to label indices and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgespeech.errors import ConfigError
+from edgespeech.reference.model.labels import BLANK, CHARACTERS, Labels, bigram_labels, frames_needed
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+BIGRAMS = bigram_labels(["the cat sat on the mat", "she's the one"], minimum_count=1)
+texts = st.lists(st.text(LETTERS, min_size=1, max_size=9), max_size=6).map(" ".join)
+
+
+@given(texts)
+@pytest.mark.parametrize("labels", [Labels(CHARACTERS), BIGRAMS], ids=["characters", "bigrams"])
+def test_decode_undoes_encode(labels: Labels, text: str) -> None:
+    indices = labels.encode(text)
+    assert labels.decode(indices) == text
+    assert BLANK not in indices
+
+
+@given(texts)
+def test_bigrams_are_cut_from_the_left_of_each_word(text: str) -> None:
+    expected = []
+    for word in text.split(" "):
+        for start in range(0, len(word), 2):
+            pair = word[start : start + 2]
+            expected += [pair] if pair in BIGRAMS.symbols else list(pair)
+        expected.append(" ")
+    assert [BIGRAMS.symbols[i] for i in BIGRAMS.encode(text)] == expected[:-1]
+
+
+def test_bigrams_by_hand() -> None:
+    labels = Labels((*CHARACTERS, "he", "th", "ca"))
+    assert [labels.symbols[i] for i in labels.encode("the cat")] == ["th", "e", " ", "ca", "t"]
+    # "she" is "sh" + "e"; the set has "he", but that would overlap.
+    assert [labels.symbols[i] for i in labels.encode("she")] == ["s", "h", "e"]
+
+
+def test_bigram_labels_count_within_words() -> None:
+    labels = bigram_labels(["abab ab", "ba"], minimum_count=2)
+    assert labels.symbols == (*CHARACTERS, "ab")
+    assert bigram_labels(["été été été"], minimum_count=1).symbols == CHARACTERS
+
+
+def test_blanks_vanish_and_repeats_stay() -> None:
+    assert Labels(CHARACTERS).decode([0, 3, 3, 0, 4]) == "aab"
+
+
+@pytest.mark.parametrize("text", ["Été", "a-b", "two 2", "tab\t", "A"])
+@pytest.mark.parametrize("labels", [Labels(CHARACTERS), BIGRAMS], ids=["characters", "bigrams"])
+def test_a_foreign_character_is_named(labels: Labels, text: str) -> None:
+    foreign = next(character for character in text if character not in labels.symbols)
+    with pytest.raises(ConfigError) as caught:
+        labels.encode(text)
+    assert repr(foreign) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("symbols", [[], ["a", "b"], ["", "a", "a"]])
+def test_labels_that_cannot_be_are_refused(symbols: list[str]) -> None:
+    with pytest.raises(ConfigError, match="blank|twice"):
+        Labels(symbols)
+
+
+@pytest.mark.parametrize(
+    ("indices", "frames"), [([], 0), ([3], 1), ([3, 4, 5], 3), ([3, 3], 3), ([3, 3, 3, 4, 4], 8), ([3, 4, 3, 4], 4)]
+)
+def test_frames_needed(indices: list[int], frames: int) -> None:
+    assert frames_needed(indices) == frames

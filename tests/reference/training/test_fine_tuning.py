@@ -1,0 +1,67 @@
+"""Training that begins with a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from edgespeech.errors import CheckpointError, ConfigError
+from edgespeech.reference.data.batches import BucketSampler
+from edgespeech.reference.model.checkpoint import load_checkpoint
+from edgespeech.reference.training.train import train
+from tests.reference.tones import configuration, write_tones
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Recordings, and a checkpoint ``out/best.pt`` that has heard them once."""
+    write_tones(tmp_path)
+    train(configuration(epochs=1), tmp_path, report=lambda _: None)
+    return tmp_path
+
+
+def test_it_begins_with_the_weights_of_the_checkpoint(folder: Path) -> None:
+    before, _ = load_checkpoint(folder / "out" / "best.pt")
+    config = msgspec.structs.replace(
+        configuration(epochs=1, learning_rate=1e-9, warmup_steps=0), start="out/best.pt", output="tuned"
+    )
+    train(config, folder, report=lambda _: None)
+    after, _ = load_checkpoint(folder / "tuned" / "best.pt")
+    for name, value in before.named_parameters():
+        assert torch.allclose(value, after.get_parameter(name), atol=1e-6), name
+    assert torch.equal(before.features.mean, after.features.mean)
+
+
+def test_a_resumed_run_does_not_begin_with_it_again(folder: Path) -> None:
+    config = msgspec.structs.replace(configuration(epochs=2), start="out/best.pt", output="tuned")
+    train(config, folder, minutes=0.0, report=lambda _: None)
+    said: list[str] = []
+    outcome = train(config, folder, resume=True, report=said.append)
+    assert outcome.finished
+    assert any(line.startswith("resuming at epoch 1, step 1") for line in said)
+
+
+def test_another_model_other_labels_or_no_file_are_refused(folder: Path) -> None:
+    start = {"start": "out/best.pt", "output": "tuned"}
+    with pytest.raises(ConfigError, match="another .model. or other labels"):
+        train(msgspec.structs.replace(configuration(cell="lstm"), **start), folder, report=lambda _: None)
+    with pytest.raises(ConfigError, match="another .model. or other labels"):
+        train(msgspec.structs.replace(configuration(label_set="bigrams"), **start), folder, report=lambda _: None)
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        train(msgspec.structs.replace(configuration(), start="none.pt"), folder, report=lambda _: None)
+    assert not (folder / "tuned").exists()
+
+
+def test_only_a_run_from_nothing_goes_from_short_to_long() -> None:
+    seconds = [float(i % 7 + 1) for i in range(60)]
+
+    def longest(sampler: BucketSampler) -> list[float]:
+        return [max(seconds[index] for index in batch) for batch in sampler.batches(0)]
+
+    fresh = longest(BucketSampler(seconds, 20.0))
+    tuned = longest(BucketSampler(seconds, 20.0, sorted_first=False))
+    assert fresh == sorted(fresh)
+    assert tuned != sorted(tuned)

@@ -1,0 +1,210 @@
+"""The phoneme head: it learns, it resumes, it is treated like the output layer, and no checkpoint has it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+
+from edgespeech.errors import CheckpointError, ConfigError
+from edgespeech.reference.data.pronunciation import Pronunciations
+from edgespeech.reference.model.checkpoint import load_checkpoint, load_plain
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig, read_training_config
+from edgespeech.reference.training.phonemes import WithPhonemes
+from edgespeech.reference.training.train import train
+from edgespeech.reference.training.trainer import Trainer, build_optimisers
+from tests.reference.tones import TEXTS, configuration, write_tones
+from tests.reference.training.test_train import SCRIPT
+
+SOUNDS = {"a": "l oU", "b": "m i", "c": "h aI"}
+PHONEMES = {"l", "oU", "m", "i", "h", "aI"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in the same order in every run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Recordings of tones, and what their words sound like: every letter two phonemes."""
+    write_tones(tmp_path)
+    words = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product("abc", repeat=length)]
+    lines = (f"{word}\t{' '.join(SOUNDS[letter] for letter in word)}\n" for word in words)
+    (tmp_path / "sounds.tsv").write_text("".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def with_phonemes(weight: float = 0.5, **changes: Any) -> TrainingConfig:
+    config = configuration(phoneme_layer=1, **changes)
+    return msgspec.structs.replace(
+        config,
+        data=msgspec.structs.replace(config.data, pronunciations="sounds.tsv"),
+        optimisation=msgspec.structs.replace(config.optimisation, phoneme_weight=weight),
+    )
+
+
+def wrapped(model: DeepSpeech2, folder: Path, layer: int = 1) -> WithPhonemes:
+    return WithPhonemes(model, Pronunciations.read(folder / "sounds.tsv"), layer)
+
+
+def test_the_head_reads_its_layer_and_the_model_is_as_before(tiny_model_factory: Any, folder: Path) -> None:
+    model = tiny_model_factory().eval()
+    network = wrapped(model, folder).eval()
+    samples, lengths = torch.randn(2, 8000) * 0.1, torch.tensor([8000, 5000])
+    with torch.no_grad():
+        expected, frames = model(samples, lengths)
+        log_probs, same, sounds = network(samples, lengths)
+    assert torch.equal(expected, log_probs) and torch.equal(frames, same)
+    assert sounds.shape == (2, expected.shape[1] + model.delay_frames, 1 + len(PHONEMES))
+    assert torch.allclose(sounds.exp().sum(2), torch.ones(sounds.shape[:2]))
+    assert not model.recurrents[0]._forward_hooks
+
+
+def test_clips_without_pronunciation_or_room_count_zero(tiny_model_factory: Any, folder: Path) -> None:
+    network = wrapped(tiny_model_factory(), folder)
+    frames = torch.tensor([10, 10, 2])
+    total = 10 + network.model.delay_frames
+    logits = torch.randn(3, total, len(network.pronunciations.symbols), requires_grad=True)
+    loss = network.loss(logits.log_softmax(2), frames, ("ab", "ab unknown", "abc abc abc abc"))
+    alone = network.loss(logits[:1].log_softmax(2), frames[:1], ("ab",))
+    assert float(loss.detach()) == pytest.approx(float(alone.detach()) * 4 / (4 + 24))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert bool(logits.grad[0].any()) and not bool(logits.grad[1:].any())
+    none = network.loss(logits.log_softmax(2), frames, ("unknown",) * 3)
+    none.backward()  # type: ignore[no-untyped-call]
+    assert float(none.detach()) == 0.0
+
+
+def test_the_optimisers_treat_the_head_like_the_output_layer(tiny_model_factory: Any, folder: Path) -> None:
+    network = wrapped(tiny_model_factory(), folder)
+    for kind in ("adamw", "muon"):
+        optimisation = OptimisationConfig(optimiser=kind, weight_decay=0.1)
+        adamw, *others = build_optimisers(network.model, optimisation, network.head)
+        decayed, plain = ({id(p) for p in group["params"]} for group in adamw.param_groups)
+        assert id(network.head.linear.weight) in decayed and id(network.head.linear.bias) in plain
+        taken = [id(p) for one in (adamw, *others) for group in one.param_groups for p in group["params"]]
+        assert sorted(taken) == sorted(map(id, network.parameters()))
+
+
+def test_letters_and_phonemes_are_learnt_and_the_checkpoint_has_no_head(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[float] = []
+    loss = WithPhonemes.loss
+
+    def kept(*arguments: Any) -> Any:
+        losses.append(float((value := loss(*arguments)).detach()))
+        return value
+
+    monkeypatch.setattr(WithPhonemes, "loss", kept)
+    said: list[str] = []
+    outcome = train(with_phonemes(epochs=12), folder, report=said.append)
+    assert f"{len(PHONEMES)} phonemes; {len(TEXTS)} of {len(TEXTS)} clips have pronunciations" in said
+    steps = outcome.position.step // 12
+    assert sum(losses[-steps:]) < 0.5 * sum(losses[:steps])
+    model, _ = load_checkpoint(outcome.best)
+    assert set(model.state_dict()) == set(load_plain(outcome.best)["weights"])
+
+
+def test_what_a_step_returns_is_the_letters_loss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[float] = []
+    step = Trainer.step
+
+    def kept(*arguments: Any) -> torch.Tensor:
+        loss = step(*arguments)
+        returned.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(Trainer, "step", kept)
+    for config in (with_phonemes(epochs=1), configuration(epochs=1)):
+        train(config, folder, minutes=0.0, report=lambda _: None)
+    assert returned[0] == pytest.approx(returned[1], rel=0.2)  # masks and dropout differ, by the head's first weights
+
+
+def test_a_resumed_run_equals_an_unbroken_one(folder: Path) -> None:
+    def state(config: TrainingConfig) -> dict[str, torch.Tensor]:
+        saved = load_plain(folder / config.output / "last.pt")
+        parts = {"model": saved["model"], "average": saved["average"], "head": saved["phonemes"]["head"]}
+        return {f"{part} {name}": value for part, values in parts.items() for name, value in values.items()}
+
+    config = with_phonemes(epochs=2)
+    train(config, folder, report=lambda _: None)
+    broken = msgspec.structs.replace(config, output="broken")
+    assert not train(broken, folder, minutes=0.0, report=lambda _: None).finished
+    while not train(broken, folder, resume=True, minutes=0.0, report=lambda _: None).finished:
+        pass
+    expected, found = state(config), state(broken)
+    assert any(name.startswith("head linear") for name in expected) and expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+
+
+@pytest.mark.slow
+def test_two_workers_train_together_though_a_batch_has_no_pronunciation(folder: Path) -> None:
+    table = folder / "sounds.tsv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    others = (line if line.startswith("abc\t") else f"un{line}" for line in lines)
+    table.write_text("\n".join(others), encoding="utf-8")
+    (folder / "config.json").write_bytes(msgspec.json.encode(with_phonemes(epochs=2)))
+    (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(folder / "run.py"), str(folder)], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert load_plain(folder / "out" / "last.pt")["phonemes"]["head"]["linear.weight"].isfinite().all()
+
+
+def test_a_state_with_other_phonemes_or_none_is_refused(folder: Path) -> None:
+    def refused(config: TrainingConfig, words: str) -> None:
+        with pytest.raises(CheckpointError, match=words) as caught:
+            train(config, folder, resume=True, report=lambda _: None)
+        assert "last.pt" in str(caught.value)
+
+    config, plain = with_phonemes(epochs=1), configuration(epochs=1)
+    train(plain, folder, report=lambda _: None)
+    refused(config, "trained without phonemes, the configuration is with")
+    train(config, folder, report=lambda _: None)
+    refused(plain, "trained with phonemes, the configuration is without")
+    table = folder / "sounds.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("aI", "eI"), encoding="utf-8")
+    refused(config, "other phonemes")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[optimisation]\nphoneme_weight = 0.3", "needs pronunciations"),
+        ("pronunciations = 'p.tsv'", "need a phoneme_weight"),
+        ("pronunciations = 'p.tsv'\n[optimisation]\nphoneme_weight = 0.3\nphoneme_layer = 5", "phoneme_layer 5"),
+        ("pronunciations = 'p.tsv'\n[optimisation]\nphoneme_weight = 1.3", "phoneme_weight"),
+    ],
+)
+def test_keys_that_clash_are_named(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('output = "out"\n[data]\ntrain = ["t"]\ndev = ["d"]\n' + text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=named):
+        read_training_config(path)
+
+
+def test_a_table_that_is_missing_is_said_before_training(folder: Path) -> None:
+    (folder / "sounds.tsv").unlink()
+    with pytest.raises(ConfigError, match=r"sounds\.tsv"):
+        train(with_phonemes(), folder, report=lambda _: None)
+    assert not (folder / "out").exists()

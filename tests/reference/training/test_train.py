@@ -1,0 +1,317 @@
+"""Training really trains, stops, goes on, and keeps its best; on tones that stand for letters."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import soundfile  # type: ignore[import-untyped]
+import torch
+
+from edgespeech.errors import AudioError, CheckpointError, ConfigError
+from edgespeech.reference.model.checkpoint import load_checkpoint, load_plain, save_atomically
+from edgespeech.reference.model.labels import CHARACTERS
+from edgespeech.reference.training.config import TrainingConfig
+from edgespeech.reference.training.train import main, stop_on_signals, train
+from edgespeech.reference.training.trainer import Trainer
+from edgespeech.reference.training.workers import Workers
+from tests.reference.tones import TEXTS, configuration, write_tones
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in the same order in every run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ten recordings and their manifest."""
+    write_tones(tmp_path)
+    return tmp_path
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_loss_falls_and_the_best_is_kept(folder: Path) -> None:
+    said: list[str] = []
+    outcome = train(configuration(epochs=12), folder, report=said.append)
+    lines = history(folder)
+    assert [line["epoch"] for line in lines] == list(range(1, 13))
+    assert lines[-1]["dev_loss"] < 0.5 * lines[0]["dev_loss"]
+    assert lines[-1]["dev_wer"] < 0.7
+    assert outcome.finished and outcome.position.epoch == 12
+    assert outcome.wer == pytest.approx(min(line["dev_wer"] for line in lines), abs=1e-5)
+    model, provenance = load_checkpoint(outcome.best)
+    assert provenance["name"] == "tones" and provenance["licence"] == "CC0"
+    assert provenance["dev_wer"] == pytest.approx(outcome.wer, abs=1e-5)
+    # Normalised features of the training speech: mean 0, deviation 1.
+    assert float(model.features.mean.std()) > 0.1
+    assert any("1 clips dropped: text with a character that no label has" in line for line in said)
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["best.pt", "history.jsonl", "last.pt"]
+
+
+def test_features_are_normalised_over_the_training_speech(folder: Path) -> None:
+    train(configuration(epochs=1), folder, report=lambda _: None)
+    model, _ = load_checkpoint(folder / "out" / "best.pt")
+    heard = []
+    for index in range(len(TEXTS)):
+        samples, _ = soundfile.read(folder / f"{index}.wav", dtype="float32")
+        heard.append(model.features(torch.from_numpy(samples)[None])[0])
+    frames = torch.cat(heard, dim=1)
+    assert float(frames.mean().abs()) < 0.5
+    assert 0.6 < float(frames.std()) < 1.5
+
+
+def test_speech_on_the_device_trains_the_same_weights(folder: Path) -> None:
+    config = configuration(epochs=2)
+    train(config, folder, report=lambda _: None)
+    expected = weights(folder)
+    resident = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, resident=True))
+    train(resident, folder, report=lambda _: None)
+    for name, value in weights(folder).items():
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize(("every", "looked"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (9, [4])])
+def test_dev_is_looked_at_as_often_as_asked_and_at_the_end(folder: Path, every: int, looked: list[int]) -> None:
+    train(configuration(epochs=4, evaluate_every=every), folder, report=lambda _: None)
+    assert [line["epoch"] for line in history(folder)] == looked
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    state = load_plain(folder / "out" / "last.pt")
+    return {**state["model"], **{f"average {name}": value for name, value in state["average"].items()}}
+
+
+def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(folder: Path) -> None:
+    config = configuration(epochs=2)
+    unbroken = train(config, folder, report=lambda _: None)
+    expected, lines = weights(folder), history(folder)
+    for path in (folder / "out").iterdir():
+        path.unlink()
+    outcome = train(config, folder, minutes=0.0, report=lambda _: None)
+    assert not outcome.finished
+    assert (outcome.position.epoch, outcome.position.batch, outcome.position.step) == (0, 1, 1)
+    for _ in range(unbroken.position.step + len(lines)):
+        if outcome.finished:
+            break
+        said: list[str] = []
+        step = outcome.position.step
+        outcome = train(config, folder, resume=True, minutes=0.0, report=said.append)
+        assert outcome.finished or outcome.position.step == step + 1
+        assert any(line.startswith("resuming at") and line.endswith(f"step {step}") for line in said)
+    assert outcome.position.step == unbroken.position.step == lines[-1]["step"]
+    assert unbroken.position.step > 4
+    for name, value in weights(folder).items():
+        assert torch.equal(value, expected[name]), name
+    timeless = [[{**line, "minutes": 0} for line in one] for one in (lines, history(folder))]
+    assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_trains(folder: Path, cell: str, precision: str) -> None:
+    config = configuration(epochs=4, precision=precision, cell=cell)
+    assert train(config, folder, report=lambda _: None).finished
+    losses = [line["dev_loss"] for line in history(folder)]
+    assert losses[-1] < losses[0]
+    weights = load_checkpoint(folder / "out" / "best.pt")[0].state_dict()
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+
+
+def test_resuming_a_finished_run_does_nothing(folder: Path) -> None:
+    config = configuration(epochs=1)
+    first = train(config, folder, report=lambda _: None)
+    again = train(config, folder, resume=True, report=lambda _: None)
+    assert again.finished and again.position == first.position
+    assert len(history(folder)) == 1
+
+
+def test_resume_without_a_state_begins(folder: Path) -> None:
+    assert train(configuration(epochs=1), folder, resume=True, report=lambda _: None).finished
+
+
+def test_bigram_labels_come_from_the_texts(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "all.jsonl").read_text(encoding="utf-8").splitlines()] * 5
+    (folder / "all.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    outcome = train(configuration(epochs=1, label_set="bigrams"), folder, report=lambda _: None)
+    model, _ = load_checkpoint(outcome.best)
+    assert model.labels.symbols == (*CHARACTERS, "ab", "ac", "ba", "ca", "cb")
+
+
+def test_a_state_that_does_not_fit_is_refused(folder: Path) -> None:
+    config = configuration(epochs=1)
+    train(config, folder, report=lambda _: None)
+    path = folder / "out" / "last.pt"
+    good = load_plain(path)
+    other = msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, hidden=8))
+
+    def refused(config: TrainingConfig, word: str) -> None:
+        with pytest.raises(CheckpointError, match=word) as caught:
+            train(config, folder, resume=True, report=lambda _: None)
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+    refused(other, r"another \[model\]")
+    for change, word in (
+        ({"labels": ["", "a"]}, "other labels"),
+        ({"format": "edgespeech-checkpoint"}, "no training state"),
+        ({"position": {"epoch": 1, "colour": 2}}, "do not fit"),
+        ({"model": {}}, "do not fit"),
+        ({"optimisers": [{}]}, "do not fit"),
+        ({"config": {}}, "do not fit"),
+    ):
+        save_atomically({**good, **change}, path)
+        refused(config, word)
+    path.write_bytes(b"rubbish")
+    refused(config, "damaged")
+
+
+def test_a_damaged_recording_is_named_in_one_line(folder: Path) -> None:
+    (folder / "3.wav").write_bytes(b"RIFF rubbish")
+    with pytest.raises(AudioError, match="3.wav") as caught:
+        train(configuration(epochs=1), folder, report=lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+LOADER_SCRIPT = """
+import sys
+from pathlib import Path
+import msgspec
+from edgespeech.errors import AudioError
+from edgespeech.reference.training import train as training
+training.measure_features = lambda model, batches: None  # it would meet the recording first
+training.LOADER_GRACE_SECONDS = 1
+folder = Path(sys.argv[1])
+config = msgspec.json.decode((folder / "config.json").read_bytes(), type=training.TrainingConfig)
+try:
+    training.train(config, folder)
+except AudioError as error:
+    kept = error  # and with it the frames, and the loader process in them
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_damaged_recording_in_a_loader_process_too_and_the_process_ends(folder: Path) -> None:
+    (folder / "3.wav").write_bytes(b"RIFF rubbish")
+    (folder / "config.json").write_bytes(msgspec.json.encode(configuration(epochs=1, workers=1)))
+    (folder / "run.py").write_text(LOADER_SCRIPT, encoding="utf-8")
+    command = [sys.executable, str(folder / "run.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    last = done.stdout.splitlines()[-1]
+    assert "3.wav" in last and "Traceback" not in last and "AudioError" not in last
+
+
+def test_full_memory_of_a_gpu_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.43 GiB. See documentation"
+        )
+
+    monkeypatch.setattr(Trainer, "step", full)
+    with pytest.raises(ConfigError, match="Tried to allocate 2.00 GiB.*lower batch_seconds") as caught:
+        train(configuration(epochs=1), folder, report=lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as a terminal gives it: a shell's background jobs begin with it ignored."""
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, outside)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_signals_are_wishes_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signals() as wanted:
+        assert not wanted()
+        signal.raise_signal(signal.SIGINT)
+        assert wanted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_stops_between_batches(folder: Path) -> None:
+    said: list[str] = []
+
+    def report(line: str) -> None:
+        said.append(line)
+        if "parameters" in line:
+            signal.raise_signal(signal.SIGTERM)
+
+    outcome = train(configuration(), folder, report=report)
+    assert not outcome.finished and outcome.position.step == 1
+    assert "go on with --resume" in said[-1]
+    assert load_plain(folder / "out" / "last.pt")["position"]["step"] == 1
+
+
+def test_the_door_for_torchrun_says_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", str(tmp_path / "no.toml")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("edgespeech: ") and "no.toml" in error and error.count("\n") == 1
+
+
+def test_a_missing_noise_folder_is_said_before_training(folder: Path) -> None:
+    config = configuration()
+    config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, noise=("nowhere",)))
+    with pytest.raises(ConfigError, match="nowhere has no audio files"):
+        train(config, folder, report=lambda _: None)
+    assert not (folder / "out").exists()
+
+
+def test_alone_every_wish_is_ones_own() -> None:
+    workers = Workers()
+    assert (workers.any(True), workers.any(False), workers.largest(2.5)) == (True, False, 2.5)
+    assert str(workers).startswith("1 worker on ")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import msgspec
+from edgespeech.reference.training.config import TrainingConfig
+from edgespeech.reference.training.train import train
+from edgespeech.reference.training.trainer import Trainer
+from edgespeech.reference.training.workers import Workers
+folder = Path(sys.argv[1])
+config = msgspec.json.decode((folder / "config.json").read_bytes(), type=TrainingConfig)
+outcome = train(config, folder, report=print)
+(folder / f"rank{Workers().rank}.txt").write_text(repr((outcome.position.step, outcome.position.trained_seconds)))
+"""
+
+
+@pytest.mark.slow
+def test_two_workers_train_together(folder: Path, in_two_workers: Callable[[Path, Path], str]) -> None:
+    config = configuration(epochs=8, budget_minutes=1.0)
+    (folder / "config.json").write_bytes(msgspec.json.encode(config))
+    (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
+    printed = in_two_workers(folder / "run.py", folder)
+    assert printed.count("2 workers on cpu") == 1  # only one of them talks
+    ranks = [(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in (0, 1)]
+    assert ranks[0] == ranks[1]  # the same steps and the same clock, on which the learning rate depends
+    lines = history(folder)
+    assert [line["epoch"] for line in lines] == list(range(1, 9))
+    assert lines[-1]["dev_loss"] < lines[0]["dev_loss"]
+    load_checkpoint(folder / "out" / "best.pt")

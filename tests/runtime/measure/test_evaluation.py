@@ -1,0 +1,170 @@
+"""Word errors and speed on a manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile  # type: ignore[import-untyped]
+
+from edgespeech.errors import AudioError, ManifestError, UsageError
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, hear, read_manifest
+from edgespeech.runtime.measure.evaluation import (
+    Condition,
+    Evaluation,
+    evaluate_manifest,
+    normalise,
+    require_place,
+    save_heard,
+)
+from edgespeech.runtime.transcript import Segment, Transcript
+
+RATE = 16000
+
+
+class Parrot:
+    """Hears what it is told, one text per utterance; keeps the lengths."""
+
+    sample_rate = RATE
+
+    def __init__(self, *texts: str) -> None:
+        """Texts in the order of the utterances."""
+        self.texts = list(texts)
+        self.lengths: list[int] = []
+
+    def transcribe(self, source: Any) -> Transcript:
+        """Ignore the sound."""
+        samples, rate = source
+        assert rate == RATE
+        self.lengths.append(len(samples))
+        text = self.texts.pop(0)
+        return Transcript(text, (Segment(text, 0.0, 1.0, ()),), len(samples) / rate, 0.0)
+
+
+def write_manifest(folder: Path, *lines: dict[str, Any]) -> Path:
+    ramp = np.arange(RATE, dtype=np.float32) / RATE
+    soundfile.write(folder / "a.wav", ramp, RATE, subtype="FLOAT")
+    path = folder / "manifest.jsonl"
+    path.write_text("".join(json.dumps({"audio_filepath": "a.wav", **line}) + "\n" for line in lines))
+    return path
+
+
+def evaluated(parrot: Parrot, manifest: Path, **settings: Any) -> Evaluation:
+    recognizer: Any = parrot
+    return evaluate_manifest(recognizer, manifest, **settings)
+
+
+def test_errors_are_counted_by_hand(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, {"text": "The cat  sat"}, {"text": "on the mat"}, {"text": " "})
+    parrot = Parrot("the bat sat down", "on mat")
+    result = evaluated(parrot, manifest)
+    assert result.wer == pytest.approx(3 / 6)
+    # "cat" -> "bat" 1, " down" 5, "the " 4, of 11 + 10 characters
+    assert result.cer == pytest.approx(10 / 21)
+    assert (result.deletions, result.words) == (1, 6)
+    found = result.as_dict()
+    assert [found[name] for name in ("substitutions", "insertions", "utterances", "audio_seconds")] == [1, 1, 2, 2.0]
+    assert result.rtf == result.seconds / 2.0
+    assert list(found)[:10] == [
+        *("wer", "cer", "substitutions", "deletions", "insertions", "words"),
+        *("utterances", "audio_seconds", "seconds", "rtf"),
+    ]
+    assert found["resampled"] == "utterances" and found["condition"] == "as recorded"
+    assert found["wer_interval"][0] <= found["wer"] <= found["wer_interval"][1]
+    assert found["corpus"] == f"{tmp_path.name}/manifest.jsonl"
+
+
+def test_what_happens_to_the_samples_before(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, {"text": "a", "offset": 0.5}, {"text": "b"})
+    parrot = Parrot("a", "b")
+    halved = Condition("halved", lambda samples, utterance, rate: samples[: rate // 4 + round(utterance.offset * 10)])
+    assert evaluated(parrot, manifest, condition=halved).condition == "halved"
+    assert parrot.lengths == [4005, 4000]
+
+
+def test_a_limit_takes_from_all_over(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, *({"text": str(index)} for index in range(10)))
+    assert evaluated(Parrot(*"abcd"), manifest, limit=4).references == ("0", "2", "5", "7")
+    assert len(evaluated(Parrot(*"abcdefghij"), manifest, limit=99).references) == 10
+
+
+def test_what_was_heard_is_saved(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, {"text": "The cat"}, {"text": "sat"})
+    (tmp_path / "out").mkdir()
+    save_heard(tmp_path / "out" / "heard.jsonl", [evaluated(Parrot("the bat", ""), manifest)])
+    lines = [json.loads(line) for line in (tmp_path / "out" / "heard.jsonl").read_text().splitlines()]
+    where = {"corpus": f"{tmp_path.name}/manifest.jsonl", "condition": "as recorded"}
+    assert lines == [
+        {"audio_filepath": "a.wav", "text": "the cat", "heard": "the bat", **where},
+        {"audio_filepath": "a.wav", "text": "sat", "heard": "", **where},
+    ]
+    assert os.listdir(tmp_path / "out") == ["heard.jsonl"]
+
+
+@pytest.mark.parametrize("save", [".", "nowhere/heard.jsonl", "a.wav/heard.jsonl"])
+def test_a_file_that_cannot_be_saved_is_refused(tmp_path: Path, save: str) -> None:
+    write_manifest(tmp_path)
+    with pytest.raises(UsageError, match="cannot write"):
+        require_place(tmp_path / save)
+    require_place(tmp_path / "heard.jsonl")
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    result = evaluated(Parrot("the cat"), write_manifest(tmp_path, {"text": "the cat"}))
+    with pytest.raises(UsageError, match="No space left on device; give another file"):
+        save_heard(tmp_path / "heard.jsonl", [result])
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "manifest.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("offset", "duration", "wanted"),
+    [
+        (0.0, None, (0, 16000)),
+        (0.25, None, (4000, 16000)),
+        (0.25, 0.5, (4000, 12000)),
+        (0.0, 0.5, (0, 8000)),
+        (0.0, 1.0, (0, 16000)),
+        (0.5, 9.0, (8000, 16000)),
+        (2.0, 1.0, (0, 0)),
+    ],
+)
+def test_an_utterance_may_be_a_part_of_its_file(
+    tmp_path: Path, offset: float, duration: float | None, wanted: tuple[int, int]
+) -> None:
+    write_manifest(tmp_path)
+    samples = hear(Utterance("a.wav", tmp_path / "a.wav", offset=offset, duration=duration), RATE)
+    np.testing.assert_array_equal(samples, np.arange(*wanted, dtype=np.float32) / RATE)
+
+
+def test_a_manifest_without_references(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="no utterance with a text"):
+        evaluated(Parrot(), write_manifest(tmp_path, {}, {"text": "  "}))
+
+
+def test_audio_that_cannot_be_heard_or_is_missing(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, {"text": "a", "audio_filepath": "b.wav"})
+    with pytest.raises(ManifestError, match="'b.wav' does not exist"):
+        evaluated(Parrot("a"), manifest)
+    (tmp_path / "b.wav").write_text("no sound")
+    with pytest.raises(AudioError, match="no known format"):
+        evaluated(Parrot("a"), manifest)
+
+
+def test_case_and_spaces_do_not_count() -> None:
+    assert normalise("  The\tCAT \n sat ") == "the cat sat"
+
+
+def test_the_clips_that_ship_have_texts_and_speakers() -> None:
+    utterances = read_manifest(SAMPLE_CLIPS, check_files=True)
+    assert len(utterances) >= 4
+    for utterance in utterances:
+        assert normalise(utterance.text) == utterance.text and utterance.speaker
+        assert len(hear(utterance, RATE)) / RATE == pytest.approx(utterance.duration, abs=0.01)
