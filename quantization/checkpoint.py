@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress, track
 
-from edgespeech.errors import AudioError, ConfigError, ManifestError, UsageError
+from edgespeech.errors import AudioError, ConfigError, ManifestError
 from edgespeech.quantization.batch_norm import (
     BATCH_SECONDS,
     LayerMovement,
@@ -29,7 +28,8 @@ from edgespeech.reference.data.clips import Clip, usable_clips
 from edgespeech.reference.data.config import DataConfig
 from edgespeech.reference.model.checkpoint import load_checkpoint, save_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
-from edgespeech.runtime.manifest import Utterance, hear, read_manifest
+from edgespeech.runtime.files import require_writable
+from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
 
 Report = Callable[[str], None]
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.3, 60.0
@@ -64,7 +64,7 @@ class Recordings:
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """Samples, float32 [n], one utterance after the other."""
-        return (hear(utterance, self.sample_rate) for utterance in self.utterances)
+        return (read_samples(utterance, self.sample_rate) for utterance in self.utterances)
 
 
 def calibrate_checkpoint(
@@ -86,7 +86,7 @@ def calibrate_checkpoint(
     Raises:
         EdgespeechError: Something given is unusable; nothing is written.
     """
-    require_writable(output)
+    require_writable(output, create=True)
     model, provenance = load_checkpoint(checkpoint)
     clips = None if dev is None else _clips_with_text(model, dev, report)
     calibration = calibrate_checkpoint_model(_rounded(model) if half else model, speech, report)
@@ -150,7 +150,7 @@ def _usable(
             dropped["missing file"] += 1
             continue
         try:
-            samples = hear(utterance, sample_rate)
+            samples = read_samples(utterance, sample_rate)
         except AudioError:
             dropped["unreadable file"] += 1
             continue
@@ -190,20 +190,6 @@ def _report_word_errors(before: DeepSpeech2, after: DeepSpeech2, clips: Sequence
         f"greedy, on {len(clips)} clips, {seconds:.1f} s: WER {old.wer:.2%} -> {new.wer:.2%}, "
         f"CER {old.cer:.2%} -> {new.cer:.2%}"
     )
-
-
-def require_writable(output: Path) -> None:
-    """Fail before the work rather than after it."""
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder; give the checkpoint to write, such as {output / 'calibrated.pt'}")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {output}: {error.strerror}; give a file in a folder that can be written"
-        ) from None
 
 
 def _rounded(model: DeepSpeech2) -> DeepSpeech2:

@@ -20,11 +20,12 @@ from edgespeech.quantization.float16 import to_float16
 from edgespeech.quantization.graph.float_graph import FloatGraph, require_float32
 from edgespeech.quantization.quantize import Precision, Quantizer, require_form
 from edgespeech.quantization.report.picture import draw_report, require_matplotlib
-from edgespeech.quantization.report.report import measure_report, require_writable, save_report
+from edgespeech.quantization.report.report import measure_report, save_report
 from edgespeech.quantization.report.table import render_report, render_sensitivity
 from edgespeech.quantization.sensitivity import measure_sensitivity
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, load_bundle
-from edgespeech.runtime.manifest import SAMPLE_CLIPS, hear, read_manifest
+from edgespeech.runtime.files import require_writable
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest, read_samples
 from edgespeech.runtime.measure.evaluation import evaluate_manifest
 from edgespeech.runtime.measure.tables import find_marks, insert_between_marks
 from edgespeech.runtime.recognizer import Recognizer
@@ -116,7 +117,7 @@ def calibration_speech(manifest: Path | None, sample_rate: int, say: Say) -> lis
     recordings: list[Floats] = []
     seconds = 0.0
     for utterance in order:
-        recordings.append(hear(utterance, sample_rate))
+        recordings.append(read_samples(utterance, sample_rate))
         seconds += len(recordings[-1]) / sample_rate
         if seconds >= MOST_SECONDS:
             break

@@ -29,7 +29,7 @@ LANGUAGE_MODEL = "lm.bin"
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
 
 # Longer steps and look-aheads are mistakes, and would ask for memory that no device has.
-LONGEST_CHUNK_SECONDS = 60.0
+MAX_CHUNK_SECONDS = 60.0
 
 # Of silence behind a recording. A model that hears forwards only says a letter some frames after its sound.
 TAIL_SECONDS = 0.3
@@ -80,8 +80,8 @@ class AudioFacts(Record, frozen=True):
         """Reject a chunk that cuts a frame, and what lasts too long."""
         if self.chunk_samples % self.frame_samples:
             raise ValueError(f"chunk_samples {self.chunk_samples} is no multiple of {self.frame_samples}")
-        if max(self.chunk_seconds, self.lookahead_seconds) > LONGEST_CHUNK_SECONDS:
-            raise ValueError(f"the chunk or the look-ahead is longer than {LONGEST_CHUNK_SECONDS:g} s")
+        if max(self.chunk_seconds, self.lookahead_seconds) > MAX_CHUNK_SECONDS:
+            raise ValueError(f"the chunk or the look-ahead is longer than {MAX_CHUNK_SECONDS:g} s")
 
     @property
     def frame_seconds(self) -> float:

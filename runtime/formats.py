@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
-from edgespeech.runtime.transcript import Event, Reading, Segment, Transcript
+from edgespeech.runtime.transcript import Event, RecordingHypothesis, Segment, Transcript
 
 LINE_WIDTH = 42  # characters
 LINES_PER_CUE = 2
@@ -120,7 +120,7 @@ def _words(words: Sequence[Word]) -> list[dict[str, object]]:
     ]
 
 
-def _readings(readings: Sequence[Reading | Hypothesis]) -> list[dict[str, object]]:
+def _readings(readings: Sequence[RecordingHypothesis | Hypothesis]) -> list[dict[str, object]]:
     return [
         {
             "text": " ".join(reading.text.split()),

@@ -157,7 +157,7 @@ def _utterance(line: bytes, decoder: msgspec.json.Decoder[_Line], folder: Path, 
     )
 
 
-def hear(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
+def read_samples(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
     """Reads the samples of an utterance, which may be a part of its file.
 
     Args:

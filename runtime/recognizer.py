@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from edgespeech.errors import UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.acoustic_model import AcousticModel
-from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, load_bundle
+from edgespeech.runtime.bundle import MAX_CHUNK_SECONDS, Bundle, load_bundle
 from edgespeech.runtime.bundle_decoder import bundle_decoder
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.endpoint import Endpointer, EndpointRules
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.options import RecognizerOptions
 from edgespeech.runtime.stream import Parts, Stream
-from edgespeech.runtime.transcript import Event, Segment, Transcript, read_whole
+from edgespeech.runtime.transcript import Event, Segment, Transcript, join_hypotheses
 
 Floats = NDArray[np.float32]
 
@@ -112,9 +112,9 @@ class Recognizer:
         return Transcript(
             text=" ".join(segment.text for segment in segments),
             segments=tuple(segments),
-            duration=stream.seconds_heard,
+            duration=stream.seconds_processed,
             seconds=time.perf_counter() - began,
-            nbest=read_whole(segments),
+            nbest=join_hypotheses(segments),
         )
 
 
@@ -151,10 +151,10 @@ def _chunk_samples(bundle: Bundle, chunk_ms: float | None) -> int:
     own = facts.chunk_seconds * 1000.0
     if not facts.chunk_free and samples != facts.chunk_samples:
         raise UsageError(f"chunk of {chunk_ms:g} ms: this bundle has a fixed one of {own:g} ms; export with --chunk-ms")
-    longest = LONGEST_CHUNK_SECONDS * facts.sample_rate
+    longest = MAX_CHUNK_SECONDS * facts.sample_rate
     if not facts.frame_samples <= samples <= longest or samples % facts.frame_samples:
         raise UsageError(
             f"chunk of {chunk_ms:g} ms: wanted a multiple of {facts.frame_seconds * 1000.0:g} ms, "
-            f"at most {LONGEST_CHUNK_SECONDS:g} s"
+            f"at most {MAX_CHUNK_SECONDS:g} s"
         )
     return int(samples)

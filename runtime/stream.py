@@ -71,7 +71,7 @@ class Stream:
         self._finished = False
 
     @property
-    def seconds_heard(self) -> float:
+    def seconds_processed(self) -> float:
         """Seconds of audio accepted so far."""
         return self._samples_heard / self._facts.sample_rate
 
@@ -186,7 +186,7 @@ class Stream:
             committed,
             text[len(committed) :],
             start=self._segment_first_frame * self._facts.frame_seconds,
-            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self.seconds_heard),
+            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self.seconds_processed),
             latency_ms=self._latency_ms(),
         )
 
@@ -214,9 +214,9 @@ class Stream:
         """Times and frames from the beginning of the stream instead of the segment."""
         first = self._segment_first_frame
         offset = first * self._facts.frame_seconds
-        last = max(0.0, self.seconds_heard - self._facts.frame_seconds)
+        last = max(0.0, self.seconds_processed - self._facts.frame_seconds)
         words = tuple(
-            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self.seconds_heard))
+            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self.seconds_processed))
             for word in hypothesis.words
         )
         return replace(hypothesis, words=words, frames=tuple(first + frame for frame in hypothesis.frames))

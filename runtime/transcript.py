@@ -10,7 +10,7 @@ from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
 
 
 @dataclass(frozen=True)
-class Reading:
+class RecordingHypothesis:
     """One reading of a whole recording: a text, and natural-log scores as in `Hypothesis`, summed over the segments."""
 
     text: str
@@ -74,7 +74,7 @@ class Transcript:
     segments: tuple[Segment, ...]
     duration: float
     seconds: float
-    nbest: tuple[Reading, ...] = ()
+    nbest: tuple[RecordingHypothesis, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -87,13 +87,13 @@ class Transcript:
         return self.seconds / self.duration if self.duration else 0.0
 
 
-def read_whole(segments: Sequence[Segment]) -> tuple[Reading, ...]:
+def join_hypotheses(segments: Sequence[Segment]) -> tuple[RecordingHypothesis, ...]:
     """Join the readings of segments: reading k takes each segment's k-th hypothesis, or its last."""
     readings = []
     for rank in range(max((len(segment.nbest) for segment in segments), default=0)):
         chosen = [segment.nbest[min(rank, len(segment.nbest) - 1)] for segment in segments]
         readings.append(
-            Reading(
+            RecordingHypothesis(
                 text=" ".join(" ".join(hypothesis.text.split()) for hypothesis in chosen),
                 score=sum(hypothesis.score for hypothesis in chosen),
                 acoustic_score=sum(hypothesis.acoustic_score for hypothesis in chosen),

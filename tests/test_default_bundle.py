@@ -10,7 +10,7 @@ import pytest
 
 from edgespeech.demo.bundles.inspect import verify_bundle
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, hear, read_manifest
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest, read_samples
 from edgespeech.runtime.measure.evaluation import normalise
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event, Segment, Transcript
@@ -93,7 +93,7 @@ def test_ragged_pushes_equal_transcribe(
 ) -> None:
     random = np.random.default_rng(0)
     for utterance, transcript in list(zip(utterances, transcripts, strict=True))[-2:]:
-        samples, stream, events = hear(utterance, recognizer.sample_rate), recognizer.stream(), []
+        samples, stream, events = read_samples(utterance, recognizer.sample_rate), recognizer.stream(), []
         while len(samples):
             size = choose(random)
             events += stream.accept(samples[:size])
@@ -104,7 +104,7 @@ def test_ragged_pushes_equal_transcribe(
 def test_a_stream_is_bit_for_bit_the_same_alone_and_beside_loud_neighbours(
     recognizer: Recognizer, utterances: list[Utterance]
 ) -> None:
-    model, (first, second) = recognizer.model, (hear(one, recognizer.sample_rate) for one in utterances[:2])
+    model, (first, second) = recognizer.model, (read_samples(one, recognizer.sample_rate) for one in utterances[:2])
     samples = first[: 10 * model.audio.chunk_samples]
     loud = np.clip(np.resize(second, samples.shape) * 50.0, -1.0, 1.0).astype(np.float32)
     alone = model.stream(samples[None])[0]
@@ -115,7 +115,7 @@ def test_a_stream_is_bit_for_bit_the_same_alone_and_beside_loud_neighbours(
 
 def test_chunks_of_any_length_give_the_same_bits(recognizer: Recognizer, utterances: list[Utterance]) -> None:
     model = recognizer.model
-    samples = hear(utterances[0], recognizer.sample_rate)[: 24 * model.audio.frame_samples]
+    samples = read_samples(utterances[0], recognizer.sample_rate)[: 24 * model.audio.frame_samples]
     whole = model.stream(samples[None], len(samples))
     assert model.audio.chunk_free and np.ptp(whole, axis=1).max() > 1.0
     for frames in (1, 2, 3, 8, 12):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgespeech.errors import AudioError
 from edgespeech.runtime import audio
 from edgespeech.runtime.bundle import load_bundle
-from edgespeech.runtime.manifest import hear, read_manifest
+from edgespeech.runtime.manifest import read_manifest, read_samples
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ class Speech(msgspec.Struct, frozen=True, kw_only=True):
         if self.audio is None:
             recordings = []
             for utterance in read_manifest(self.manifest, check_files=True):
-                recordings.append(hear(utterance, sample_rate))
+                recordings.append(read_samples(utterance, sample_rate))
                 if sum(map(len, recordings)) >= self.seconds * sample_rate:
                     break
         else:

@@ -20,8 +20,8 @@ from edgespeech.quantization.pipeline import calibration_speech
 from edgespeech.quantization.quantize import quantize
 from edgespeech.reference.model.checkpoint import load_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
-from edgespeech.runtime.bundle import LONGEST_CHUNK_SECONDS, Bundle, DecoderDefaults
-from edgespeech.runtime.manifest import SAMPLE_CLIPS, hear, read_manifest
+from edgespeech.runtime.bundle import MAX_CHUNK_SECONDS, Bundle, DecoderDefaults
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest, read_samples
 
 MOST_UTTERANCES = 8
 
@@ -42,8 +42,8 @@ def export_bundle(
     Raises:
         EdgespeechError: Something given is unusable, or the result was refused.
     """
-    if settings["chunk_ms"] is not None and not settings["chunk_ms"] <= LONGEST_CHUNK_SECONDS * 1000.0:
-        raise UsageError(f"chunk of {settings['chunk_ms']:g} ms: wanted at most {LONGEST_CHUNK_SECONDS:g} s")
+    if settings["chunk_ms"] is not None and not settings["chunk_ms"] <= MAX_CHUNK_SECONDS * 1000.0:
+        raise UsageError(f"chunk of {settings['chunk_ms']:g} ms: wanted at most {MAX_CHUNK_SECONDS:g} s")
     try:
         known = msgspec.structs.fields(DecoderDefaults)
         given = {one.encode_name: settings[one.name] for one in known if one.name in settings}
@@ -53,7 +53,7 @@ def export_bundle(
     utterances = read_manifest(speech or SAMPLE_CLIPS, check_files=True)[:MOST_UTTERANCES]
 
     def recordings(sample_rate: int) -> Sequence[NDArray[np.float32]]:
-        return [hear(utterance, sample_rate) for utterance in utterances]
+        return [read_samples(utterance, sample_rate) for utterance in utterances]
 
     precision = settings["precision"]
     integers = precision in {"int8", "int4"}

@@ -41,10 +41,10 @@ def data_check(
     if sys.version_info < (3, 11):
         require("tomli", "train")
     from edgespeech.reference.data.check import check, corpora_from, summary, table, write_clean
-    from edgespeech.runtime.measure.evaluation import require_place
+    from edgespeech.runtime.files import require_writable
 
     if output is not None:
-        require_place(output)
+        require_writable(output)
     train, apart = check(corpora_from(paths, dev), not headers_only, jobs)
     if as_json:
         click.echo(json.dumps({"train": summary(train), "dev": summary(apart)}))
@@ -85,9 +85,9 @@ def data_pronounce(manifests: tuple[Path, ...], output: Path) -> None:
     if sys.version_info < (3, 11):
         require("tomli", "train")
     from edgespeech.reference.data.pronunciation import write_pronunciations
-    from edgespeech.runtime.measure.evaluation import require_place
+    from edgespeech.runtime.files import require_writable
 
-    require_place(output)
+    require_writable(output)
     click.echo(f"{output}: {write_pronunciations(manifests, output)} words")
 
 

@@ -52,14 +52,15 @@ def evaluate(
 ) -> None:
     """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""
     from edgespeech.demo.evaluation import table as tables
-    from edgespeech.runtime.measure.evaluation import AS_RECORDED, evaluate_manifest, require_place, save_heard
+    from edgespeech.runtime.files import require_writable
+    from edgespeech.runtime.measure.evaluation import AS_RECORDED, evaluate_manifest, save_heard
     from edgespeech.runtime.measure.tables import find_marks, insert_between_marks
 
     if as_json and (markdown or into):
         raise UsageError("--json and --markdown (or --into) clash; choose one")
     place = find_marks(into) if into else None
     if save is not None:
-        require_place(save)
+        require_writable(save)
     heard_as = [AS_RECORDED]
     if noise or rooms:
         require("scipy", "train")

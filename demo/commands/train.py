@@ -39,15 +39,15 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
 def average(checkpoints: tuple[Path, ...], output: Path, shares: str | None, half: bool) -> None:
     """Average the weights of CHECKPOINTS of one model. Of one alone, --half makes a small copy."""
     require("torch scipy", "train")
-    from edgespeech.quantization.checkpoint import require_writable
     from edgespeech.reference.model.checkpoint import save_checkpoint
     from edgespeech.reference.training.averaging import average_checkpoints
+    from edgespeech.runtime.files import require_writable
 
     try:
         wanted = [float(share) for share in shares.split(",")] if shares else [1.0] * len(checkpoints)
     except ValueError:
         raise UsageError(f"--shares {shares}: wanted numbers with commas between them, such as 0.4,0.6") from None
-    require_writable(output)
+    require_writable(output, create=True)
     model, provenance = average_checkpoints(checkpoints, wanted)
     save_checkpoint(model, output, provenance, half)
     click.echo(str(output))

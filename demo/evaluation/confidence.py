@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from edgespeech.errors import ManifestError
-from edgespeech.runtime.manifest import hear, read_manifest
+from edgespeech.runtime.manifest import read_manifest, read_samples
 from edgespeech.runtime.recognizer import Recognizer
 
 BINS = 10
@@ -83,7 +83,7 @@ def calibrate_on(recognizer: Recognizer, manifest: Path) -> Calibration:
     right: list[bool] = []
     console = Console(stderr=True)
     for utterance in track(utterances, "confidence", console=console, disable=not console.is_terminal):
-        words = recognizer.transcribe((hear(utterance, recognizer.sample_rate), recognizer.sample_rate)).words
+        words = recognizer.transcribe((read_samples(utterance, recognizer.sample_rate), recognizer.sample_rate)).words
         if not words:
             continue
         confidences += [word.confidence for word in words]

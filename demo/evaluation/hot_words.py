@@ -13,7 +13,7 @@ from rich.progress import track
 
 from edgespeech.errors import ManifestError
 from edgespeech.runtime.decoder.hot_words import HotWords
-from edgespeech.runtime.manifest import hear, read_manifest
+from edgespeech.runtime.manifest import read_manifest, read_samples
 from edgespeech.runtime.recognizer import Recognizer
 
 
@@ -97,7 +97,7 @@ def compare_hot_words(
     heard: tuple[list[str], list[str]] = ([], [])
     console = Console(stderr=True)
     for utterance in track(utterances, "hot words", console=console, disable=not console.is_terminal):
-        samples = hear(utterance, recognizer.sample_rate)
+        samples = read_samples(utterance, recognizer.sample_rate)
         references.append(" ".join(utterance.text.lower().split()))
         for words, texts in zip(({}, phrases), heard, strict=True):
             stream = recognizer.stream()

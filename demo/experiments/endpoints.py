@@ -59,7 +59,7 @@ def measure(recognizer: Recognizer, sound: NDArray[np.float32], reference: str) 
         for event in stream.accept(sound[start : start + size]):
             if event.type == "final":
                 texts.append(event.text)
-                delays.append(stream.seconds_heard - event.end)
+                delays.append(stream.seconds_processed - event.end)
     texts += [event.text for event in stream.finish() if event.type == "final"]
     median, most = (f"{1000.0 * np.quantile(delays, q):.0f} ms" if delays else "at the end" for q in (0.5, 1.0))
     return f"{len(texts):>8} {median:>13} {most:>12} {jiwer.wer(reference, ' '.join(texts)):>8.1%}"

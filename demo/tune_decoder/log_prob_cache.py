@@ -18,7 +18,7 @@ from edgespeech.errors import ManifestError, UsageError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.files import replacing
-from edgespeech.runtime.manifest import Utterance, hear, read_manifest
+from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
 
 Floats = NDArray[np.float32]
 
@@ -103,7 +103,7 @@ def _listen(
     model, facts = AcousticModel(bundle), bundle.manifest.audio
     for number, utterance in enumerate(utterances):
         advance(number, len(utterances))
-        samples = hear(utterance, facts.sample_rate)
+        samples = read_samples(utterance, facts.sample_rate)
         frames = facts.frames_decoded(len(samples))
         # Output t speaks of frame t - delay: the silence lets the last frames out.
         silence = (facts.delay_frames + frames) * facts.frame_samples - len(samples)

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgespeech.errors import UsageError
 from edgespeech.quantization.calibration import Calibration
 from edgespeech.quantization.divergence import Divergence, divergence, stream_log_probs
 from edgespeech.quantization.error_rates import ErrorRates, Evaluate
@@ -157,16 +156,6 @@ def measure_report(
         tensors=tensors,
         sensitivity=tuple(costs),
     )
-
-
-def require_writable(path: Path) -> None:
-    """Look at a place for the report before the work begins.
-
-    Raises:
-        UsageError: It is a folder, or its folder does not exist.
-    """
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}; give a file in a folder that exists")
 
 
 def save_report(report: QuantizationReport, path: Path) -> None:

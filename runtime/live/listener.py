@@ -119,7 +119,7 @@ class Listener:
 
     def remark(self, text: str) -> None:
         """Say something that is not speech."""
-        now = self._stream.seconds_heard
+        now = self._stream.seconds_processed
         self._outlets.show(Event("status", text, start=now, end=now), self._name)
 
     def _remark_if(self, text: str) -> None:
@@ -129,7 +129,7 @@ class Listener:
     def _deliver(self, events: list[Event]) -> None:
         for event in events:
             if self._ledger is not None:
-                self._ledger.step(event, self._stream.seconds_heard)
+                self._ledger.step(event, self._stream.seconds_processed)
             remark = self._outlets.final(event, self._name) if event.type == "final" else ""
             self._outlets.show(event, self._name)
             self._remark_if(remark)
@@ -142,7 +142,7 @@ class Listener:
     def _meter(self, block_level: float, behind: float) -> Meter:
         counts = {"clipped": self._watch.clipped_blocks, **self._source.counts()}
         troubles = {what: count for what, count in counts.items() if count}
-        return Meter(block_level, self._stream.seconds_heard, self._busy, behind, troubles)
+        return Meter(block_level, self._stream.seconds_processed, self._busy, behind, troubles)
 
     def _ledger_rows(self) -> list[str]:
         if self._ledger is None:

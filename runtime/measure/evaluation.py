@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from edgespeech.errors import ManifestError, UsageError
+from edgespeech.errors import ManifestError
 from edgespeech.runtime.files import replacing
-from edgespeech.runtime.manifest import Utterance, hear, read_manifest
+from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
 from edgespeech.runtime.measure.word_errors import Interval, WordErrors, count_errors, wer_interval
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -136,7 +136,7 @@ def evaluate_manifest(
     audio_seconds = seconds = 0.0
     console = Console(stderr=True)
     for utterance in track(utterances, f"{corpus}, {condition.name}", console=console, disable=not console.is_terminal):
-        samples = condition.change(hear(utterance, recognizer.sample_rate), utterance, recognizer.sample_rate)
+        samples = condition.change(read_samples(utterance, recognizer.sample_rate), utterance, recognizer.sample_rate)
         began = time.perf_counter()
         transcript = recognizer.transcribe((samples, recognizer.sample_rate))
         seconds += time.perf_counter() - began
@@ -157,16 +157,6 @@ def evaluate_manifest(
         audio_seconds=audio_seconds,
         seconds=seconds,
     )
-
-
-def require_place(path: Path) -> None:
-    """Fail before the work rather than after it.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}; give a file in a folder that exists")
 
 
 def save_heard(path: Path, evaluations: Sequence[Evaluation]) -> None:

@@ -35,7 +35,10 @@ Command = Callable[..., Any]
 def commands_below(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
     """All commands by their full names."""
     found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         found[prefix + name] = command
         if isinstance(command, click.Group):
             found.update(commands_below(command, f"{prefix}{name} "))
@@ -77,7 +80,7 @@ def test_version_and_help(edgespeech: Command) -> None:
     for arguments in ([], ["--help"], ["-h"]):
         outcome = edgespeech(*arguments)
         assert (outcome.code, outcome.err) == (0, "")
-        assert all(f"  {name}" in outcome.out for name in cli.commands)
+        assert all(f"  {name}" in outcome.out for name in cli.list_commands(click.Context(cli)))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -22,7 +22,7 @@ from edgespeech.runtime.formats import (
     to_vtt,
     vtt_cue,
 )
-from edgespeech.runtime.transcript import Event, Reading, Segment, Transcript
+from edgespeech.runtime.transcript import Event, RecordingHypothesis, Segment, Transcript
 
 
 def segment(text: str, start: float = 0.0, per_word: float = 0.3) -> Segment:
@@ -38,7 +38,7 @@ LONG = segment(" ".join(f"word{index}" for index in range(100)), start=3600.0, p
 
 
 def test_transcript_to_json() -> None:
-    reading = Reading("hello world", -4.0, -3.0, -2.00004, 0.5)
+    reading = RecordingHypothesis("hello world", -4.0, -3.0, -2.00004, 0.5)
     transcript = Transcript("hello world", (HELLO,), duration=2.0, seconds=0.1, nbest=(reading,))
     line = to_json(transcript, "a\nb.wav")
     assert "\n" not in line

@@ -184,7 +184,7 @@ def test_the_final_comes_one_chunk_after_the_rule_at_most(
     samples = np.concatenate([sound(recognizer, text, 30) for text in ("the cat", "sat", "on")])
     stream, late = recognizer.stream(fast_partials=fast_partials), []
     for block in cut(samples, 160):
-        late += [stream.seconds_heard - e.end for e in stream.accept(block) if e.type == "final"]
+        late += [stream.seconds_processed - e.end for e in stream.accept(block) if e.type == "final"]
     assert len(late) == 3
     assert all(0.4 <= seconds + 1e-9 and seconds < 0.4 + recognizer.chunk_samples / 16000 for seconds in late)
 

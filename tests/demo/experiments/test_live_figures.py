@@ -53,21 +53,21 @@ class Late:
     """A stream, and its recognizer, whose finals come so many seconds after their ends."""
 
     def __init__(self, *delays: float) -> None:
-        self.seconds_heard = 0.0
+        self.seconds_processed = 0.0
         self.delays = list(delays)
 
     def stream(self) -> Late:
         return self
 
     def accept(self, samples: Any) -> list[Event]:
-        self.seconds_heard += len(samples) / audio.SAMPLE_RATE
+        self.seconds_processed += len(samples) / audio.SAMPLE_RATE
         events = [Event("partial", "no")]
-        if self.delays and self.seconds_heard > 5.0:
-            events.append(Event("final", "one", end=self.seconds_heard - self.delays.pop()))
+        if self.delays and self.seconds_processed > 5.0:
+            events.append(Event("final", "one", end=self.seconds_processed - self.delays.pop()))
         return events
 
     def finish(self) -> list[Event]:
-        return [Event("final", "three", end=self.seconds_heard)]
+        return [Event("final", "three", end=self.seconds_processed)]
 
 
 def test_a_row_of_the_endpoint_table() -> None:

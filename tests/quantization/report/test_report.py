@@ -15,10 +15,11 @@ from edgespeech.errors import MissingDependencyError, UsageError, VerificationEr
 from edgespeech.quantization.error_rates import ErrorRates
 from edgespeech.quantization.quantize import Quantizer, quantize
 from edgespeech.quantization.report.picture import draw_report
-from edgespeech.quantization.report.report import QuantizationReport, measure_report, require_writable, save_report
+from edgespeech.quantization.report.report import QuantizationReport, measure_report, save_report
 from edgespeech.quantization.report.table import render_report
 from edgespeech.quantization.sensitivity import LayerCost
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
+from edgespeech.runtime.files import require_writable
 from edgespeech.runtime.measure.chunk_time import measure_chunk_times
 from edgespeech.runtime.measure.memory import measure_memory
 

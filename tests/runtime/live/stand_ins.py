@@ -100,7 +100,7 @@ class FakeStream:
         self.blocks = 0
 
     @property
-    def seconds_heard(self) -> float:
+    def seconds_processed(self) -> float:
         return float(self.blocks)
 
     def accept(self, samples: Any) -> list[Event]:

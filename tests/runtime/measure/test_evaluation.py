@@ -12,13 +12,13 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from edgespeech.errors import AudioError, ManifestError, UsageError
-from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, hear, read_manifest
+from edgespeech.runtime.files import require_writable
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest, read_samples
 from edgespeech.runtime.measure.evaluation import (
     Condition,
     Evaluation,
     evaluate_manifest,
     normalise,
-    require_place,
     save_heard,
 )
 from edgespeech.runtime.transcript import Segment, Transcript
@@ -109,8 +109,8 @@ def test_what_was_heard_is_saved(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_saved_is_refused(tmp_path: Path, save: str) -> None:
     write_manifest(tmp_path)
     with pytest.raises(UsageError, match="cannot write"):
-        require_place(tmp_path / save)
-    require_place(tmp_path / "heard.jsonl")
+        require_writable(tmp_path / save)
+    require_writable(tmp_path / "heard.jsonl")
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_an_utterance_may_be_a_part_of_its_file(
     tmp_path: Path, offset: float, duration: float | None, wanted: tuple[int, int]
 ) -> None:
     write_manifest(tmp_path)
-    samples = hear(Utterance("a.wav", tmp_path / "a.wav", offset=offset, duration=duration), RATE)
+    samples = read_samples(Utterance("a.wav", tmp_path / "a.wav", offset=offset, duration=duration), RATE)
     np.testing.assert_array_equal(samples, np.arange(*wanted, dtype=np.float32) / RATE)
 
 
@@ -167,4 +167,4 @@ def test_the_clips_that_ship_have_texts_and_speakers() -> None:
     assert len(utterances) >= 4
     for utterance in utterances:
         assert normalise(utterance.text) == utterance.text and utterance.speaker
-        assert len(hear(utterance, RATE)) / RATE == pytest.approx(utterance.duration, abs=0.01)
+        assert len(read_samples(utterance, RATE)) / RATE == pytest.approx(utterance.duration, abs=0.01)
