@@ -35,21 +35,21 @@ SPEECH ?= ../shared/speech
 NOISE ?= ../shared/noise
 # Speech of people that no training heard.
 STRANGERS = $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl $(SPEECH)/spoken_digits/train.jsonl
-CARD = docs/model-card.md
-model-card: .venv/.all ## measure the figures of docs/model-card.md again (SPEECH=, NOISE=: the folders)
+CARD = docs/results/model-card.md
+model-card: .venv/.all ## measure the figures of docs/results/model-card.md again (SPEECH=, NOISE=: the folders)
 	$(IN) -m edgespeech.demo.cli evaluate $(STRANGERS) --confusions 10 --into $(CARD)#corpora
 	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl --noise $(NOISE)/esc10 --noise $(NOISE)/background \
 		--noise $(NOISE)/ambient --snr 20,10,5,0 --rooms $(NOISE)/rooms --into $(CARD)#conditions
 
 QUANTIZED = work/quantization
-TABLES = docs/quantization.md
+TABLES = docs/results/quantization.md
 # The bundle's own: blank score, weights and beam of the search.
 EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 1 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
 # So many utterances of the dev manifest; empty: all.
 DEV_LIMIT ?=
 QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
 	--dev $(SPEECH)/librispeech/dev.jsonl $(if $(DEV_LIMIT),--dev-limit $(DEV_LIMIT))
-quantization-report: .venv/.all ## measure the tables and the picture of docs/quantization.md again (EXPORT_OPTIONS=, DEV_LIMIT=)
+quantization-report: .venv/.all ## measure the tables and the picture of docs/results/quantization.md again (EXPORT_OPTIONS=, DEV_LIMIT=)
 	rm -rf $(QUANTIZED)
 	mkdir -p $(QUANTIZED)
 	for form in fused cells; do \
@@ -59,7 +59,7 @@ quantization-report: .venv/.all ## measure the tables and the picture of docs/qu
 	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/int8 --precision int8 --report $(QUANTIZED)/int8.json --into $(TABLES)#int8
 	$(QUANTIZE) $(QUANTIZED)/cells -o $(QUANTIZED)/int4 --precision int4 --baseline $(QUANTIZED)/fused --into $(TABLES)#int4
 	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/fp16 --precision fp16 --into $(TABLES)#fp16
-	cp $(QUANTIZED)/int8.png docs/quantization.png
+	cp $(QUANTIZED)/int8.png docs/results/quantization.png
 
 # What the default model was trained on: all but spoken_digits (share-alike) and coffee_orders (names no licence).
 CORPORA = librispeech librispeech_dev_clean librispeech_three_speakers librispeech_many_speakers librispeech_more \

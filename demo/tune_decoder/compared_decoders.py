@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 _LN10 = math.log(10.0)
 MOST_READINGS = 50
-# flashlight-text looks at this many labels of a frame in its quicker form; see docs/decoder-comparison.md.
+# flashlight-text looks at this many labels of a frame in its quicker form; see docs/results/decoder.md.
 QUICK_SYMBOLS = 10
 
 
