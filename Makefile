@@ -14,8 +14,8 @@ help: ## list the targets
 demo: .venv/.cpu ## transcribe a few recordings with the bundle that ships (no torch)
 	@$(IN) -m edgespeech.demo.showcase
 
-screenshot: .venv/.cpu ## print the live view of README.md
-	@$(IN) -m edgespeech.demo.live.screenshot
+screenshot: .venv/.cpu ## draw the live view of README.md again (docs/live.svg)
+	@$(IN) -m edgespeech.demo.live.screenshot docs/live.svg
 
 test: lint ## style, types and the quick tests
 	$(IN) -m pytest -q -m "not slow"

@@ -1,10 +1,15 @@
-"""The live view as text, in the middle of a sentence. Run: python -m edgespeech.demo.live.screenshot."""
+"""The live view in the middle of a sentence, as text or, given FILE.svg, as a picture.
+
+Run: python -m edgespeech.demo.live.screenshot [FILE.svg]
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -18,6 +23,28 @@ from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
 from edgespeech.runtime.recognizer import Recognizer
 
 WIDTH = 100
+# The template of rich without its web fonts: a picture in a document must not load anything.
+SVG_FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font-family: monospace; font-size: {char_height}px; line-height: {line_height}px; }}
+.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
 PAUSE_SECONDS = 2.0
 UNTIL = 0.6  # of the last clip
 
@@ -35,16 +62,24 @@ class Screenshot(LiveScreen):
         self._meters[source] = meter
 
     def text(self) -> str:
-        """What the terminal holds."""
+        """Return the terminal as plain text."""
+        self._print_view()
+        return self.paper.export_text().rstrip()
+
+    def svg(self) -> str:
+        """Return the terminal as an SVG picture."""
+        self._print_view()
+        return self.paper.export_svg(title="edgespeech live", code_format=SVG_FORMAT, unique_id="live")
+
+    def _print_view(self) -> None:
         self.close()
         self.paper.print(self.view())
-        return self.paper.export_text().rstrip()
 
 
 class Spoken:
     """The clips that ship, up to the middle of the third one, as a source."""
 
-    name, description = "clips", "listening to the clips that ship"
+    name, description = "clips", "listening to the sample clips"
 
     def __init__(self, sample_rate: int) -> None:
         """Read them."""
@@ -76,14 +111,17 @@ class Spoken:
 
 
 def main() -> None:
-    """Print the view."""
+    """Print the view, or write it to an SVG file."""
     recognizer, screen = Recognizer(), Screenshot()
     source = Spoken(recognizer.sample_rate)
     listener = Listener(recognizer, source, Outlets(screen))
     listener.remark(source.description)
     for block in source:
         listener.hear(block)
-    print(screen.text())
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(screen.svg(), encoding="utf-8")
+    else:
+        print(screen.text())
 
 
 if __name__ == "__main__":
