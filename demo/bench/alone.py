@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -23,9 +22,9 @@ from edgespeech.demo.bench.listen import (
 )
 from edgespeech.demo.bench.report import Accuracy, Configuration, Energy, Memory, spread
 from edgespeech.demo.machine.energy import Meter, open_meter
-from edgespeech.demo.machine.jetson import read_text
 from edgespeech.runtime.acoustic_model import import_onnxruntime
 from edgespeech.runtime.bundle import MANIFEST, describe_file, load_bundle
+from edgespeech.runtime.measure.memory import resident_memory
 
 IDLE_SECONDS = 1.0
 
@@ -73,7 +72,7 @@ def measure_alone(task: Alone) -> AloneFigures:
     idle = None if meter is None else _watts(meter, lambda: time.sleep(IDLE_SECONDS))
     plan = task.plan
     files_were_cold = forget_files(Path(plan.bundle))
-    before = resident_megabytes()
+    before = resident_memory()
     began = time.perf_counter()
     import_onnxruntime()
     if plan.language_model:
@@ -87,7 +86,7 @@ def measure_alone(task: Alone) -> AloneFigures:
     partials = [first_partial_after_speech(*pair, rate) for pair in zip(heard, recordings, strict=True)]
     silences = [final_after_silence(ear, recording) for recording in recordings]
     cpu, busy, energy = _compute(ear, recordings, task.busy_seconds, meter, idle)
-    after, peak = resident_megabytes(), peak_megabytes()
+    after = resident_memory()
     if meter is not None:
         meter.close()
     accuracy = None if task.accuracy is None else _accuracy(ear, task.accuracy)
@@ -106,9 +105,11 @@ def measure_alone(task: Alone) -> AloneFigures:
         first_partial=[seconds for seconds in partials if seconds is not None],
         final_on_stop=[one.final_on_stop for one in heard],
         final_on_silence=[seconds for seconds in silences if seconds is not None],
-        memory=None
-        if not (before and after and peak)
-        else Memory(steady=spread([after]), peak=spread([max(peak, after)]), added=spread([after - before])),
+        memory=Memory(
+            steady=spread([after.total_mb]),
+            peak=spread([after.peak_mb]),
+            added=spread([after.total_mb - before.total_mb]),
+        ),
         cpu_per_audio=cpu,
         cores_busy=busy,
         energy=energy,
@@ -206,29 +207,6 @@ def forget_files(folder: Path) -> bool:
             with path.open("rb") as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return True
-
-
-def resident_megabytes() -> float | None:
-    """Of this process; None where it is not told."""
-    from edgespeech.runtime.measure.memory import resident_megabytes as measure
-
-    try:
-        return measure()[0]
-    except ImportError:  # Windows
-        return None
-
-
-def peak_megabytes() -> float | None:
-    """The most that this process has had; None where it is not told."""
-    # Linux' rusage remembers the process that started this one.
-    found = re.search(r"VmHWM:\s*(\d+) kB", read_text(Path("/proc/self/status")) or "")
-    if found:
-        return int(found[1]) * 1024 / 1e6
-    try:
-        resource: Any = import_module("resource")
-    except ImportError:
-        return None
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1e6  # macOS counts bytes
 
 
 def _import_if_there(module: str) -> None:

@@ -14,6 +14,7 @@ from edgespeech.errors import AudioError
 from edgespeech.runtime import audio
 from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.manifest import read_manifest, read_samples
+from edgespeech.runtime.measure.stopwatch import Stopwatch
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
@@ -66,34 +67,6 @@ class Speech(msgspec.Struct, frozen=True, kw_only=True):
         if not kept:
             raise AudioError(f"{self.audio or self.manifest} holds less than half a second of sound; give some speech")
         return kept
-
-
-class Stopwatch:
-    """Stands before a stage of the recognizer and adds up what it takes."""
-
-    def __init__(self, stage: Any) -> None:
-        """Begin at zero."""
-        self._stage = stage
-        self.seconds = 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        """Everything that is not timed."""
-        return getattr(self._stage, name)
-
-    def step(self, *arguments: Any) -> Any:
-        """The stage's step, timed."""
-        return self._timed(self._stage.step, *arguments)
-
-    def finish(self, *arguments: Any) -> Any:
-        """The stage's finish, timed."""
-        return self._timed(self._stage.finish, *arguments)
-
-    def _timed(self, call: Any, *arguments: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return call(*arguments)
-        finally:
-            self.seconds += time.perf_counter() - began
 
 
 @dataclass

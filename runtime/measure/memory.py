@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from edgespeech.errors import VerificationError
 from edgespeech.runtime.acoustic_model import AcousticModel
@@ -53,24 +55,48 @@ def _measure_once(bundle: Bundle) -> Memory:
     return Memory(**json.loads(done.stdout))
 
 
-def resident_megabytes() -> tuple[float, float]:
-    """Of this process: all, and its own without mapped files; where there is no /proc, twice the most it has had."""
+@dataclass(frozen=True)
+class ResidentMemory:
+    """Resident memory of this process in megabytes (1e6 bytes).
+
+    Attributes:
+        total_mb: With shared libraries and other mapped files.
+        private_mb: Without mapped files, which processes share; where the system does not tell them apart, the total.
+        peak_mb: Highest total so far.
+    """
+
+    total_mb: float
+    private_mb: float
+    peak_mb: float
+
+
+def resident_memory() -> ResidentMemory:
+    """Read the memory of this process."""
+    usage: Any = psutil.Process().memory_info()
+    shared = getattr(usage, "shared", 0)
+    peak = max(usage.rss, _peak_bytes(usage))
+    return ResidentMemory(usage.rss / 1e6, (usage.rss - shared) / 1e6, peak / 1e6)
+
+
+def _peak_bytes(usage: Any) -> int:
+    if hasattr(usage, "peak_wset"):  # Windows
+        return int(usage.peak_wset)
     try:
-        fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
-        whole, own = (int(fields[key].split()[0]) * 1024 / 1e6 for key in ("VmRSS", "RssAnon"))
-        return whole, own
-    except (FileNotFoundError, KeyError):
-        resource: Any = import_module("resource")
-        unit = 1 if sys.platform == "darwin" else 1024
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-        return most, most
+        # Linux' getrusage counts what the parent process had before it started this one.
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        found = None
+    if found:
+        return int(found[1]) * 1024
+    resource: Any = import_module("resource")
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:
     """Print the memory as JSON."""
     bundle = load_bundle(sys.argv[1])
     import_module("onnxruntime")
-    _, before = resident_megabytes()
+    before = resident_memory()
     model = AcousticModel(bundle)
     state = model.initial_state()
     samples = (
@@ -78,8 +104,8 @@ def main() -> None:
     )
     for _ in range(STEPS):
         _, state = model.step(samples, state)
-    whole, after = resident_megabytes()
-    print(json.dumps({"total_mb": whole, "graph_mb": after - before}))
+    after = resident_memory()
+    print(json.dumps({"total_mb": after.total_mb, "graph_mb": after.private_mb - before.private_mb}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables: for a terminal by rich, in Markdown by one writer, and inside a document between two marks."""
+"""Tables as text and as Markdown, and text that replaces what stands between two marks of a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.files import replacing
 
 Justify = Literal["left", "right"]
-_WIDTH = 200
+_WIDTH = 1000  # tables are never cut or wrapped; a terminal may do so
 
 
 def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, title: str = "") -> str:
@@ -38,22 +38,31 @@ def render_text(renderable: Any, width: int = _WIDTH) -> str:
     from rich.console import Console
 
     paper = StringIO()
-    Console(file=paper, width=width, color_system=None, highlight=False, markup=False).print(renderable)
+    Console(file=paper, width=width, color_system=None, highlight=False, markup=False, emoji=False).print(renderable)
     return "\n".join(line.rstrip() for line in paper.getvalue().splitlines()).rstrip("\n")
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Write a Markdown table; columns as in `text_table`, padded so that the source reads as a table too."""
-    marks = ["---" if index < left else "---:" for index in range(len(headings))]
-    lines = [list(headings), marks, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (headings, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
+
+    def write(cells: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return f"| {' | '.join(padded)} |"
+
+    ruler = "|".join("-" * (width + 2) if at < left else "-" * (width + 1) + ":" for at, width in enumerate(widths))
+    return "\n".join([write(lines[0]), f"|{ruler}|", *map(write, lines[1:])])
 
 
 def find_marks(place: str) -> tuple[Path, str]:
     """Parse ``FILE#NAME`` and check that the document has the marks.
 
     Raises:
-        UsageError: There is no such file, or it lacks ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->``.
+        UsageError: The file or the lines ``<!-- NAME: begin -->`` and ``<!-- NAME: end -->`` in it are missing.
     """
     path, _, name = place.rpartition("#")
     if not path or not name:
@@ -63,7 +72,7 @@ def find_marks(place: str) -> tuple[Path, str]:
 
 
 def insert_between_marks(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks of a document.
+    """Replace the text between the marks of a document.
 
     Raises:
         UsageError: The file or the marks are missing, or the file cannot be written.
