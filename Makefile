@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo screenshot test check lint kenlm-tools model-card quantization-report recipe recipe-check bench-table bench-agree clean
+.PHONY: help demo docs screenshot test check lint kenlm-tools model-card quantization-report recipe recipe-check bench-table bench-agree clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -101,6 +101,11 @@ bench-agree: .venv/.cpu ## whether two runs of bench on this machine agree (four
 	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-second.json
 	@$(IN) -m edgespeech.demo.cli bench compare work/bench-first.json work/bench-second.json
 
+docs: .venv/.docs ## build the documents and the API reference as a site in work/site; a broken link fails
+	$(IN) -m edgespeech.demo.reference_page docs/reference/command-line.md
+	$(IN) -m mkdocs build --quiet --strict
+	@echo "work/site/index.html"
+
 clean: ## remove the environment and what tools left behind; work/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./work -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -117,6 +122,10 @@ clean: ## remove the environment and what tools left behind; work/ stays
 .venv/.all: pyproject.toml constraints.txt | .venv/.kenlm
 	$(PIP) --editable '.[cpu,mic,export,train,report,dev]'
 	@touch .venv/.cpu $@
+
+.venv/.docs: pyproject.toml constraints.txt | .venv/.cpu
+	$(PIP) --editable '.[cpu,docs]'
+	@touch $@
 
 # Since Python 3.13 the C++ that kenlm 0.3.0 carries no longer compiles; a newer Cython writes it again.
 .venv/.kenlm: | .venv/bin/python
