@@ -8,7 +8,7 @@ from rich.text import Text
 
 from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
-from edgespeech.runtime.measure.evaluation import normalise
+from edgespeech.runtime.measure.word_errors import normalise
 from edgespeech.runtime.recognizer import Recognizer
 
 

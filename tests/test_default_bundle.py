@@ -11,7 +11,7 @@ import pytest
 from edgespeech.demo.bundles.inspect import verify_bundle
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest, read_samples
-from edgespeech.runtime.measure.evaluation import normalise
+from edgespeech.runtime.measure.word_errors import normalise
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event, Segment, Transcript
 

@@ -53,7 +53,7 @@ def evaluate(
     """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""
     from edgespeech.demo.evaluation import table as tables
     from edgespeech.runtime.files import require_writable
-    from edgespeech.runtime.measure.evaluation import AS_RECORDED, evaluate_manifest, save_heard
+    from edgespeech.runtime.measure.evaluation import AS_RECORDED, evaluate_manifest, save_hypotheses
     from edgespeech.runtime.measure.tables import find_marks, insert_between_marks
 
     if as_json and (markdown or into):
@@ -72,7 +72,7 @@ def evaluate(
     found = [evaluate_manifest(recognizer, path, condition, limit) for path in manifests for condition in heard_as]
     others = [evaluate_manifest(other, path, condition, limit) for path in manifests for condition in heard_as if other]
     if save is not None:
-        save_heard(save, found)
+        save_hypotheses(save, found)
     if as_json:
         for one, twin in zip_longest(found, others):
             extra = {"confusions": tables.confusions(one, most)} if most else {}

@@ -18,7 +18,7 @@ def summary(evaluation: Evaluation) -> str:
     return (
         f"WER {evaluation.wer:.2%}   ({errors.substitutions} substitutions, {errors.deletions} deletions, "
         f"{errors.insertions} insertions in {errors.words} words)\n"
-        f"    {evaluation.interval} % in 95 of 100 draws of other {evaluation.interval.over}\n"
+        f"    {evaluation.interval} % in 95 of 100 draws of other {evaluation.interval.resampled}\n"
         f"CER {evaluation.cer:.2%}\n"
         f"{len(evaluation.references)} utterances, {evaluation.audio_seconds:.1f} s of audio in "
         f"{evaluation.seconds:.1f} s: real-time factor {evaluation.rtf:.4f}"
@@ -48,7 +48,7 @@ def against(evaluation: Evaluation, other: Evaluation) -> dict[str, Any]:
         "wer": other.wer,
         "difference": evaluation.wer - other.wer,
         "difference_interval": [interval.low, interval.high],
-        "resampled": interval.over,
+        "resampled": interval.resampled,
     }
 
 
@@ -77,7 +77,7 @@ def _cells(one: Evaluation) -> tuple[str, ...]:
 
 
 def _on_intervals(evaluations: Sequence[Evaluation]) -> str:
-    over = {what: sorted({one.corpus for one in evaluations if one.interval.over == what}) for what in _KINDS}
+    over = {what: sorted({one.corpus for one in evaluations if one.interval.resampled == what}) for what in _KINDS}
     named = "; ".join(f"{what} of {', '.join(corpora)}" for what, corpora in over.items() if corpora)
     return f"Intervals: bootstrap over the {named}."
 

@@ -1,4 +1,4 @@
-"""Milliseconds per chunk of several bundles, in turns in one process, so that a busy machine is unfair to none."""
+"""Milliseconds per chunk of several bundles, measured in turns so that background load affects all of them alike."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgespeech.runtime.bundle import Bundle
 
 Floats = NDArray[np.float32]
 ROUNDS = 30
-CHUNKS = 10
+CHUNKS = 10  # in a row, for each bundle and round
 
 
 @dataclass(frozen=True)
 class ChunkTime:
-    """Time of one step in milliseconds, one thread: median and shortest; and median time of the processor for it."""
+    """Milliseconds per step on one thread: median and minimum wall-clock time, and median CPU time."""
 
     median_ms: float
     shortest_ms: float
@@ -30,16 +30,16 @@ class ChunkTime:
 def measure_chunk_times(
     bundles: Mapping[str, Bundle], samples: Floats, chunk_samples: int, rounds: int = ROUNDS
 ) -> dict[str, ChunkTime]:
-    """Let bundles hear the same chunks: a few in a row each, in turns.
+    """Run the same chunks through the acoustic models of several bundles, a few chunks of each in turn.
 
     Args:
-        bundles: By name.
-        samples: Speech; repeated if it is too short.
-        chunk_samples: Length of a step, for all.
-        rounds: Turns of each.
+        bundles: Bundles by name.
+        samples: Speech, float32 [n]; repeated if it is too short.
+        chunk_samples: Samples per step, for all bundles.
+        rounds: Measured rounds after the first one, which warms up.
 
     Raises:
-        UsageError: A bundle does not take chunks of this length.
+        UsageError: A bundle does not accept chunks of this length.
     """
     for bundle in bundles.values():
         audio = bundle.manifest.audio
@@ -49,19 +49,19 @@ def measure_chunk_times(
     chunks = np.resize(samples, (CHUNKS, 1, chunk_samples))
     models = {name: AcousticModel(bundle) for name, bundle in bundles.items()}
     states = {name: model.initial_state() for name, model in models.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    busy: dict[str, list[float]] = {name: [] for name in models}
+    wall: dict[str, list[float]] = {name: [] for name in models}
+    cpu: dict[str, list[float]] = {name: [] for name in models}
     for turn in range(rounds + 1):
         for name, model in models.items():
-            began_busy = time.thread_time()
+            cpu_began = time.thread_time()
             for chunk in chunks:
                 began = time.perf_counter()
                 _, states[name] = model.step(chunk, states[name])
-                if turn:  # the first one warms up
-                    seconds[name].append(time.perf_counter() - began)
+                if turn:
+                    wall[name].append(time.perf_counter() - began)
             if turn:
-                busy[name].append((time.thread_time() - began_busy) / len(chunks))
+                cpu[name].append((time.thread_time() - cpu_began) / len(chunks))
     return {
-        name: ChunkTime(float(np.median(taken)) * 1e3, min(taken) * 1e3, float(np.median(busy[name])) * 1e3)
-        for name, taken in seconds.items()
+        name: ChunkTime(float(np.median(seconds)) * 1e3, min(seconds) * 1e3, float(np.median(cpu[name])) * 1e3)
+        for name, seconds in wall.items()
     }

@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from edgespeech.errors import ManifestError
 from edgespeech.runtime.files import replacing
 from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
-from edgespeech.runtime.measure.word_errors import Interval, WordErrors, count_errors, wer_interval
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.word_errors import Interval, WordErrors, count_errors, normalise, wer_interval
 from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
@@ -25,7 +23,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Condition:
-    """How speech is heard: ``change`` turns the samples of an utterance into what reaches the recognizer."""
+    """A recording condition: ``change(samples, utterance, sample_rate)`` returns what the recognizer is given."""
 
     name: str
     change: Callable[[Samples, Utterance, int], Samples]
@@ -36,19 +34,19 @@ AS_RECORDED = Condition("as recorded", lambda samples, utterance, sample_rate: s
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a recognizer made of a manifest.
+    """The hypotheses of a recognizer on a manifest, their errors, and the time they took.
 
     Attributes:
-        corpus: The manifest, with its folder.
-        condition: How it was heard.
-        audio_filepaths: Of each utterance, as in the manifest.
-        references: What was said.
-        hypotheses: What was heard.
-        speakers: Who said it; None where unknown.
-        errors: Counts of words.
+        corpus: The manifest, with the name of its folder.
+        condition: Name of the recording condition.
+        audio_filepaths: File of each utterance, as in the manifest.
+        references: Normalised reference texts.
+        hypotheses: Normalised recognised texts.
+        speakers: Speaker of each utterance; None where unknown.
+        errors: Word errors.
         interval: 95 % interval of the word error rate.
         audio_seconds: Length of all utterances.
-        seconds: Computing.
+        seconds: Processing time.
     """
 
     corpus: str
@@ -64,31 +62,31 @@ class Evaluation:
 
     @property
     def wer(self) -> float:
-        """Word errors as a share of the words said."""
+        """Word error rate as a fraction."""
         return self.errors.wer
 
     @property
     def cer(self) -> float:
-        """Wrong characters as a share of the characters said."""
+        """Character error rate as a fraction."""
         return self.errors.cer
 
     @property
     def deletions(self) -> int:
-        """Words that were not heard."""
+        """Number of deleted reference words."""
         return self.errors.deletions
 
     @property
     def words(self) -> int:
-        """Words that were said."""
+        """Number of words in the references."""
         return self.errors.words
 
     @property
     def rtf(self) -> float:
-        """Seconds of computing per second of audio."""
+        """Real-time factor: processing seconds per second of audio."""
         return self.seconds / self.audio_seconds if self.audio_seconds else 0.0
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures under the keys of ``evaluate --json``."""
         return {
             "wer": self.wer,
             "cer": self.cer,
@@ -101,41 +99,50 @@ class Evaluation:
             "seconds": self.seconds,
             "rtf": self.rtf,
             "wer_interval": [self.interval.low, self.interval.high],
-            "resampled": self.interval.over,
+            "resampled": self.interval.resampled,
             "corpus": self.corpus,
             "condition": self.condition,
         }
 
 
-def normalise(text: str) -> str:
-    """Lower case, single spaces."""
-    return " ".join(text.lower().split())
+def read_references(manifest: Path, limit: int | None = None) -> list[Utterance]:
+    """Read the utterances that have a reference text.
+
+    Args:
+        manifest: NeMo-style JSON lines.
+        limit: Maximum number of utterances, spread evenly over the manifest; None for all.
+
+    Raises:
+        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
+    """
+    utterances = [utterance for utterance in read_manifest(manifest, check_files=True) if normalise(utterance.text)]
+    if not utterances:
+        raise ManifestError(f"{manifest} has no utterance with a text; wanted reference texts; add them")
+    if limit is not None and limit < len(utterances):
+        utterances = [utterances[index * len(utterances) // limit] for index in range(limit)]
+    return utterances
 
 
 def evaluate_manifest(
     recognizer: Recognizer, manifest: Path, condition: Condition = AS_RECORDED, limit: int | None = None
 ) -> Evaluation:
-    """Transcribe every utterance that has a reference text.
+    """Transcribe every utterance that has a reference text and count the errors.
 
     Args:
-        recognizer: Ready to use.
+        recognizer: The recognizer to evaluate.
         manifest: NeMo-style JSON lines.
-        condition: What happens to the samples before.
-        limit: So many utterances, from all over the manifest; None for all.
+        condition: Recording condition to apply to the samples first.
+        limit: Maximum number of utterances, spread evenly over the manifest; None for all.
 
     Raises:
-        ManifestError: The manifest, or an audio file it names, is unusable, or no utterance has a text.
+        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
+        AudioError: An audio file cannot be read.
     """
-    utterances = [one for one in read_manifest(manifest, check_files=True) if normalise(one.text)]
-    if not utterances:
-        raise ManifestError(f"{manifest} has no utterance with a text; word errors need references")
-    if limit is not None and limit < len(utterances):
-        utterances = [utterances[index * len(utterances) // limit] for index in range(limit)]
+    utterances = read_references(manifest, limit)
     corpus = f"{manifest.absolute().parent.name}/{manifest.name}"
     references, hypotheses = [], []
     audio_seconds = seconds = 0.0
-    console = Console(stderr=True)
-    for utterance in track(utterances, f"{corpus}, {condition.name}", console=console, disable=not console.is_terminal):
+    for utterance in track(utterances, f"{corpus}, {condition.name}"):
         samples = condition.change(read_samples(utterance, recognizer.sample_rate), utterance, recognizer.sample_rate)
         began = time.perf_counter()
         transcript = recognizer.transcribe((samples, recognizer.sample_rate))
@@ -159,15 +166,17 @@ def evaluate_manifest(
     )
 
 
-def save_heard(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """Write one JSON object per utterance: ``audio_filepath, text, heard, corpus, condition``.
+def save_hypotheses(path: Path, evaluations: Sequence[Evaluation]) -> None:
+    """Write one JSON object per utterance: ``audio_filepath, text, pred_text, heard, corpus, condition``.
+
+    ``pred_text`` is NeMo's key for the hypothesis; ``heard`` holds the same text for scripts that read the older key.
 
     Raises:
         UsageError: The file cannot be written.
     """
     with replacing(path) as file:
         for one in evaluations:
-            for name, text, heard in zip(one.audio_filepaths, one.references, one.hypotheses, strict=True):
-                line = {"audio_filepath": name, "text": text, "heard": heard}
+            for name, reference, text in zip(one.audio_filepaths, one.references, one.hypotheses, strict=True):
+                line = {"audio_filepath": name, "text": reference, "pred_text": text, "heard": text}
                 line |= {"corpus": one.corpus, "condition": one.condition}
                 file.write(json.dumps(line).encode() + b"\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TypeVar
@@ -9,6 +10,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 
@@ -27,14 +30,14 @@ class Progress:
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
         )
         self._bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task = self._bar.add_task(title, total=total)
 
     @property
     def visible(self) -> bool:
-        """Whether somebody can see the bar."""
+        """Whether standard error is a terminal, which shows the bar."""
         return not self._bar.disable
 
     def advance(self, steps: int = 1, title: str | None = None) -> None:
@@ -44,6 +47,12 @@ class Progress:
     def update(self, done: int, total: int) -> None:
         """Set how many steps of how many are done."""
         self._bar.update(self._task, completed=done, total=total)
+
+    def log_step(self, line: str) -> None:
+        """Add one step and report its result: beside the bar, or as a log message if there is no bar."""
+        if not self.visible:
+            log.info("%s", line)
+        self.advance(title=line)
 
     def __enter__(self) -> Progress:
         self._bar.start()

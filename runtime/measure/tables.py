@@ -25,12 +25,12 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int
     """
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title or None, title_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, heading in enumerate(headings):
         table.add_column(heading, justify="left" if index < left else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    return render_text(table)
+    return f"{title}\n{render_text(table)}".lstrip("\n")
 
 
 def render_text(renderable: Any, width: int = _WIDTH) -> str:

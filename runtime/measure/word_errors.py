@@ -1,4 +1,4 @@
-"""Word errors of many utterances: counts, an interval for the rate, what was mistaken for what; jiwer aligns."""
+"""Word and character error rates as fractions, with intervals and confusions; the only module that imports jiwer."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from dataclasses import dataclass, field
 import jiwer
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
 
 RESAMPLES = 2000
-FEWEST_SPEAKERS = 10  # fewer do not tell how speakers differ
+MIN_SPEAKERS = 10  # fewer say too little about how speakers differ
+
+
+def normalise(text: str) -> str:
+    """Return the text in lower case with single spaces, the form in which word errors are counted."""
+    return " ".join(text.lower().split())
 
 
 @dataclass(frozen=True)
 class WordErrors:
-    """Counts over all utterances.
+    """Errors summed over all utterances, and per utterance.
 
     Attributes:
-        wer: Errors as a share of the words said.
-        cer: Wrong characters as a share of the characters said.
-        substitutions, deletions, insertions: Words.
-        words: Said.
-        errors: int64 [utterances].
-        said: Words of each utterance, int64 [utterances].
-        substituted: How often (said, heard).
-        deleted: How often a word was not heard.
-        inserted: How often a word was heard that nobody said.
+        wer: Word error rate, a fraction of the reference words.
+        cer: Character error rate, a fraction of the reference characters.
+        substitutions, deletions, insertions: Numbers of words.
+        words: Number of reference words.
+        utterance_errors: Word errors of each utterance, int64 [utterances].
+        utterance_words: Reference words of each utterance, int64 [utterances].
+        substituted: Counts of (reference word, hypothesis word).
+        deleted: Counts of reference words without a counterpart in the hypothesis.
+        inserted: Counts of hypothesis words without a counterpart in the reference.
     """
 
     wer: float
@@ -36,30 +42,25 @@ class WordErrors:
     deletions: int
     insertions: int
     words: int
-    errors: NDArray[np.int64]
-    said: NDArray[np.int64]
+    utterance_errors: NDArray[np.int64]
+    utterance_words: NDArray[np.int64]
     substituted: Counter[tuple[str, str]] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     inserted: Counter[str] = field(default_factory=Counter)
 
 
 def count_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
-    """Align and count.
-
-    Args:
-        references: What was said; every text has a word.
-        hypotheses: What was heard, in the same order.
-    """
+    """Align each hypothesis with its reference and count the errors; every reference has at least one word."""
     aligned = jiwer.process_words(list(references), list(hypotheses))
     substituted: Counter[tuple[str, str]] = Counter()
     deleted: Counter[str] = Counter()
     inserted: Counter[str] = Counter()
     errors = []
-    for said, heard, chunks in zip(aligned.references, aligned.hypotheses, aligned.alignments, strict=True):
+    for reference, hypothesis, chunks in zip(aligned.references, aligned.hypotheses, aligned.alignments, strict=True):
         wrong = 0
         for chunk in chunks:
-            left = said[chunk.ref_start_idx : chunk.ref_end_idx]
-            right = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            left = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+            right = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
             if chunk.type == "equal":
                 continue
             wrong += max(len(left), len(right))
@@ -70,73 +71,97 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordEr
         errors.append(wrong)
     return WordErrors(
         wer=float(aligned.wer),
-        cer=float(jiwer.cer(list(references), list(hypotheses))),
+        cer=character_error_rate(references, hypotheses),
         substitutions=aligned.substitutions,
         deletions=aligned.deletions,
         insertions=aligned.insertions,
         words=aligned.hits + aligned.substitutions + aligned.deletions,
-        errors=np.array(errors, np.int64),
-        said=np.array([len(words) for words in aligned.references], np.int64),
+        utterance_errors=np.array(errors, np.int64),
+        utterance_words=np.array([len(words) for words in aligned.references], np.int64),
         substituted=substituted,
         deleted=deleted,
         inserted=inserted,
     )
 
 
+def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+    """Return the word errors as a fraction of the reference words."""
+    return float(jiwer.wer(list(references), list(hypotheses)))
+
+
+def character_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
+    """Return the character errors as a fraction of the reference characters."""
+    return float(jiwer.cer(list(references), list(hypotheses)))
+
+
+def count_word_errors(reference: str, hypothesis: str) -> int:
+    """Return the word-level Levenshtein distance of two texts; much faster than an alignment."""
+    return int(Levenshtein.distance(reference.split(), hypothesis.split()))
+
+
+def correct_words(reference: str, hypothesis: str) -> NDArray[np.bool_]:
+    """Return for each word of the hypothesis whether it is aligned with the same word of the reference."""
+    correct = np.zeros(len(hypothesis.split()), dtype=bool)
+    for chunk in jiwer.process_words(reference, hypothesis).alignments[0]:
+        if chunk.type == "equal":
+            correct[chunk.hyp_start_idx : chunk.hyp_end_idx] = True
+    return correct
+
+
 @dataclass(frozen=True)
 class Interval:
-    """Where the error rate of other such speech lies in 95 of 100 cases; ``over`` is what was drawn anew."""
+    """A 95 % bootstrap interval of an error rate; ``resampled`` is either ``speakers`` or ``utterances``."""
 
     low: float
     high: float
-    over: str
+    resampled: str
 
     def __str__(self) -> str:
-        """In percent."""
         return f"{100 * self.low:.1f} to {100 * self.high:.1f}"
 
 
 def wer_interval(errors: WordErrors, speakers: Sequence[str | None], seed: int = 0) -> Interval:
     """Bootstrap percentile interval of the word error rate (Bisani and Ney, ICASSP 2004).
 
-    Whole speakers are drawn where there are ten or more of them, because the errors of a speaker go together;
-    otherwise utterances are, and the interval is too narrow for speech of other people.
+    Whole speakers are resampled if there are at least ten, because the errors of one speaker are correlated;
+    otherwise utterances are, and the interval is too narrow for unseen speakers.
 
     Args:
         errors: Counts of each utterance.
-        speakers: Who says each utterance; None where unknown.
-        seed: Of the draws.
+        speakers: Speaker of each utterance; None where unknown.
+        seed: Seed of the resampling.
     """
-    return _interval(errors.said, errors.errors, speakers, seed)
+    return _interval(errors.utterance_words, errors.utterance_errors, speakers, seed)
 
 
 def difference_interval(
     errors: WordErrors, other: WordErrors, speakers: Sequence[str | None], seed: int = 0
 ) -> Interval:
-    """Interval of the difference of two error rates on the same utterances, drawn together: ``errors - other``.
+    """Bootstrap interval of the difference of two error rates on the same utterances: ``errors - other``.
 
-    What makes an utterance hard is the same for both and falls out, so this is far narrower than what the two
-    intervals leave open (Bisani and Ney, ICASSP 2004, section 3). An interval around 0 is a difference within noise.
+    Both are resampled together, so that the difficulty of an utterance cancels and the interval is far narrower than
+    those of the two rates (Bisani and Ney, ICASSP 2004, section 3). If it contains 0, the difference is within noise.
 
     Args:
         errors: Counts of each utterance.
-        other: Of another recognizer, in the same order.
-        speakers: As above.
-        seed: Of the draws.
+        other: Counts of another recognizer, in the same order.
+        speakers: Speaker of each utterance; None where unknown.
+        seed: Seed of the resampling.
     """
-    return _interval(errors.said, errors.errors - other.errors, speakers, seed)
+    return _interval(errors.utterance_words, errors.utterance_errors - other.utterance_errors, speakers, seed)
 
 
-def _interval(said: NDArray[np.int64], wrong: NDArray[np.int64], speakers: Sequence[str | None], seed: int) -> Interval:
-    """Of wrong by said, over draws of speakers or utterances."""
+def _interval(
+    words: NDArray[np.int64], errors: NDArray[np.int64], speakers: Sequence[str | None], seed: int
+) -> Interval:
     known = {speaker for speaker in speakers if speaker is not None}
-    by_speaker = None not in speakers and len(known) >= FEWEST_SPEAKERS
+    by_speaker = None not in speakers and len(known) >= MIN_SPEAKERS
     order = {speaker: index for index, speaker in enumerate(sorted(known))}
-    group = np.array([order[str(speaker)] for speaker in speakers]) if by_speaker else np.arange(len(said))
-    wrong_in, said_in = (np.bincount(group, weights=counts) for counts in (wrong, said))
+    group = np.array([order[str(speaker)] for speaker in speakers]) if by_speaker else np.arange(len(words))
+    errors_in, words_in = (np.bincount(group, weights=counts) for counts in (errors, words))
     random = np.random.default_rng(seed)
-    evenly = np.full(len(said_in), 1.0 / len(said_in))
-    drawn = [random.multinomial(len(said_in), evenly) for _ in range(RESAMPLES)]
-    rates = [float(times @ wrong_in) / float(times @ said_in) for times in drawn]
+    uniform = np.full(len(words_in), 1.0 / len(words_in))
+    drawn = [random.multinomial(len(words_in), uniform) for _ in range(RESAMPLES)]
+    rates = [float(times @ errors_in) / float(times @ words_in) for times in drawn]
     low, high = np.quantile(rates, [0.025, 0.975])
     return Interval(float(low), float(high), "speakers" if by_speaker else "utterances")

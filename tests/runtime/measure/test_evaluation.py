@@ -1,4 +1,4 @@
-"""Word errors and speed on a manifest."""
+"""Word error rate and speed of a recognizer on a manifest."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from edgespeech.runtime.measure.evaluation import (
     Condition,
     Evaluation,
     evaluate_manifest,
-    normalise,
-    save_heard,
+    save_hypotheses,
 )
+from edgespeech.runtime.measure.word_errors import normalise
 from edgespeech.runtime.transcript import Segment, Transcript
 
 RATE = 16000
 
 
-class Parrot:
-    """Hears what it is told, one text per utterance; keeps the lengths."""
+class FixedRecognizer:
+    """A recognizer that returns given texts, one per utterance, and keeps the lengths."""
 
     sample_rate = RATE
 
     def __init__(self, *texts: str) -> None:
-        """Texts in the order of the utterances."""
         self.texts = list(texts)
         self.lengths: list[int] = []
 
     def transcribe(self, source: Any) -> Transcript:
-        """Ignore the sound."""
+        """Return the next text, whatever the samples."""
         samples, rate = source
         assert rate == RATE
         self.lengths.append(len(samples))
@@ -53,15 +52,15 @@ def write_manifest(folder: Path, *lines: dict[str, Any]) -> Path:
     return path
 
 
-def evaluated(parrot: Parrot, manifest: Path, **settings: Any) -> Evaluation:
-    recognizer: Any = parrot
-    return evaluate_manifest(recognizer, manifest, **settings)
+def evaluated(recognizer: FixedRecognizer, manifest: Path, **settings: Any) -> Evaluation:
+    given: Any = recognizer
+    return evaluate_manifest(given, manifest, **settings)
 
 
-def test_errors_are_counted_by_hand(tmp_path: Path) -> None:
+def test_errors_match_a_count_by_hand(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, {"text": "The cat  sat"}, {"text": "on the mat"}, {"text": " "})
-    parrot = Parrot("the bat sat down", "on mat")
-    result = evaluated(parrot, manifest)
+    recognizer = FixedRecognizer("the bat sat down", "on mat")
+    result = evaluated(recognizer, manifest)
     assert result.wer == pytest.approx(3 / 6)
     # "cat" -> "bat" 1, " down" 5, "the " 4, of 11 + 10 characters
     assert result.cer == pytest.approx(10 / 21)
@@ -78,39 +77,39 @@ def test_errors_are_counted_by_hand(tmp_path: Path) -> None:
     assert found["corpus"] == f"{tmp_path.name}/manifest.jsonl"
 
 
-def test_what_happens_to_the_samples_before(tmp_path: Path) -> None:
+def test_a_condition_changes_the_samples(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, {"text": "a", "offset": 0.5}, {"text": "b"})
-    parrot = Parrot("a", "b")
+    recognizer = FixedRecognizer("a", "b")
     halved = Condition("halved", lambda samples, utterance, rate: samples[: rate // 4 + round(utterance.offset * 10)])
-    assert evaluated(parrot, manifest, condition=halved).condition == "halved"
-    assert parrot.lengths == [4005, 4000]
+    assert evaluated(recognizer, manifest, condition=halved).condition == "halved"
+    assert recognizer.lengths == [4005, 4000]
 
 
-def test_a_limit_takes_from_all_over(tmp_path: Path) -> None:
+def test_a_limit_spreads_over_the_manifest(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, *({"text": str(index)} for index in range(10)))
-    assert evaluated(Parrot(*"abcd"), manifest, limit=4).references == ("0", "2", "5", "7")
-    assert len(evaluated(Parrot(*"abcdefghij"), manifest, limit=99).references) == 10
+    assert evaluated(FixedRecognizer(*"abcd"), manifest, limit=4).references == ("0", "2", "5", "7")
+    assert len(evaluated(FixedRecognizer(*"abcdefghij"), manifest, limit=99).references) == 10
 
 
-def test_what_was_heard_is_saved(tmp_path: Path) -> None:
+def test_hypotheses_are_saved(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, {"text": "The cat"}, {"text": "sat"})
     (tmp_path / "out").mkdir()
-    save_heard(tmp_path / "out" / "heard.jsonl", [evaluated(Parrot("the bat", ""), manifest)])
-    lines = [json.loads(line) for line in (tmp_path / "out" / "heard.jsonl").read_text().splitlines()]
+    save_hypotheses(tmp_path / "out" / "hypotheses.jsonl", [evaluated(FixedRecognizer("the bat", ""), manifest)])
+    lines = [json.loads(line) for line in (tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()]
     where = {"corpus": f"{tmp_path.name}/manifest.jsonl", "condition": "as recorded"}
     assert lines == [
-        {"audio_filepath": "a.wav", "text": "the cat", "heard": "the bat", **where},
-        {"audio_filepath": "a.wav", "text": "sat", "heard": "", **where},
+        {"audio_filepath": "a.wav", "text": "the cat", "pred_text": "the bat", "heard": "the bat", **where},
+        {"audio_filepath": "a.wav", "text": "sat", "pred_text": "", "heard": "", **where},
     ]
-    assert os.listdir(tmp_path / "out") == ["heard.jsonl"]
+    assert os.listdir(tmp_path / "out") == ["hypotheses.jsonl"]
 
 
-@pytest.mark.parametrize("save", [".", "nowhere/heard.jsonl", "a.wav/heard.jsonl"])
-def test_a_file_that_cannot_be_saved_is_refused(tmp_path: Path, save: str) -> None:
+@pytest.mark.parametrize("save", [".", "nowhere/hypotheses.jsonl", "a.wav/hypotheses.jsonl"])
+def test_an_unwritable_file_is_refused(tmp_path: Path, save: str) -> None:
     write_manifest(tmp_path)
     with pytest.raises(UsageError, match="cannot write"):
         require_writable(tmp_path / save)
-    require_writable(tmp_path / "heard.jsonl")
+    require_writable(tmp_path / "hypotheses.jsonl")
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +117,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    result = evaluated(Parrot("the cat"), write_manifest(tmp_path, {"text": "the cat"}))
+    result = evaluated(FixedRecognizer("the cat"), write_manifest(tmp_path, {"text": "the cat"}))
     with pytest.raises(UsageError, match="No space left on device; give another file"):
-        save_heard(tmp_path / "heard.jsonl", [result])
+        save_hypotheses(tmp_path / "hypotheses.jsonl", [result])
     assert sorted(os.listdir(tmp_path)) == ["a.wav", "manifest.jsonl"]
 
 
@@ -136,7 +135,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
         (2.0, 1.0, (0, 0)),
     ],
 )
-def test_an_utterance_may_be_a_part_of_its_file(
+def test_an_utterance_may_be_part_of_its_file(
     tmp_path: Path, offset: float, duration: float | None, wanted: tuple[int, int]
 ) -> None:
     write_manifest(tmp_path)
@@ -144,25 +143,25 @@ def test_an_utterance_may_be_a_part_of_its_file(
     np.testing.assert_array_equal(samples, np.arange(*wanted, dtype=np.float32) / RATE)
 
 
-def test_a_manifest_without_references(tmp_path: Path) -> None:
+def test_a_manifest_without_references_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no utterance with a text"):
-        evaluated(Parrot(), write_manifest(tmp_path, {}, {"text": "  "}))
+        evaluated(FixedRecognizer(), write_manifest(tmp_path, {}, {"text": "  "}))
 
 
-def test_audio_that_cannot_be_heard_or_is_missing(tmp_path: Path) -> None:
+def test_missing_or_unreadable_audio_is_refused(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path, {"text": "a", "audio_filepath": "b.wav"})
     with pytest.raises(ManifestError, match="'b.wav' does not exist"):
-        evaluated(Parrot("a"), manifest)
+        evaluated(FixedRecognizer("a"), manifest)
     (tmp_path / "b.wav").write_text("no sound")
     with pytest.raises(AudioError, match="no known format"):
-        evaluated(Parrot("a"), manifest)
+        evaluated(FixedRecognizer("a"), manifest)
 
 
-def test_case_and_spaces_do_not_count() -> None:
+def test_case_and_spacing_are_no_errors() -> None:
     assert normalise("  The\tCAT \n sat ") == "the cat sat"
 
 
-def test_the_clips_that_ship_have_texts_and_speakers() -> None:
+def test_sample_clips_have_texts_and_speakers() -> None:
     utterances = read_manifest(SAMPLE_CLIPS, check_files=True)
     assert len(utterances) >= 4
     for utterance in utterances:
