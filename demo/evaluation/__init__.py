@@ -1,1 +1,1 @@
-"""Measures a recognizer on manifests: in noise and in rooms, with hot words, and how good its confidences are."""
+"""Measures on manifests: error rates in noise and rooms, hot words, calibration of confidences, data scaling."""

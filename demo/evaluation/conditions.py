@@ -1,4 +1,4 @@
-"""Speech as it is heard in noise and in rooms, the same in every run; for evaluation, not for training."""
+"""Speech in noise and in rooms, the same in every run; for evaluation, not for training."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from edgespeech.runtime.manifest import Utterance
 from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Samples
 
 
-def conditions(noise: Sequence[Path], snrs_db: Sequence[float], rooms: Sequence[Path]) -> list[Condition]:
-    """As recorded, then with noise at each level, then in rooms.
+def make_conditions(noise: Sequence[Path], snrs_db: Sequence[float], rooms: Sequence[Path]) -> list[Condition]:
+    """Make the recording conditions: as recorded, with noise at each level, in rooms.
 
     Args:
-        noise: Folders of noise; none for no such condition.
-        snrs_db: Levels: mean power of the speech over that of the noise, in decibels.
-        rooms: Folders of room responses; none for no such condition.
+        noise: Folders with recordings of noise; without any, no noise is added.
+        snrs_db: Signal-to-noise ratios: mean power of the speech over that of the noise, in decibels.
+        rooms: Folders with room impulse responses; without any, there is no such condition.
 
     Raises:
         ConfigError: A folder has no audio.
@@ -34,28 +34,27 @@ def conditions(noise: Sequence[Path], snrs_db: Sequence[float], rooms: Sequence[
 
 def _in_noise(files: Sequence[Path], snr_db: float) -> Condition:
     def change(samples: Samples, utterance: Utterance, sample_rate: int) -> Samples:
-        chance = _chance(utterance)
-        noise = _read(files[int(chance.integers(len(files)))], sample_rate)
-        return _within_range(add_noise(samples, noise, snr_db, chance))
+        random = _random(utterance)
+        noise = _read(files[int(random.integers(len(files)))], sample_rate)
+        return _avoid_clipping(add_noise(samples, noise, snr_db, random))
 
     return Condition(f"noise, {snr_db:g} dB", change)
 
 
 def _in_room(files: Sequence[Path]) -> Condition:
     def change(samples: Samples, utterance: Utterance, sample_rate: int) -> Samples:
-        response = _read(files[int(_chance(utterance).integers(len(files)))], sample_rate)
-        return _within_range(reverberate(samples, response))
+        response = _read(files[int(_random(utterance).integers(len(files)))], sample_rate)
+        return _avoid_clipping(reverberate(samples, response))
 
     return Condition("rooms", change)
 
 
-def _chance(utterance: Utterance) -> np.random.Generator:
-    """The same for an utterance in every run, and at every level: levels differ in level only."""
+def _random(utterance: Utterance) -> np.random.Generator:
+    # Seeded by the utterance alone, so that the levels of noise differ in nothing but the level.
     return np.random.default_rng(zlib.crc32(f"{utterance.audio_filepath} {utterance.offset}".encode()))
 
 
-def _within_range(samples: Samples) -> Samples:
-    """Quieter where it would be clipped."""
+def _avoid_clipping(samples: Samples) -> Samples:
     return np.asarray(samples / max(1.0, float(np.abs(samples).max(initial=0.0))), np.float32)
 
 

@@ -1,17 +1,18 @@
-"""Whether confidences can be believed: of the words heard with a confidence, how many were said."""
+"""Calibration of word confidences: of the words with a given confidence, the fraction that is correct."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jiwer
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
-from edgespeech.errors import ManifestError
-from edgespeech.runtime.manifest import read_manifest, read_samples
+from edgespeech.runtime.manifest import read_samples
+from edgespeech.runtime.measure.evaluation import read_references
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.word_errors import correct_words, normalise
 from edgespeech.runtime.recognizer import Recognizer
 
 BINS = 10
@@ -19,21 +20,21 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Words whose confidence lies in one tenth of the range."""
+    """Words whose confidence lies in one tenth of the range: their number, mean confidence and fraction correct."""
 
     words: int
     confidence: float
-    right: float
+    correct: float
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well confidences agree with the truth.
+    """Agreement of confidences with the fraction of correct words.
 
     Attributes:
-        bins: From low confidence to high; those without words are left out.
-        error: Expected calibration error: distance of confidence and share of right words, averaged over all words.
-        ranking: Probability that a right word has a higher confidence than a wrong one; 0.5 is chance.
+        bins: From low confidence to high, without the empty ones.
+        error: Expected calibration error: |confidence - fraction correct| of the bins, averaged over all words.
+        ranking: Probability that a correct word has a higher confidence than a wrong one (area under the ROC curve).
     """
 
     bins: tuple[Bin, ...]
@@ -41,56 +42,46 @@ class Calibration:
     ranking: float
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the figures under the keys of ``confidence --json``."""
         return {
             "calibration_error": self.error,
             "ranking": self.ranking,
-            "bins": [{"words": one.words, "confidence": one.confidence, "right": one.right} for one in self.bins],
+            "bins": [{"words": one.words, "confidence": one.confidence, "right": one.correct} for one in self.bins],
         }
 
     def table(self) -> str:
-        """For people."""
-        lines = [f"{'words':>6} {'confidence':>10} {'right':>6}"]
-        lines += [f"{one.words:6} {one.confidence:10.2f} {one.right:6.2f}" for one in self.bins]
-        return "\n".join([*lines, f"expected calibration error {self.error:.3f}, ranking {self.ranking:.3f}"])
+        """Return a table of the bins, followed by the two summary figures."""
+        rows = [(str(one.words), f"{one.confidence:.2f}", f"{one.correct:.2f}") for one in self.bins]
+        table = text_table(("words", "confidence", "correct"), rows, left=0)
+        return f"{table}\nexpected calibration error {self.error:.3f}, ranking {self.ranking:.3f}"
 
 
-def calibration(confidences: list[float], right: list[bool]) -> Calibration:
-    """Compare the confidence of words with whether they were right."""
-    values, truth = np.array(confidences), np.array(right, dtype=float)
+def calibrate(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration:
+    """Compare the confidence of each word with whether it is correct."""
+    values, truth = np.array(confidences), np.array(correct, dtype=float)
     tenths = np.minimum((values * BINS).astype(int), BINS - 1)
     bins = [
         Bin(int((tenths == tenth).sum()), float(values[tenths == tenth].mean()), float(truth[tenths == tenth].mean()))
         for tenth in np.unique(tenths)
     ]
-    error = sum(abs(one.confidence - one.right) * one.words for one in bins) / max(1, len(values))
+    error = sum(abs(one.confidence - one.correct) * one.words for one in bins) / max(1, len(values))
     good, bad = np.sort(values[truth == 1.0]), np.sort(values[truth == 0.0])
     pairs = len(good) * len(bad)
     below = bad.searchsorted(good, "left").sum() + bad.searchsorted(good, "right").sum()
     return Calibration(tuple(bins), float(error), float(below / 2 / pairs) if pairs else 0.5)
 
 
-def calibrate_on(recognizer: Recognizer, manifest: Path) -> Calibration:
-    """Transcribe every utterance that has a text, and compare confidences with the references.
+def measure_calibration(recognizer: Recognizer, manifest: Path) -> Calibration:
+    """Transcribe every utterance that has a reference text, and compare the confidences of its words with it.
 
     Raises:
-        ManifestError: The manifest, or a file of it, is unusable, or no utterance has a text.
+        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
     """
-    utterances = [one for one in read_manifest(manifest, check_files=True) if one.text.split()]
-    if not utterances:
-        raise ManifestError(f"{manifest} has no utterance with a text; confidences are compared with references")
     confidences: list[float] = []
-    right: list[bool] = []
-    console = Console(stderr=True)
-    for utterance in track(utterances, "confidence", console=console, disable=not console.is_terminal):
+    correct: list[bool] = []
+    for utterance in track(read_references(manifest), "confidence"):
         words = recognizer.transcribe((read_samples(utterance, recognizer.sample_rate), recognizer.sample_rate)).words
-        if not words:
-            continue
-        confidences += [word.confidence for word in words]
-        said = np.zeros(len(words), dtype=bool)
-        aligned = jiwer.process_words(" ".join(utterance.text.lower().split()), " ".join(word.word for word in words))
-        for chunk in aligned.alignments[0]:
-            if chunk.type == "equal":
-                said[chunk.hyp_start_idx : chunk.hyp_end_idx] = True
-        right += said.tolist()
-    return calibration(confidences, right)
+        if words:
+            confidences += [word.confidence for word in words]
+            correct += correct_words(normalise(utterance.text), " ".join(word.word for word in words)).tolist()
+    return calibrate(confidences, correct)

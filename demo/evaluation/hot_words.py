@@ -1,4 +1,4 @@
-"""What hot words do for a manifest: how often they are heard with and without them, and what becomes of other words."""
+"""The effect of hot words on a manifest: their recall and precision, and the word errors of the other utterances."""
 
 from __future__ import annotations
 
@@ -7,50 +7,49 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jiwer
-from rich.console import Console
-from rich.progress import track
-
-from edgespeech.errors import ManifestError
 from edgespeech.runtime.decoder.hot_words import HotWords
-from edgespeech.runtime.manifest import read_manifest, read_samples
+from edgespeech.runtime.manifest import read_samples
+from edgespeech.runtime.measure.evaluation import read_references
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.word_errors import normalise, word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
 class HotWordRates:
-    """Counts over a manifest.
+    """Occurrences of hot words in a manifest.
 
     Attributes:
-        said: Occurrences of the phrases in the references.
-        heard: Occurrences in what was recognised.
-        right: Occurrences in both, counted in each utterance.
-        wer_with: Word error rate of the utterances in which a phrase is said.
-        wer_without: That of the others.
+        spoken: Occurrences in the references.
+        recognised: Occurrences in the hypotheses.
+        correct: Occurrences in both, counted within each utterance.
+        wer_with: Word error rate of the utterances whose reference has a hot word.
+        wer_without: Word error rate of the other utterances.
     """
 
-    said: int
-    heard: int
-    right: int
+    spoken: int
+    recognised: int
+    correct: int
     wer_with: float
     wer_without: float
 
     @property
     def recall(self) -> float:
-        """Share of the phrases said that were heard."""
-        return self.right / self.said if self.said else 0.0
+        """Fraction of the spoken hot words that were recognised."""
+        return self.correct / self.spoken if self.spoken else 0.0
 
     @property
     def precision(self) -> float:
-        """Share of the phrases heard that were said."""
-        return self.right / self.heard if self.heard else 1.0
+        """Fraction of the recognised hot words that were spoken."""
+        return self.correct / self.recognised if self.recognised else 1.0
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """Return the figures under the keys of ``hot-words --json``."""
         return {
-            "said": self.said,
-            "heard": self.heard,
-            "right": self.right,
+            "said": self.spoken,
+            "heard": self.recognised,
+            "right": self.correct,
             "recall": self.recall,
             "precision": self.precision,
             "wer_with": self.wer_with,
@@ -58,67 +57,65 @@ class HotWordRates:
         }
 
 
-def count_hot_words(phrases: Mapping[str, float], references: Sequence[str], heard: Sequence[str]) -> HotWordRates:
-    """Compare what was said with what was heard, utterance by utterance."""
+def count_hot_words(phrases: Mapping[str, float], references: Sequence[str], hypotheses: Sequence[str]) -> HotWordRates:
+    """Count the phrases in references and hypotheses, utterance by utterance."""
     hot_words = HotWords(phrases)
-    texts = list(zip(references, heard, strict=True))
-    counts = [(_occurrences(hot_words, said), _occurrences(hot_words, text)) for said, text in texts]
-    pairs = [(*pair, count) for pair, count in zip(texts, counts, strict=True)]
+    texts = list(zip(references, hypotheses, strict=True))
+    counts = [(_occurrences(hot_words, reference), _occurrences(hot_words, text)) for reference, text in texts]
+    with_phrase = [pair for pair, (spoken, _) in zip(texts, counts, strict=True) if spoken]
+    without = [pair for pair, (spoken, _) in zip(texts, counts, strict=True) if not spoken]
     return HotWordRates(
-        said=sum(said.total() for said, _ in counts),
-        heard=sum(found.total() for _, found in counts),
-        right=sum((said & found).total() for said, found in counts),
-        wer_with=_wer([(said, text) for said, text, (wanted, _) in pairs if wanted]),
-        wer_without=_wer([(said, text) for said, text, (wanted, _) in pairs if not wanted]),
+        spoken=sum(spoken.total() for spoken, _ in counts),
+        recognised=sum(found.total() for _, found in counts),
+        correct=sum((spoken & found).total() for spoken, found in counts),
+        wer_with=_wer(with_phrase),
+        wer_without=_wer(without),
     )
 
 
 def compare_hot_words(
     recognizer: Recognizer, manifest: Path, phrases: Mapping[str, float]
 ) -> tuple[HotWordRates, HotWordRates]:
-    """Transcribe every utterance that has a text, without hot words and with them.
+    """Transcribe every utterance that has a reference text, without hot words and with them.
 
     Args:
-        recognizer: Without hot words.
+        recognizer: A recognizer without hot words.
         manifest: NeMo-style JSON lines.
         phrases: The hot words with their boosts.
 
     Returns:
-        Rates without and with them.
+        The rates without and with hot words.
 
     Raises:
-        ManifestError: The manifest, or a file of it, is unusable, or no utterance has a text.
-        UsageError: A hot word will not do.
+        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
+        UsageError: A hot word is invalid.
     """
-    utterances = [one for one in read_manifest(manifest, check_files=True) if one.text.split()]
-    if not utterances:
-        raise ManifestError(f"{manifest} has no utterance with a text; hot words are counted in references")
     references: list[str] = []
-    heard: tuple[list[str], list[str]] = ([], [])
-    console = Console(stderr=True)
-    for utterance in track(utterances, "hot words", console=console, disable=not console.is_terminal):
+    hypotheses: tuple[list[str], list[str]] = ([], [])
+    for utterance in track(read_references(manifest), "hot words"):
         samples = read_samples(utterance, recognizer.sample_rate)
-        references.append(" ".join(utterance.text.lower().split()))
-        for words, texts in zip(({}, phrases), heard, strict=True):
+        references.append(normalise(utterance.text))
+        for words, texts in zip(({}, phrases), hypotheses, strict=True):
             stream = recognizer.stream()
             stream.set_hot_words(words)
             events = [*stream.accept(samples), *stream.finish()]
             texts.append(" ".join(event.text for event in events if event.type == "final"))
-    return count_hot_words(phrases, references, heard[0]), count_hot_words(phrases, references, heard[1])
+    return count_hot_words(phrases, references, hypotheses[0]), count_hot_words(phrases, references, hypotheses[1])
 
 
-def rates_table(plain: HotWordRates, boosted: HotWordRates) -> str:
-    """For people."""
-    lines = [f"{'':16} {'without':>10} {'with':>10}", f"{'said':16} {plain.said:10} {boosted.said:10}"]
-    lines += [f"{'heard':16} {plain.heard:10} {boosted.heard:10}", f"{'right':16} {plain.right:10} {boosted.right:10}"]
-    for name, attribute in (
-        ("recall", "recall"),
-        ("precision", "precision"),
-        ("WER where said", "wer_with"),
-        ("WER elsewhere", "wer_without"),
-    ):
-        lines.append(f"{name:16} {getattr(plain, attribute):10.2%} {getattr(boosted, attribute):10.2%}")
-    return "\n".join(lines)
+def hot_word_table(without: HotWordRates, boosted: HotWordRates) -> str:
+    """Return a table of the rates without and with hot words."""
+    both = (without, boosted)
+    rows = [
+        ("spoken", *(str(one.spoken) for one in both)),
+        ("recognised", *(str(one.recognised) for one in both)),
+        ("correct", *(str(one.correct) for one in both)),
+        ("recall", *(f"{one.recall:.2%}" for one in both)),
+        ("precision", *(f"{one.precision:.2%}" for one in both)),
+        ("WER where spoken", *(f"{one.wer_with:.2%}" for one in both)),
+        ("WER elsewhere", *(f"{one.wer_without:.2%}" for one in both)),
+    ]
+    return text_table(("", "without", "with"), rows)
 
 
 def _occurrences(hot_words: HotWords, text: str) -> Counter[str]:
@@ -127,4 +124,4 @@ def _occurrences(hot_words: HotWords, text: str) -> Counter[str]:
 
 
 def _wer(pairs: Sequence[tuple[str, str]]) -> float:
-    return float(jiwer.wer([said for said, _ in pairs], [text for _, text in pairs])) if pairs else 0.0
+    return word_error_rate([reference for reference, _ in pairs], [text for _, text in pairs]) if pairs else 0.0

@@ -48,6 +48,11 @@ def test_markdown_columns_are_padded_and_bars_escaped() -> None:
     ]
 
 
+def test_markdown_without_rows_is_valid() -> None:
+    assert markdown_table(["a", "b"], []) == "| a   |   b |\n|-----|----:|"
+    assert markdown_table(["a", "b"], [["x|y", "z"]], left=2).splitlines()[-1] == "| x\\|y | z   |"
+
+
 def test_a_document_changes_between_its_marks_only(tmp_path: Path) -> None:
     document = tmp_path / "card.md"
     document.write_text(

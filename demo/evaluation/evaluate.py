@@ -1,0 +1,133 @@
+"""The work of ``edgespeech evaluate``: manifests times conditions, for one bundle or two, and the printed result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgespeech.demo.evaluation import report
+from edgespeech.errors import UsageError
+from edgespeech.runtime.bundle import ACOUSTIC, Bundle
+from edgespeech.runtime.dependencies import require
+from edgespeech.runtime.files import require_writable
+from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Evaluation, evaluate_manifest
+from edgespeech.runtime.measure.tables import find_marks
+from edgespeech.runtime.recognizer import Recognizer
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What to measure and how to print it; see the options of ``edgespeech evaluate``.
+
+    Raises:
+        UsageError: Options clash, or a file or a document cannot be written.
+    """
+
+    manifests: tuple[Path, ...]
+    noise: tuple[Path, ...] = ()
+    snr: str = "20,10,5,0"
+    rooms: tuple[Path, ...] = ()
+    limit: int | None = None
+    confusions: int = 0
+    against: Path | None = None
+    as_json: bool = False
+    markdown: bool = False
+    into: str | None = None
+    save: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.as_json and (self.markdown or self.into):
+            raise UsageError("--json and --markdown (or --into) clash; choose one")
+        if self.into is not None:
+            find_marks(self.into)
+        if self.save is not None:
+            require_writable(self.save)
+
+    def conditions(self) -> list[Condition]:
+        """Return the recording conditions.
+
+        Raises:
+            ConfigError: A folder has no audio.
+            UsageError: The signal-to-noise ratios are invalid.
+            MissingDependencyError: Noise or rooms are requested, and scipy is not installed.
+        """
+        if not self.noise and not self.rooms:
+            return [AS_RECORDED]
+        require("scipy", "train")
+        from edgespeech.demo.evaluation.conditions import make_conditions
+
+        return make_conditions(self.noise, _parse_decibels(self.snr), self.rooms)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The evaluation of a bundle under one condition, and that of the bundle to compare it with."""
+
+    evaluation: Evaluation
+    other: Evaluation | None
+
+
+def evaluate_bundles(
+    request: EvaluateRequest, conditions: Sequence[Condition], recognizer: Recognizer, other: Recognizer | None
+) -> list[Result]:
+    """Evaluate a recognizer, and then another one if there is one, on every manifest under every condition.
+
+    Raises:
+        ManifestError: A manifest is invalid, an audio file is missing, or no utterance has a text.
+        AudioError: An audio file cannot be read.
+    """
+
+    def evaluate_all(one: Recognizer) -> list[Evaluation]:
+        pairs = [(path, condition) for path in request.manifests for condition in conditions]
+        return [evaluate_manifest(one, path, condition, request.limit) for path, condition in pairs]
+
+    found = evaluate_all(recognizer)
+    others = [None] * len(found) if other is None else evaluate_all(other)
+    return [Result(*pair) for pair in zip(found, others, strict=True)]
+
+
+def describe_results(request: EvaluateRequest, results: Sequence[Result], bundle: Bundle, command: str) -> str:
+    """Return the results as JSON lines, as Markdown or as text, whichever was requested.
+
+    Args:
+        request: The output format, and what to print besides error rates.
+        results: The evaluations.
+        bundle: The evaluated bundle, named in Markdown.
+        command: The command line that reproduces the figures, named in Markdown.
+    """
+    if request.as_json:
+        return "\n".join(json.dumps(_as_dict(request, one)) for one in results)
+    evaluations = [one.evaluation for one in results]
+    lines = [
+        report.difference_line(one.evaluation, one.other, request.against)
+        for one in results
+        if one.other is not None and request.against is not None
+    ]
+    if request.confusions:
+        lines += [line for one in evaluations for line in report.confusion_lines(one, request.confusions)]
+    if request.markdown or request.into:
+        facts = bundle.manifest
+        digest = facts.files[ACOUSTIC].sha256[:12]
+        source = f"Bundle `{facts.name}`, {facts.graph.precision}, acoustic.onnx {digest}; `{command}`"
+        details = ["", "```", *lines, "```"] if lines else []
+        return "\n".join([report.evaluations_markdown(evaluations), source, *details])
+    figures = report.summary(evaluations[0]) if len(evaluations) == 1 else report.evaluations_text(evaluations)
+    return "\n".join([figures, *lines])
+
+
+def _as_dict(request: EvaluateRequest, result: Result) -> dict[str, object]:
+    found = result.evaluation.as_dict()
+    if request.confusions:
+        found["confusions"] = report.confusions(result.evaluation, request.confusions)
+    if result.other is not None:
+        found["against"] = report.difference(result.evaluation, result.other)
+    return found
+
+
+def _parse_decibels(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--snr {text!r}: wanted decibels with commas between them, such as 20,10,5,0") from None
