@@ -1,4 +1,4 @@
-"""A search between two frames: what it holds, what can be shown of it, and what is settled so that it stays small."""
+"""The state of a search between two frames: its text so far, and the commitment of labels that keeps it small."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edgespeech.runtime.decoder.prefix_beams import Beams, Floats
-from edgespeech.runtime.decoder.prefix_states import Places
+from edgespeech.runtime.decoder.prefix_states import PrefixStates
 from edgespeech.runtime.decoder.prefix_trie import FIELDS, PARENT, Branches, Trie, spell
 from edgespeech.runtime.decoder.word_times import NO_WORD, Span, agree, split_words
 
-# How many labels make it worth committing them.
-_COMMIT_LABELS = 32
+_MIN_COMMIT_LABELS = 32  # committing fewer would cost more than it saves
 
 
 @dataclass(frozen=True)
 class Partial:
-    """What has been understood so far.
+    """Text that has been recognised so far.
 
     Attributes:
         text: Text of the best prefix, ``committed + tentative``.
-        committed: What all prefixes alive share; it only ever grows.
+        committed: Beginning that all surviving prefixes share; it only grows.
         tentative: The rest, which may still change.
     """
 
@@ -34,38 +33,38 @@ class Partial:
 
 @dataclass(frozen=True, eq=False)
 class BeamState:
-    """A search between two frames; a value that is never changed, so one state can be continued many times.
+    """A search between two frames; never changed in place, so that one state can be continued many times.
 
     Attributes:
-        frame: Number of frames heard.
-        beams: The prefixes alive.
-        trie: Their labels, as far as they are not committed.
-        places: The table that the beams' places are rows of.
-        labels: int32, labels that were committed and cut off the trie.
-        frames: int32, their emission frames.
-        heard: float64, the natural-log probability of each in its frame.
-        text: Their text.
-        shares: For each word that they complete, the share of probability that agreed when the word was committed.
-        begin: What they say of a word that is not complete.
+        frame: Number of frames processed.
+        beams: The surviving prefixes.
+        trie: Their labels that are not committed.
+        prefix_states: Table of their states within words.
+        labels: int32, committed labels.
+        frames: int32, emission frames of the committed labels.
+        log_probs: float64, natural-log probability of each committed label in its frame.
+        text: Text of the committed labels.
+        masses: Probability of the hypotheses that agreed on each complete committed word when it was committed.
+        begin: Committed part of an incomplete word.
     """
 
     frame: int
     beams: Beams
     trie: Trie
-    places: Places
+    prefix_states: PrefixStates
     labels: npt.NDArray[np.int32]
     frames: npt.NDArray[np.int32]
-    heard: Floats
+    log_probs: Floats
     text: str
-    shares: Floats
+    masses: Floats
     begin: Span
 
     def branches(self) -> Branches:
-        """Return what is not committed as a trie that can be walked."""
+        """Return the labels that are not committed as a trie that can be walked."""
         return Branches(self.trie, self.beams.prefixes[:FIELDS], len(self.labels))
 
     def partial(self, labels: Sequence[str]) -> Partial:
-        """Return what can be shown, with labels of these texts."""
+        """Return the text so far, with labels of these texts."""
         branches = self.branches()
         path = branches.path(branches.leaves[int(self.beams.totals.argmax())])
         shared = branches.shared_depth() - branches.base
@@ -76,32 +75,32 @@ class BeamState:
     def spans(self, branches: Branches, beam: int, labels: Sequence[str]) -> list[Span]:
         """Split all labels of a beam into words."""
         tail = branches.path(branches.leaves[beam])
-        frames, heard = branches.frames, branches.heard
+        frames, log_probs = branches.frames, branches.log_probs
         texts = [labels[label] for label in (*self.labels.tolist(), *branches.labels_of(tail))]
         return split_words(
             texts,
             [*self.frames.tolist(), *(frames[column] for column in tail)],
-            [*self.heard.tolist(), *(heard[column] for column in tail)],
+            [*self.log_probs.tolist(), *(log_probs[column] for column in tail)],
         )
 
 
-def shares_of(totals: Floats) -> Floats:
-    """Turn natural-log scores into shares of probability."""
+def posteriors(totals: Floats) -> Floats:
+    """Normalise natural-log scores to probabilities that sum to 1."""
     weights: Floats = np.exp(totals - totals.max())
     weights /= weights.sum()
     return weights
 
 
 def tidy(state: BeamState, labels: Sequence[str], max_tentative: int | None) -> BeamState:
-    """Forget what no beam needs, and commit labels that all prefixes share, once there are enough of them.
+    """Drop records that no beam needs, and commit the labels that all prefixes share once there are enough of them.
 
-    A beam never lets go of the closest decisions of its whole past, so labels may stay tentative for ever. Old ones
-    are settled for the best prefix: what followed is the same on both sides and will not reverse the decision.
+    Alternatives that score nearly the same can survive for ever and keep old labels tentative. Old alternatives are
+    therefore decided in favour of the best prefix: later frames add the same to both and will not reverse the decision.
 
     Args:
-        state: After some frames.
+        state: State after some frames.
         labels: Text of each label.
-        max_tentative: Labels by which the best prefix may be longer than what all share; None for no limit.
+        max_tentative: Maximum number of labels of the best prefix after the shared ones; None removes the limit.
     """
     beams = state.beams
     trie, parents = state.trie.compact(beams.prefixes[PARENT], len(state.labels))
@@ -113,26 +112,26 @@ def tidy(state: BeamState, labels: Sequence[str], max_tentative: int | None) -> 
     shared = branches.shared_depth() - branches.base
     if max_tentative is not None and len(path) - shared > max_tentative:
         shared = len(path) - max_tentative // 2
-    return _commit(state, branches, path[:shared], labels) if shared >= _COMMIT_LABELS else state
+    return _commit(state, branches, path[:shared], labels) if shared >= _MIN_COMMIT_LABELS else state
 
 
 def _commit(state: BeamState, branches: Branches, settled: Sequence[int], labels: Sequence[str]) -> BeamState:
-    """Take the labels of these records for certain, and drop the beams that have others."""
+    """Commit the labels of these records, and drop the beams that have others."""
     indices = branches.labels_of(settled)
-    all_frames, all_heard = branches.frames, branches.heard
-    frames, heard = [all_frames[column] for column in settled], [all_heard[column] for column in settled]
+    all_frames, all_log_probs = branches.frames, branches.log_probs
+    frames, log_probs = [all_frames[column] for column in settled], [all_log_probs[column] for column in settled]
     beams, begin = state.beams, state.begin
-    agreement = agree(branches, shares_of(beams.totals).tolist(), labels, begin)
-    words = split_words([labels[label] for label in indices], frames, heard, begin)
+    agreement = agree(branches, posteriors(beams.totals).tolist(), labels, begin)
+    words = split_words([labels[label] for label in indices], frames, log_probs, begin)
     open_word = NO_WORD if not words or labels[indices[-1]].endswith(" ") else words.pop()
-    heirs = branches.heirs(settled[-1])
+    survivors = branches.descendants(settled[-1])
     return replace(
         state,
-        beams=beams if len(heirs) == beams.scores.shape[1] else beams.take(np.array(heirs, dtype=np.intp)),
+        beams=beams if len(survivors) == beams.scores.shape[1] else beams.take(np.array(survivors, dtype=np.intp)),
         labels=np.concatenate([state.labels, np.array(indices, dtype=np.int32)]),
         frames=np.concatenate([state.frames, np.array(frames, dtype=np.int32)]),
-        heard=np.concatenate([state.heard, heard]),
+        log_probs=np.concatenate([state.log_probs, log_probs]),
         text=state.text + spell(labels, indices),
-        shares=np.concatenate([state.shares, [agreement.share(word) for word in words]]),
+        masses=np.concatenate([state.masses, [agreement.mass(word) for word in words]]),
         begin=open_word,
     )

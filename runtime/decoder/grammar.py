@@ -1,8 +1,8 @@
-"""Closed grammars: only the given phrases can come out, and a mark for all other speech.
+"""Closed grammars: only the given phrases, and a mark for all other speech, can be recognised.
 
-Every letter of other speech costs a fixed score; the letters of a phrase are free. So a reading of nothing but phrases
-competes by its acoustic score alone, and other speech comes out where hearing it as phrases would cost more than that.
-The cover that costs least counts, and phrases may follow each other or stand between other words.
+Every letter outside the phrases costs a fixed score; the letters of a phrase are free. A hypothesis that consists of
+phrases competes by its acoustic score alone, and other speech is recognised where phrases would cost more. Among all
+ways to split a text into phrases and other words, the cheapest counts.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ UNKNOWN = "<unknown>"
 
 
 class Grammar:
-    """The phrases that can come out.
+    """The phrases that can be recognised.
 
     Args:
         phrases: Words separated by white space.
-        filler_score: Natural log, below 0, added for each letter outside the phrases; the lower, the fewer
+        filler_score: Natural log, below 0, added for each letter outside the phrases; with lower values fewer
             utterances are rejected.
 
     Attributes:
-        hot_words: The phrases, boosted by what their letters cost.
+        hot_words: The phrases, each boosted by what its letters cost.
 
     Raises:
-        UsageError: There is no phrase, one is empty, or the score is out of range.
+        UsageError: There are no phrases, one is empty, or the score is out of range.
     """
 
     def __init__(self, phrases: Iterable[str], filler_score: float = DEFAULT_FILLER_SCORE) -> None:
-        """Weigh the phrases."""
         if isinstance(phrases, str):
             phrases = [phrases]
         if not MIN_FILLER_SCORE <= filler_score < 0.0:
@@ -50,28 +49,28 @@ class Grammar:
             raise UsageError("the grammar has no phrases; wanted at least one")
 
     def label_scores(self, labels: Sequence[str], blank: int) -> npt.NDArray[np.float64]:
-        """Return what each label costs outside the phrases."""
+        """Return the cost of each label outside the phrases."""
         scores = np.array([self._filler_score * _letters(text) for text in labels])
         scores[blank] = 0.0
         return scores
 
-    def read(self, words: Sequence[Span]) -> list[Span]:
-        """Replace each stretch of words outside the phrases by one mark; a single letter is noise and goes."""
-        read: list[Span] = []
+    def apply(self, words: Sequence[Span]) -> list[Span]:
+        """Replace each run of words outside the phrases by one mark; a single letter counts as noise and is dropped."""
+        applied: list[Span] = []
         end = 0
         for first, last in [*self.hot_words.find([span.word for span in words]), (len(words), len(words))]:
             if sum(len(span.word) for span in words[end:first]) > 1:
-                read.append(Span(UNKNOWN, words[end].first, words[first - 1].last))
-            read.extend(words[first:last])
+                applied.append(Span(UNKNOWN, words[end].first, words[first - 1].last))
+            applied.extend(words[first:last])
             end = last
-        return read
+        return applied
 
 
 def read_grammar(path: Path) -> list[str]:
-    """Read a file with one phrase a line; empty lines and lines that begin with # say nothing.
+    """Read a file with one phrase per line; blank lines and lines that begin with # are ignored.
 
     Raises:
-        UsageError: The file cannot be read, or has no phrase.
+        UsageError: The file cannot be read, or contains no phrase.
     """
     return [line for _, line in phrase_lines(path, "phrases of a grammar")]
 

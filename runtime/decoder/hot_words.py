@@ -1,9 +1,9 @@
-"""Words and phrases that a listener expects, and what they add to a score; texts only, no labels and no audio.
+"""Expected words and phrases, and the scores that they add to a text.
 
-A text earns the largest sum of boosts that its phrases reach without overlapping: "new york" earns its own boost or
-that of "york", never both. A phrase earns it when its last word is complete. On the way there a share of it, in
-proportion to the letters heard, is lent to the prefix, so that it survives the search; it is taken back when the
-phrase does not come.
+The boost of a text is the largest sum of boosts of phrases in it that do not overlap: "new york" adds its own boost or
+that of "york", never both. A phrase adds its boost when its last word is complete. Before that, a prefix has a
+look-ahead score, a part of the boost in proportion to the letters so far, so that it survives the search; it is removed
+if the phrase does not follow.
 """
 
 from __future__ import annotations
@@ -15,48 +15,46 @@ from pathlib import Path
 from edgespeech.errors import UsageError
 
 DEFAULT_BOOST = 8.0
-LARGEST_BOOST = 100.0
+MAX_BOOST = 100.0
 
 HotState = tuple[tuple[int, float], ...]
-"""Phrases that may be going on: how far each has come (a node), and what its beginning cost other phrases."""
+"""Phrases that may continue: the node that each has reached, and minus the boosts that overlap with its beginning."""
 
 
 class HotWords:
-    """Phrases with boosts, followed word by word.
+    """Phrases with boosts, matched word by word.
 
     Args:
         boosts: Natural log that each phrase adds, above 0 and up to 100; words are separated by white space.
-        characters: Phrases are made of characters, for a language model of characters, instead of words.
-        limited: Whether to hold the limit of the boosts.
+        characters: Whether phrases consist of characters instead of words, for a language model of characters.
+        limited: Whether boosts above 100 are refused.
 
     Raises:
         UsageError: A phrase is empty, or its boost is out of range.
     """
 
     def __init__(self, boosts: Mapping[str, float], characters: bool = False, limited: bool = True) -> None:
-        """Build the trie of phrases."""
         self.tokens: set[str] = set()
         self._children: list[dict[str, int]] = [{}]
         self._boosts = [0.0]
-        # For each node, the share of a boost that is lent while the next token has been heard up to here.
-        self._lent: list[dict[str, float]] = [{}]
+        # For each node: the beginnings of the next token, each with the part of the boost that its letters have.
+        self._partial_boosts: list[dict[str, float]] = [{}]
         for phrase, boost in boosts.items():
             tokens = list("".join(phrase.split())) if characters else phrase.split()
             if not tokens:
                 raise UsageError(f"hot word {phrase!r} has no letters; wanted a word or a phrase")
-            if not 0.0 < boost <= (LARGEST_BOOST if limited else math.inf):
+            if not 0.0 < boost <= (MAX_BOOST if limited else math.inf):
                 raise UsageError(
-                    f"hot word {phrase!r} has the boost {boost:g}; wanted a number above 0, up to {LARGEST_BOOST:g}"
+                    f"hot word {phrase!r} has the boost {boost:g}; wanted a number above 0, up to {MAX_BOOST:g}"
                 )
             self._insert(tokens, boost)
         self.largest = max(self._boosts)
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
         return bool(self.tokens)
 
     def check_spelling(self, labels: Sequence[str]) -> None:
-        """Make sure that the labels have every letter of the phrases.
+        """Check that the labels contain every letter of the phrases.
 
         Raises:
             UsageError: A letter is missing.
@@ -65,52 +63,52 @@ class HotWords:
         for token in sorted(self.tokens):
             missing = sorted(set(token) - alphabet)
             if missing:
-                hint = "; write it in small letters" if alphabet.issuperset(token.lower()) else ""
+                hint = "; write it in lower case" if alphabet.issuperset(token.lower()) else ""
                 raise UsageError(f"{token!r} cannot be spelled: the labels have no {' '.join(missing)}{hint}")
 
     def _insert(self, tokens: Sequence[str], boost: float) -> None:
-        node, heard, letters = 0, 0, sum(map(len, tokens))
+        node, before, letters = 0, 0, sum(map(len, tokens))
         for token in tokens:
             self.tokens.add(token)
-            lent = self._lent[node]
+            partial_boosts = self._partial_boosts[node]
             for length in range(0 if node else 1, len(token) + 1):
-                share = boost * (heard + length) / letters
-                lent[token[:length]] = max(share, lent.get(token[:length], 0.0))
+                partial = boost * (before + length) / letters
+                partial_boosts[token[:length]] = max(partial, partial_boosts.get(token[:length], 0.0))
             if token not in self._children[node]:
                 self._children[node][token] = len(self._children)
                 self._children.append({})
                 self._boosts.append(0.0)
-                self._lent.append({})
+                self._partial_boosts.append({})
             node = self._children[node][token]
-            heard += len(token)
+            before += len(token)
         self._boosts[node] = max(boost, self._boosts[node])
 
     def step(self, token: str | None, state: HotState) -> tuple[float, HotState]:
-        """Take one complete word.
+        """Match one complete word.
 
         Args:
             token: The word; None for one that is in no phrase.
-            state: What may be going on; ``()`` at the beginning.
+            state: Phrases that may continue; ``()`` at the beginning.
 
         Returns:
-            What the best choice of phrases gains by this word, and the state after it.
+            The boost that the best choice of phrases gains by this word, and the state after it.
         """
         if token not in self.tokens:
             return 0.0, ()
-        reached = [(self._children[node].get(token, 0), banked) for node, banked in ((0, 0.0), *state)]
-        gain = max([0.0, *(self._boosts[node] + banked for node, banked in reached if self._boosts[node])])
-        return gain, tuple((node, banked - gain) for node, banked in reached if self._children[node] and node)
+        reached = [(self._children[node].get(token, 0), overlap) for node, overlap in ((0, 0.0), *state)]
+        gain = max([0.0, *(self._boosts[node] + overlap for node, overlap in reached if self._boosts[node])])
+        return gain, tuple((node, overlap - gain) for node, overlap in reached if self._children[node] and node)
 
-    def lend(self, partial: str, state: HotState) -> float:
-        """Return what is lent to a text that goes on with these letters of a word that is not complete."""
-        lent = [self._lent[node].get(partial, 0.0) + banked for node, banked in ((0, 0.0), *state)]
-        return max(0.0, max(lent))
+    def lookahead_score(self, partial: str, state: HotState) -> float:
+        """Return the part of a boost that an incomplete word, after this state, has already."""
+        scores = [self._partial_boosts[node].get(partial, 0.0) + overlap for node, overlap in ((0, 0.0), *state)]
+        return max(0.0, max(scores))
 
     def find(self, words: Sequence[str]) -> list[tuple[int, int]]:
-        """Choose the phrases of a text that earn the most together.
+        """Choose the phrases in a text that have the largest sum of boosts.
 
         Returns:
-            First word and the one after the last of each, in order; they do not overlap.
+            The first word and the one after the last word of each phrase, in order, without overlaps.
         """
         best = [0.0] * (len(words) + 1)
         choice: list[int | None] = [None] * (len(words) + 1)
@@ -138,7 +136,7 @@ def parse_hot_word(text: str) -> tuple[str, float]:
     """Read ``WORDS:BOOST``, or ``WORDS`` alone for the default boost.
 
     Raises:
-        UsageError: There are no words, or the boost is no number in range.
+        UsageError: There are no words, or the boost is not a number in range.
     """
     words, colon, number = text.rpartition(":")
     if not colon:
@@ -148,18 +146,18 @@ def parse_hot_word(text: str) -> tuple[str, float]:
         boost = float(number)
     except ValueError:
         boost = 0.0
-    if not words or not 0.0 < boost <= LARGEST_BOOST:
+    if not words or not 0.0 < boost <= MAX_BOOST:
         raise UsageError(
-            f"hot word {text!r}; wanted WORDS:BOOST with a boost above 0, up to {LARGEST_BOOST:g}, such as 'new york:8'"
+            f"hot word {text!r}; wanted WORDS:BOOST with a boost above 0, up to {MAX_BOOST:g}, such as 'new york:8'"
         )
     return words, boost
 
 
 def read_hot_words(path: Path) -> dict[str, float]:
-    """Read a file with one ``WORDS:BOOST`` or ``WORDS`` a line; empty lines and lines that begin with # say nothing.
+    """Read a file with one ``WORDS:BOOST`` or ``WORDS`` per line; blank lines and lines that begin with # are ignored.
 
     Raises:
-        UsageError: The file cannot be read, or a line of it.
+        UsageError: The file or a line of it cannot be read.
     """
     boosts = {}
     for number, line in phrase_lines(path, "hot words"):
@@ -172,17 +170,17 @@ def read_hot_words(path: Path) -> dict[str, float]:
 
 
 def phrase_lines(path: Path, what: str) -> Iterable[tuple[int, str]]:
-    """Read the lines of a file that say something, with their numbers.
+    """Read the lines of a file, with their numbers, except blank lines and comments.
 
     Raises:
-        UsageError: The file cannot be read as UTF-8 text, or says nothing.
+        UsageError: The file cannot be read as UTF-8 text, or has no such line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the {what} in {path} cannot be read; wanted UTF-8 text, one phrase a line") from error
+        raise UsageError(f"the {what} in {path} cannot be read; wanted UTF-8 text, one phrase per line") from error
     found = [(number, line.strip()) for number, line in enumerate(lines, 1)]
     found = [(number, line) for number, line in found if line and not line.startswith("#")]
     if not found:
-        raise UsageError(f"{path} holds no {what}; wanted one phrase a line")
+        raise UsageError(f"{path} contains no {what}; wanted one phrase per line")
     return found

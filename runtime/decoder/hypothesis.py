@@ -1,4 +1,4 @@
-"""What a search returns: words with their times and complete hypotheses with their scores."""
+"""Results of the search: words with times, and hypotheses with scores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Word:
     """A recognised word.
 
     Attributes:
-        word: The text, without spaces.
+        word: Text without spaces.
         start: Seconds from the beginning of the audio to the word's first label.
         end: Seconds from the beginning of the audio to the end of the word's last label.
-        confidence: In [0, 1]; how likely the word is right: how surely its labels were heard, and what share of the
-            surviving probability agrees.
+        confidence: Estimate, in [0, 1], that the word is right: certainty of its labels times the probability of the
+            surviving hypotheses that contain it.
     """
 
     word: str
@@ -25,19 +25,19 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One complete reading of an utterance; scores are natural logarithms.
+    """A possible text of an utterance; scores are natural logarithms.
 
     ``score = acoustic_score + alpha * lm_score + beta * len(words) + hot_word_score``.
 
     Attributes:
         text: The labels joined.
-        words: Words with times; confidence is filled for the best hypothesis, and is that of the best for the others.
-        score: What the search ranks by.
+        words: Words with times and confidences.
+        score: Total, by which hypotheses are ranked.
         acoustic_score: log p_ctc(labels | audio), summed over the alignments that the beam kept.
-        lm_score: log p_lm(words), charges for unknown words included; 0 without a language model.
+        lm_score: log p_lm(words), including out-of-vocabulary penalties; 0 without a language model.
         labels: Label indices without blanks.
-        frames: For each label, the output frame in which it was emitted.
-        hot_word_score: What hot words add; with a grammar, what speech outside it costs.
+        frames: Output frame in which each label was emitted.
+        hot_word_score: Boosts of hot words; with a grammar, the cost of speech outside it.
     """
 
     text: str

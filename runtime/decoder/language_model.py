@@ -1,4 +1,4 @@
-"""An n-gram language model over words, read through KenLM; natural logarithms from here on."""
+"""An n-gram language model over words, read with KenLM and converted to natural logarithms."""
 
 from __future__ import annotations
 
@@ -32,23 +32,22 @@ class LanguageModel:
     """A KenLM binary or an ARPA file of any order.
 
     Args:
-        path: The model.
-        vocabulary: Words the model knows (an iterable, or a text file). By default they are read from the model: an
-            ARPA file always has them, a KenLM binary unless it was built without.
+        path: File of the model.
+        vocabulary: Words that the model knows (an iterable, or a text file). By default they are read from the model:
+            an ARPA file always contains them, a KenLM binary unless it was built without.
 
     Attributes:
-        path: The model's file.
+        path: File of the model.
         order: The n of n-gram.
-        vocabulary: The known words for prefix checks; None where they are not to be had.
+        vocabulary: The known words, for prefix checks; None if the model does not contain them.
         unknown_score: Natural log p of an unknown word without context.
 
     Raises:
-        LanguageModelError: The file is missing, damaged, or no language model.
+        LanguageModelError: The file is missing, damaged, or not a language model.
         MissingDependencyError: The ``kenlm`` package is not installed.
     """
 
     def __init__(self, path: str | Path, vocabulary: Iterable[str] | Path | None = None) -> None:
-        """Open the model and find its words."""
         self.path = Path(path)
         self._kenlm: Any = _import_kenlm()
         self._model: Any = _open(self._kenlm, self.path)
@@ -79,12 +78,12 @@ class LanguageModel:
         """Score one word.
 
         Args:
-            state: What came before, from :meth:`begin` or an earlier call; it is not changed.
-            word: The word, without spaces.
+            state: From :meth:`begin` or an earlier call; it is not changed.
+            word: A word without spaces.
 
         Returns:
             The natural log p(word | state), the state after the word, and whether the model knows the word. An
-            unknown word has the model's score for ``<unk>``, or about 1e-7 where the model has none.
+            unknown word has the score of ``<unk>``, or about 1e-7 if the model does not contain it.
         """
         after = self._kenlm.State()
         result = self._model.BaseFullScore(state, word, after)
@@ -94,7 +93,6 @@ class LanguageModel:
         return log_prob, after, True
 
     def __contains__(self, word: object) -> bool:
-        """Tell whether the model knows the word."""
         return isinstance(word, str) and word in self._model
 
     def log_prob(self, state: Any, word: str) -> float:
@@ -112,23 +110,23 @@ def _import_kenlm() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             "a language model needs the package kenlm, which is not installed; "
-            "run: pip install kenlm, or go without (--no-lm)"
+            "run: pip install kenlm, or decode without a language model (--no-lm)"
         ) from error
 
 
 def _open(kenlm: Any, path: Path) -> Any:
     wanted = "wanted a KenLM binary (build_binary) or an ARPA file (lmplz) of order 2 or more"
     if not path.exists():
-        raise LanguageModelError(f"there is no language model at {path}; {wanted}")
+        raise LanguageModelError(f"no language model at {path}; {wanted}")
     if not path.is_file():
-        raise LanguageModelError(f"{path} is no file; {wanted}")
+        raise LanguageModelError(f"{path} is not a file; {wanted}")
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
         return kenlm.Model(str(path), config)
     except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise LanguageModelError(f"{path} is damaged or no language model; {wanted}") from error
+        raise LanguageModelError(f"{path} is damaged or not a language model; {wanted}") from error
 
 
 def _find_vocabulary(path: Path, given: Iterable[str] | Path | None) -> Vocabulary | None:

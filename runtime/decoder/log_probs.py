@@ -1,4 +1,4 @@
-"""What a CTC model says about each frame: checked, and read without a search."""
+"""Checks of CTC log-probabilities, the choice of symbols per frame, and the best path."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _POSITIVE_TOLERANCE = 1e-3
 
 
 class Frame(NamedTuple):
-    """What a frame says.
+    """One output frame of a CTC model.
 
     Attributes:
-        log_probs: [labels].
+        log_probs: [labels], natural logarithm.
         symbols: Labels that may extend a prefix, ascending, and then the blank.
-        columns: [labels], where each label is among the symbols; the blank's place for those that are not.
-        number: Its index since the beginning of the utterance.
+        columns: [labels], index of each label among the symbols; that of the blank for labels that are not chosen.
+        number: Index of the frame since the beginning of the utterance.
     """
 
     log_probs: npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
 
 
 def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.float64]:
-    """Make sure that an array can be natural-log CTC probabilities.
+    """Check that an array can be natural-log CTC probabilities.
 
     Args:
         log_probs: [frames, labels], natural logarithm; minus infinity (impossible) is allowed.
@@ -45,7 +45,7 @@ def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.flo
     try:
         values = np.asarray(log_probs, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DecodingError("the log-probabilities are no array of numbers; give an array [frames, labels]") from error
+        raise DecodingError("the log-probabilities are not numeric; give numbers [frames, labels]") from error
     if values.ndim != 2:
         raise DecodingError(
             f"the log-probabilities have {values.ndim} axes; wanted 2, [frames, labels]: pass one utterance at a time"
@@ -73,18 +73,18 @@ def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.flo
 
 
 def choose_symbols(
-    log_probs: npt.NDArray[np.float64], blank: int, mass: float, most: int, first: int
+    log_probs: npt.NDArray[np.float64], blank: int, mass: float, max_symbols: int, first: int
 ) -> Iterator[Frame]:
     """Choose for each frame the labels that may extend prefixes ("Deep Speech 2", section 7).
 
     Args:
         log_probs: [frames, labels].
         blank: Index of the blank.
-        mass: The fewest labels, blank included, whose probabilities reach this sum are taken; 1 takes all.
-        most: The most labels, blank included, that are looked at.
+        mass: Probability mass that the chosen labels must reach, blank included; 1 chooses all labels.
+        max_symbols: Maximum number of labels, blank included.
         first: Number of the first frame.
     """
-    order = np.argsort(-log_probs, axis=1, kind="stable")[:, :most]
+    order = np.argsort(-log_probs, axis=1, kind="stable")[:, :max_symbols]
     ranked = np.take_along_axis(log_probs, order, axis=1)
     likely = ranked > -np.inf
     if mass < 1.0:
@@ -102,18 +102,15 @@ def choose_symbols(
 
 
 def greedy(log_probs: npt.ArrayLike, labels: Sequence[str], blank: int = 0) -> str:
-    """Read the best path: the most probable label of each frame, repeats merged, blanks dropped.
+    """Decode the best path: the most probable label of each frame, repeats merged, blanks removed.
 
     Args:
         log_probs: [frames, labels], natural logarithm.
         labels: The text of each label.
         blank: Index of the CTC blank.
 
-    Returns:
-        The text.
-
     Raises:
-        DecodingError: As :func:`check_log_probs`.
+        DecodingError: The array cannot be log-probabilities over these labels.
     """
     path = check_log_probs(log_probs, len(labels)).argmax(axis=1)
     changed = np.ones(len(path), dtype=bool)

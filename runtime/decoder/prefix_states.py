@@ -1,7 +1,7 @@
-"""The places within words, numbered, with a table of what each label is worth there.
+"""A table of the prefix states reached so far, with the look-ahead score of each label in each state.
 
-A table has a row for each place that a search has reached and is shared by all streams of a decoder. When it is full, a
-new one begins, and prefixes move to it; so it cannot grow for ever. Its room is set aside at the beginning.
+The table has one row per state and is shared by all streams of a decoder. When it is full, a new one is begun and
+prefixes move to it, so that it cannot grow without limit. Its memory is reserved at the beginning.
 """
 
 from __future__ import annotations
@@ -14,115 +14,115 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgespeech.runtime.decoder.word_scorer import START, Ending, History, Place, WordScorer
+from edgespeech.runtime.decoder.word_scorer import START, Ending, History, PrefixState, WordScorer
 
-TABLE_BYTES = 10_000_000  # all of it, Python's objects too
-_BYTES_PER_ENTRY = 12  # float64 worth, int32 row
-_BYTES_PER_PLACE = 180  # its key, and its share of list and dictionary; measured with the default bundle, as the next
+TABLE_BYTES = 10_000_000  # including the Python objects
+_BYTES_PER_ENTRY = 12  # float64 score, int32 row
+_BYTES_PER_STATE = 180  # its key and its part of list and dictionary; measured with the default bundle, as the next
 _BYTES_PER_ENDING = 400
-_GAINS = 1024  # a history that lives for hours must not remember everything
+_MAX_GAINS = 1024  # per history: one that lives for hours must not keep every gain
 
 
-class Places:
-    """A growing table over one scorer's places.
+class PrefixStates:
+    """A growing table of the states of one scorer.
 
     Args:
-        scorer: Who knows what places are worth.
-        most_bytes: Memory at which the table is full; by default `TABLE_BYTES`, or that of 256 places if it is more.
+        scorer: Computes the look-ahead scores.
+        max_bytes: Memory at which the table is full; by default `TABLE_BYTES` or the size of 256 states, whichever is
+            more.
 
     Attributes:
-        scorer: As given.
-        keys: The place of each row.
-        worth: [places, labels], what a prefix has beyond its history after each label: exact for a label that ends no
-            word, an upper bound for others.
-        after: [places, labels], row of the place after each label that ends no word; 0 where nobody has been yet.
+        scorer: The scorer.
+        states: State of each row.
+        lookahead: [states, labels], score that a prefix has after each label in addition to that of its history: exact
+            for labels that end no word, an upper bound for the others.
+        next_rows: [states, labels], row of the state after each label that ends no word; 0 if not yet known.
     """
 
-    def __init__(self, scorer: WordScorer, most_bytes: int | None = None) -> None:
-        """Begin with the place at the beginning of a sentence, row 0."""
+    def __init__(self, scorer: WordScorer, max_bytes: int | None = None) -> None:
         self.scorer = scorer
-        self.keys: list[Place] = []
-        self._rows: dict[Place, int] = {}
+        self.states: list[PrefixState] = []
+        self._rows: dict[PrefixState, int] = {}
         self._endings: dict[int, Ending] = {}
-        self._row_bytes = _BYTES_PER_ENTRY * scorer.labels + _BYTES_PER_PLACE
-        self._most_bytes = max(TABLE_BYTES, 256 * self._row_bytes) if most_bytes is None else most_bytes
-        room = (self._most_bytes // self._row_bytes, scorer.labels)
-        self.worth = _untouched_zeros(room, np.float64)
-        self.after = _untouched_zeros(room, np.int32)
+        self._row_bytes = _BYTES_PER_ENTRY * scorer.labels + _BYTES_PER_STATE
+        self._max_bytes = max(TABLE_BYTES, 256 * self._row_bytes) if max_bytes is None else max_bytes
+        shape = (self._max_bytes // self._row_bytes, scorer.labels)
+        self.lookahead = _map_zeros(shape, np.float64)
+        self.next_rows = _map_zeros(shape, np.int32)
         self._lock = Lock()
         self.row(START)
 
     @property
     def full(self) -> bool:
-        """Whether it is time for a new table."""
-        return len(self.keys) * self._row_bytes + len(self._endings) * _BYTES_PER_ENDING >= self._most_bytes
+        """Whether a new table should be begun."""
+        return len(self.states) * self._row_bytes + len(self._endings) * _BYTES_PER_ENDING >= self._max_bytes
 
-    def row(self, place: Place) -> int:
-        """Return the row of a place, made now if need be."""
-        found = self._rows.get(place)
+    def row(self, state: PrefixState) -> int:
+        """Return the row of a state, and add the row if it is new."""
+        found = self._rows.get(state)
         if found is not None:
             return found
-        worth = self.scorer.row(place)
+        lookahead = self.scorer.lookahead_row(state)
         with self._lock:
-            if place not in self._rows:
-                row = len(self.keys)
-                if row == len(self.worth):  # whoever still reads the old arrays finds all rows there that it knows
-                    self.worth, self.after = _twice_as_long(self.worth), _twice_as_long(self.after)
-                self.worth[row] = worth
-                self.keys.append(place)
-                self._rows[place] = row
-            return self._rows[place]
+            if state not in self._rows:
+                row = len(self.states)
+                if row == len(self.lookahead):  # other threads may still read the old arrays, up to the rows they know
+                    self.lookahead, self.next_rows = _doubled(self.lookahead), _doubled(self.next_rows)
+                self.lookahead[row] = lookahead
+                self.states.append(state)
+                self._rows[state] = row
+            return self._rows[state]
 
     def follow(self, row: int, label: int) -> int:
         """Return the row after a label that ends no word."""
-        found = int(self.after[row, label])
+        found = int(self.next_rows[row, label])
         if not found:
-            found = self.after[row, label] = self.row(self.scorer.follow(self.keys[row], label))
+            found = self.next_rows[row, label] = self.row(self.scorer.follow(self.states[row], label))
         return found
 
     def gains(
         self, histories: Sequence[History], rows: npt.NDArray[np.int64], labels: npt.NDArray[np.intp]
     ) -> list[float]:
-        """Return what labels that may end words add to the score of prefixes, their new places included."""
+        """Return the scores that labels add to prefixes whose words they may end, look-ahead included."""
         keys = (rows * self.scorer.labels + labels).tolist()
         known = [history.gains.get(key) for history, key in zip(histories, keys, strict=True)]
         return [self._gain(histories[i], keys[i]) if gain is None else gain for i, gain in enumerate(known)]
 
     def _gain(self, history: History, key: int) -> float:
-        if len(history.gains) >= _GAINS:
+        if len(history.gains) >= _MAX_GAINS:
             history.gains.clear()
         gain = history.gains[key] = self.scorer.gain(history, self._ending(key))
         return gain
 
-    def cross(self, history: History, row: int, label: int) -> tuple[History, int]:
+    def end_words(self, history: History, row: int, label: int) -> tuple[History, int]:
         """Return the history and the row after a label that may end words."""
         ending = self._ending(row * self.scorer.labels + label)
-        return self.scorer.cross(history, ending), self.row(ending.place)
+        return self.scorer.end_words(history, ending), self.row(ending.state)
 
-    def moved(self, rows: npt.NDArray[np.int64], table: Places) -> npt.NDArray[np.int64]:
-        """Return the rows of the same places in another table."""
-        return np.array([table.row(self.keys[row]) for row in rows.tolist()], dtype=np.int64)
+    def rows_in(self, table: PrefixStates, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the rows in another table that have the states of these rows."""
+        return np.array([table.row(self.states[row]) for row in rows.tolist()], dtype=np.int64)
 
     def _ending(self, key: int) -> Ending:
         ending = self._endings.get(key)
         if ending is None:
             row, label = divmod(key, self.scorer.labels)
-            ending = self._endings[key] = self.scorer.end(self.keys[row], label)
+            ending = self._endings[key] = self.scorer.ending(self.states[row], label)
         return ending
 
 
-def _untouched_zeros(shape: tuple[int, int], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Return zeros in pages of their own.
+def _map_zeros(shape: tuple[int, int], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """Return zeros in memory pages of their own.
 
-    A page takes memory once something is written there, and all go back to the system with the array; malloc promises
-    neither, and a process that has had two tables would keep the room of both.
+    A page takes memory once it is written to, and all of them return to the system with the array. malloc guarantees
+    neither, so that a process that has had two tables would keep the memory of both.
     """
     rows, columns = shape
     pages = mmap.mmap(-1, rows * columns * np.dtype(dtype).itemsize, access=mmap.ACCESS_COPY)
     return np.frombuffer(pages, dtype).reshape(shape)
 
 
-def _twice_as_long(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    longer = _untouched_zeros((2 * len(table), table.shape[1]), table.dtype.type)
+def _doubled(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    longer = _map_zeros((2 * len(table), table.shape[1]), table.dtype.type)
     longer[: len(table)] = table
     return longer

@@ -1,8 +1,8 @@
-"""The label prefixes of a beam search as an array of records; what the prefixes are worth is not known here.
+"""The label prefixes of a beam search as an array of records, without scores.
 
-A prefix is known by a 64-bit hash of its labels, so two records for the same labels (made at different times, or with
-different emission frames) are recognised as one prefix without a table of children. Records that no beam needs, and
-what all beams share, go when the trie is compacted.
+A prefix is identified by a 64-bit hash of its labels, so two records for the same labels (made at different times, or
+with different emission frames) are recognised as one prefix without a table of children. Compacting removes the records
+that no beam needs, and those of the committed labels.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Integers = npt.NDArray[np.int64]
 
 # The rows of a record: hash of all labels since the beginning of the utterance, their number, the last of them, its
 # emission frame, the bits of its natural-log probability in that frame, and the column of the prefix without it
-# (-1: none, or what all prefixes share).
-HASH, DEPTH, LABEL, FRAME, HEARD, PARENT = range(6)
+# (-1: none, or committed).
+HASH, DEPTH, LABEL, FRAME, LOG_PROB, PARENT = range(6)
 FIELDS = 6
 ROOT_HASH = 0x1E3779B97F4A7C15
 _MULTIPLIER = np.int64(0x56E8FEB86659FD93)
@@ -25,7 +25,7 @@ _SHIFT = np.int64(29)
 
 
 class Trie:
-    """Records [6, n], each a column; only ever appended to, and copied by whoever wants to append.
+    """Records [6, n], one per column. They are only appended to; who appends works on a copy.
 
     Attributes:
         size: Number of records.
@@ -34,13 +34,12 @@ class Trie:
     __slots__ = ("_records", "size")
 
     def __init__(self, records: Integers | None = None) -> None:
-        """Take the records as they are; none by default."""
         self._records = np.zeros((FIELDS, 0), np.int64) if records is None else records
         self.size = int(self._records.shape[1])
 
     @property
     def records(self) -> Integers:
-        """The records [6, size]."""
+        """The records as an array [6, size]."""
         return self._records[:, : self.size]
 
     def copy(self) -> Trie:
@@ -59,10 +58,10 @@ class Trie:
         return first
 
     def compact(self, columns: Integers, depth: int) -> tuple[Trie, Integers]:
-        """Keep what these records need, as far as it is deeper than ``depth``.
+        """Keep the ancestors of these records that are deeper than ``depth``.
 
         Returns:
-            The smaller trie, and where the given columns are in it.
+            The smaller trie, and the given columns' indices in it.
         """
         parents, depths = self.records[PARENT].tolist(), self.records[DEPTH].tolist()
         live = set()
@@ -71,26 +70,25 @@ class Trie:
                 live.add(column)
                 column = parents[column]
         kept = np.array(sorted(live), dtype=np.intp)
-        places = np.full(self.size + 1, -1, np.int64)  # the last one answers for column -1
-        places[kept] = np.arange(len(kept))
+        moved = np.full(self.size + 1, -1, np.int64)  # the last entry is that of column -1
+        moved[kept] = np.arange(len(kept))
         records = self.records[:, kept]
-        records[PARENT] = places[records[PARENT]]
-        return Trie(records), places[columns]
+        records[PARENT] = moved[records[PARENT]]
+        return Trie(records), moved[columns]
 
 
 class Branches:
-    """A trie with the beams' own records as its last columns, as lists for walking.
+    """A trie with the records of the beams as its last columns, as lists that are fast to walk.
 
     Attributes:
         labels: Last label of each record.
-        depths: Its number of labels since the beginning of the utterance.
-        parents: Column of the prefix without it.
+        depths: Number of labels of each record since the beginning of the utterance.
+        parents: Column of each record's parent.
         leaves: Columns of the beams.
-        base: Depth up to which all prefixes are the same and committed.
+        base: Number of committed labels.
     """
 
     def __init__(self, trie: Trie, leaves: Integers, base: int) -> None:
-        """Join the beams' records [6, beams] to the trie."""
         records = np.concatenate([trie.records, leaves], axis=1)
         self._hashes: list[int] = records[HASH].tolist()
         self.depths: list[int] = records[DEPTH].tolist()
@@ -101,7 +99,7 @@ class Branches:
         self.base = base
 
     def path(self, column: int) -> list[int]:
-        """List the columns from the first label that is not committed down to this one."""
+        """List the columns from the first label that is not committed to this one."""
         columns = []
         while column >= 0 and self.depths[column] > self.base:
             columns.append(column)
@@ -116,10 +114,10 @@ class Branches:
         return frames
 
     @property
-    def heard(self) -> list[float]:
+    def log_probs(self) -> list[float]:
         """Natural-log probability of each record's label in its emission frame."""
-        heard: list[float] = self._records[HEARD].view(np.float64).tolist()
-        return heard
+        log_probs: list[float] = self._records[LOG_PROB].view(np.float64).tolist()
+        return log_probs
 
     def labels_of(self, columns: Sequence[int]) -> list[int]:
         """Return the last labels of these records."""
@@ -146,7 +144,7 @@ class Branches:
                     return self.base
         return shared
 
-    def heirs(self, column: int) -> list[int]:
+    def descendants(self, column: int) -> list[int]:
         """List the beams (counted from 0) whose prefix begins with that of this record."""
         wanted, depth = self._hashes[column], self.depths[column]
         verdict: dict[int, bool] = {}
@@ -162,16 +160,16 @@ class Branches:
 
 
 def label_keys(labels: int) -> Integers:
-    """Draw the fixed random number that each label contributes to hashes."""
+    """Draw the fixed random number that each label adds to hashes."""
     return np.random.default_rng(0).integers(-(2**63), 2**63, size=labels, dtype=np.int64)
 
 
 def extend_hashes(prefixes: Integers, keys: Integers) -> Integers:
-    """Hash prefixes [n] extended by the labels with these keys [n]."""
+    """Compute the hashes of prefixes [n] extended by the labels with these keys [n]."""
     mixed = (prefixes ^ keys) * _MULTIPLIER
     return mixed ^ (mixed >> _SHIFT)
 
 
 def spell(labels: Sequence[str], indices: Sequence[int]) -> str:
-    """Join the texts of these labels."""
+    """Join the texts of these label indices."""
     return "".join([labels[index] for index in indices])

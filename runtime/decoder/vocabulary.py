@@ -1,4 +1,4 @@
-"""The words a language model knows: read from ARPA, KenLM binary or a plain list, and asked for prefixes."""
+"""The words that a language model knows, read from ARPA, KenLM binary or a plain list; and prefix look-ups in them."""
 
 from __future__ import annotations
 
@@ -18,41 +18,37 @@ _COUNTS_OFFSET = 108
 
 
 class Vocabulary:
-    """A sorted list of words; the sentence markers and the unknown word are left out."""
+    """A sorted list of words without sentence markers and ``<unk>``."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """Sort the words."""
         self._words = sorted(set(words) - _MARKERS)
 
     def __iter__(self) -> Iterator[str]:
-        """List the words, sorted."""
         return iter(self._words)
 
     def __len__(self) -> int:
-        """Count the words."""
         return len(self._words)
 
     def with_words(self, words: Iterable[str]) -> Vocabulary:
-        """Return a vocabulary with these words too."""
+        """Return a vocabulary that also contains these words."""
         more = [word for word in words if word not in self]
         return Vocabulary([*self._words, *more]) if more else self
 
     def __contains__(self, word: str) -> bool:
-        """Tell whether the word is known."""
         index = bisect_left(self._words, word)
         return index < len(self._words) and self._words[index] == word
 
     def is_of_characters(self) -> bool:
-        """Tell whether every word is a single character, and there are some."""
+        """Return whether there are words and each is a single character."""
         return bool(self._words) and all(len(word) == 1 for word in self._words)
 
     def is_prefix(self, text: str) -> bool:
-        """Tell whether some word begins with ``text`` (or is it)."""
+        """Return whether some word begins with, or equals, ``text``."""
         index = bisect_left(self._words, text)
         return index < len(self._words) and self._words[index].startswith(text)
 
     def span(self, text: str) -> tuple[int, int]:
-        """Return where the words that begin with ``text`` are in the sorted list: first, and after the last."""
+        """Return the slice of the sorted list whose words begin with ``text``: first, and after the last."""
         first = bisect_left(self._words, text)
         last = bisect_left(self._words, text + _LAST_LETTER, first)
         return first, last
@@ -61,7 +57,7 @@ class Vocabulary:
         """List the letters that may follow ``text``, sorted.
 
         Returns:
-            The letters, where in the sorted list the words begin that go on with each, and where the last of them ends.
+            The letters, for each the index of the first word that continues with it, and the index after the last word.
         """
         letters, starts = [], []
         first, last = self.span(text)
@@ -74,13 +70,13 @@ class Vocabulary:
         return letters, starts, last
 
     def spelled_with(self, characters: str) -> bool:
-        """Tell whether at least one word can be written with these characters."""
+        """Return whether at least one word can be written with these characters."""
         alphabet = set(characters)
         return any(alphabet.issuperset(word) for word in self._words)
 
 
 def is_kenlm_binary(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a KenLM binary (of any version)."""
+    """Return whether a file begins like a KenLM binary of any version."""
     with path.open("rb") as file:
         return file.read(len(_KENLM_MAGIC)) == _KENLM_MAGIC
 
@@ -89,14 +85,14 @@ def read_word_list(path: Path) -> Vocabulary:
     """Read words separated by white space.
 
     Raises:
-        LanguageModelError: The file cannot be read as UTF-8 text, or holds no word.
+        LanguageModelError: The file cannot be read as UTF-8 text, or contains no word.
     """
     try:
         words = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise LanguageModelError(f"the word list {path} cannot be read; wanted UTF-8 text, one word a line") from error
+        raise LanguageModelError(f"word list {path} cannot be read; wanted UTF-8 text, one word per line") from error
     if not words:
-        raise LanguageModelError(f"the word list {path} is empty; wanted one word a line, or no list at all")
+        raise LanguageModelError(f"word list {path} is empty; wanted one word per line, or no list at all")
     return Vocabulary(words)
 
 
@@ -125,13 +121,13 @@ def read_arpa_words(path: Path) -> Vocabulary:
 
 
 def read_kenlm_words(path: Path) -> Vocabulary | None:
-    """Read the words that ``build_binary`` stores behind the tables of a KenLM binary (format version 5).
+    """Read the words that ``build_binary`` stores after the tables of a KenLM binary (format version 5).
 
     Returns:
         The words, or None where the binary was built without them.
 
     Raises:
-        LanguageModelError: The file ends before all of its words.
+        LanguageModelError: The word list is damaged or cut off.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if not data[_HAS_WORDS_OFFSET]:

@@ -1,10 +1,12 @@
-"""What words add to the score of a prefix: alpha log p_lm + beta |words| + hot words, as labels arrive.
+"""Word-level scores as labels arrive: alpha log p_lm + beta |words| + hot words.
 
-A prefix stands in a history (its complete words) and at a place (the letters since the last space, and the hot words
-that may be going on). Places are few and shared by all prefixes; only the language model looks at the history. Nothing
-is paid twice: what a place is worth is a total that the end of the word replaces. It is what hot words lend, and what
-the word will cost at least: the best unigram of the known words that begin like this and beta, so that a small beam
-does not keep prefixes that have no good end; or the charge for an unknown word as soon as no known word begins so.
+A prefix has a history (its complete words) and a prefix state (the letters since the last space, and the hot words that
+may continue). Prefix states are few and shared by all prefixes; only the language model looks at the history.
+
+Inside a word the score contains a look-ahead score, which is replaced when the word ends: the boost of a hot word so
+far, and the language model's look-ahead: the best unigram of the known words with this beginning, and beta. A narrow
+beam thus drops prefixes that cannot end well. Once no known word has this beginning, the score contains the
+out-of-vocabulary penalty instead.
 """
 
 from __future__ import annotations
@@ -23,39 +25,39 @@ from edgespeech.runtime.decoder.vocabulary import Vocabulary
 SPACE_TOKEN = "\u2581"  # how a language model of characters writes the space
 
 
-class Place(NamedTuple):
-    """Where a prefix stands within a word.
+class PrefixState(NamedTuple):
+    """The part of a prefix that decides how it can continue within a word.
 
     Attributes:
-        hot_state: Hot words that may be going on.
-        text: The letters since the last space; None where no known word begins with them.
+        hot_state: Hot words that may continue.
+        text: Letters since the last space; None if no known word begins with them.
     """
 
     hot_state: HotState
     text: str | None
 
 
-START = Place((), "")
+START = PrefixState((), "")
 
 
 class Ending(NamedTuple):
-    """What a label does that may end words.
+    """Effect of a label that may end words, in one prefix state.
 
     Attributes:
-        words: The words it ends; None is one that is known to be unknown.
-        hot_score: What hot words earn by them.
-        place: Where a prefix stands after it.
-        gain: What is added but for the language model's score of the words: beta, hot words, the place's worth.
-        most: What is added at most, whatever the history.
-        plain: The word, where it ends a single one that the language model knows.
+        words: The words that it ends; None stands for an out-of-vocabulary word.
+        hot_score: Boosts of the hot words among them.
+        state: Prefix state after the label.
+        gain: Added score without the language model's score of the words: beta, hot words, look-ahead.
+        max_gain: Upper bound of the added score for any history.
+        known_word: The word, if it is the only one and the language model knows it.
     """
 
     words: tuple[str | None, ...]
     hot_score: float
-    place: Place
+    state: PrefixState
     gain: float
-    most: float
-    plain: str | None
+    max_gain: float
+    known_word: str | None
 
 
 class History:
@@ -63,45 +65,44 @@ class History:
 
     Attributes:
         lm_state: Language model state after them.
-        lm_score: Natural log p_lm of them, charges for unknown words included.
-        words: Their number.
-        hot_score: What hot words have earned.
-        gains: A cache of what labels that end words add from here, for :class:`Places`.
+        lm_score: Natural log p_lm of them, including out-of-vocabulary penalties.
+        words: Number of words.
+        hot_score: Boosts of the hot words among them.
+        gains: Cache of :class:`PrefixStates`: score that each label adds when it ends words here.
     """
 
     __slots__ = ("gains", "hot_score", "lm_score", "lm_state", "words")
 
     def __init__(self, lm_state: Any, lm_score: float, words: int, hot_score: float) -> None:
-        """Make a history; all but the cache stays as it is."""
         self.lm_state = lm_state
         self.lm_score = lm_score
         self.words = words
         self.hot_score = hot_score
         self.gains: dict[int, float] = {}
 
-    def forgetful(self) -> History:
-        """Return the same history without its cache."""
+    def without_cache(self) -> History:
+        """Return this history with an empty cache."""
         return History(self.lm_state, self.lm_score, self.words, self.hot_score)
 
 
 class WordScorer:
-    """Follows prefixes from word to word.
+    """Scores prefixes word by word.
 
     Args:
         labels: Text of each label.
         lm: Language model, or None to count words only.
         alpha: Weight of the language model.
         beta: Natural log added for each word.
-        unknown_score: Natural log added to the language model's score of each word it does not know.
+        unknown_score: Natural log added to the language model's score of each out-of-vocabulary word.
         hot_words: Phrases with boosts.
-        characters: The model's words are single characters: every character of a label is one.
+        characters: Whether every character counts as a word, for a language model of characters.
 
     Attributes:
         labels: Number of labels.
-        crosses: For each label, whether it may end a word.
+        ends_words: For each label, whether it may end a word.
 
     Raises:
-        LanguageModelError: No label holds a space, or the labels cannot spell any word of the vocabulary.
+        LanguageModelError: No label contains a space, or the labels cannot spell any word of the vocabulary.
     """
 
     def __init__(
@@ -114,7 +115,6 @@ class WordScorer:
         hot_words: HotWords | None = None,
         characters: bool = False,
     ) -> None:
-        """Cut the labels where words end in them."""
         self.labels = len(labels)
         self._lm = lm
         self._alpha = alpha
@@ -127,107 +127,107 @@ class WordScorer:
             self._pieces = [[*text.replace(" ", SPACE_TOKEN), ""] for text in labels]
         elif lm or beta or self._hot_words:
             self._pieces = [text.split(" ") for text in labels]
-        else:  # nobody asks for words
+        else:  # words have no score of their own
             self._pieces = [[""] for _ in labels]
-        self.crosses = [len(pieces) > 1 for pieces in self._pieces]
-        self._crossing = [label for label, crosses in enumerate(self.crosses) if crosses]
-        self._by_letter: dict[str, list[int]] = {}
+        self.ends_words = [len(pieces) > 1 for pieces in self._pieces]
+        self._word_end_labels = [label for label, ends_words in enumerate(self.ends_words) if ends_words]
+        self._labels_by_letter: dict[str, list[int]] = {}
         for label, (first, *rest) in enumerate(self._pieces):
             if first and not rest:
-                self._by_letter.setdefault(first[0], []).append(label)
-        # Which letters may become a word: any, where the model does not tell its words.
+                self._labels_by_letter.setdefault(first[0], []).append(label)
+        # The words that letters may become; None, if the model does not list its words, allows any.
         known = lm.vocabulary if lm else Vocabulary(())
         self._lexicon = known.with_words(self._hot_words.tokens) if known is not None else None
-        self._charge = alpha * unknown_score if lm and known is not None else 0.0
-        self._lost = self._charge  # what a place without a known word is worth
+        self._penalty = alpha * unknown_score if lm and known is not None else 0.0
+        self._unknown_lookahead = self._penalty
+        self._start_lookahead = 0.0
         self._unigrams = np.zeros(0)
-        self._begin = 0.0  # what a place before the first letter of a word is worth
         if lm and known is not None and self._lexicon is not None:
-            self._lost += alpha * lm.unknown_score + beta
+            self._unknown_lookahead += alpha * lm.unknown_score + beta
             self._unigrams = lm.unigrams
-            self._begin = alpha * float(lm.unigrams.max(initial=lm.unknown_score))
+            self._start_lookahead = alpha * float(lm.unigrams.max(initial=lm.unknown_score))
             if self._lexicon is not known:
                 unigrams = dict(zip(known, lm.unigrams.tolist(), strict=True))
                 self._unigrams = np.array([unigrams.get(word, lm.unknown_score) for word in self._lexicon])
-        self._lost_row = np.full(self.labels, self._lost)
+        self._unknown_row = np.full(self.labels, self._unknown_lookahead)
 
     def begin(self) -> History:
         """Return the history of the empty prefix."""
         return History(self._lm.begin() if self._lm else None, 0.0, 0, 0.0)
 
-    def bonus(self, history: History) -> float:
-        """Return what complete words add to the score."""
+    def history_score(self, history: History) -> float:
+        """Return the score that the complete words add."""
         return self._alpha * history.lm_score + self._beta * history.words + history.hot_score
 
-    def worth(self, place: Place) -> float:
-        """Return what a prefix has here beyond its history: charged, lent or paid ahead until the word ends."""
-        if place.text is None:
-            return self._lost
-        worth = self._hot_words.lend(place.text, place.hot_state) if self._hot_words else 0.0
+    def lookahead_score(self, state: PrefixState) -> float:
+        """Return the score that a prefix in this state has in addition to that of its history."""
+        if state.text is None:
+            return self._unknown_lookahead
+        score = self._hot_words.lookahead_score(state.text, state.hot_state) if self._hot_words else 0.0
         if not len(self._unigrams) or self._lexicon is None:
-            return worth
-        if not place.text:
-            return worth + self._begin
-        first, last = self._lexicon.span(place.text)
-        return worth + self._alpha * float(self._unigrams[first:last].max()) + self._beta
+            return score
+        if not state.text:
+            return score + self._start_lookahead
+        first, last = self._lexicon.span(state.text)
+        return score + self._alpha * float(self._unigrams[first:last].max()) + self._beta
 
-    def follow(self, place: Place, label: int) -> Place:
-        """Return the place after a label that ends no word."""
-        text = self._grow(place.text, self._pieces[label][0])
-        return Place(() if text is None else place.hot_state, text)
+    def follow(self, state: PrefixState, label: int) -> PrefixState:
+        """Return the state after a label that ends no word."""
+        text = self._grow(state.text, self._pieces[label][0])
+        return PrefixState(() if text is None else state.hot_state, text)
 
-    def row(self, place: Place) -> npt.NDArray[np.float64]:
-        """Return for each label what a prefix has beyond its history after it.
+    def lookahead_row(self, state: PrefixState) -> npt.NDArray[np.float64]:
+        """Compute for each label the score that a prefix has after it, in addition to that of its history.
 
-        It is exact for labels that end no word; for others it is the most that it can be, whatever the history.
+        It is exact for labels that end no word, and an upper bound over all histories for the others.
         """
-        row = self._lost_row.copy()
-        hot_state, text = place
+        row = self._unknown_row.copy()
+        text = state.text
         if self._lexicon is None:
-            row[:] = [self.worth(self.follow(place, label)) for label in range(self.labels)]
+            row[:] = [self.lookahead_score(self.follow(state, label)) for label in range(self.labels)]
         elif text is not None:
             letters, starts, end = self._lexicon.letters_after(text)
             best = [0.0] * len(letters)
             if letters and len(self._unigrams):
                 best = (np.maximum.reduceat(self._unigrams[:end], starts) * self._alpha + self._beta).tolist()
-            for letter, ahead in zip(letters, best, strict=True):
-                for label in self._by_letter.get(letter, ()):
+            for letter, score in zip(letters, best, strict=True):
+                for label in self._labels_by_letter.get(letter, ()):
                     plain = not self._hot_words and len(self._pieces[label][0]) == 1
-                    row[label] = ahead if plain else self.worth(self.follow(place, label))
-        for label in self._crossing:
-            if self._pieces[label] == ["", ""] and text and not self._hot_words:  # most often, a label that is a space
-                row[label] = self._beta + self._begin + (self._charge if self._is_unknown(text) else 0.0)
+                    row[label] = score if plain else self.lookahead_score(self.follow(state, label))
+        for label in self._word_end_labels:
+            if self._pieces[label] == ["", ""] and text and not self._hot_words:  # usually the only one: a space
+                row[label] = self._beta + self._start_lookahead + (self._penalty if self._is_unknown(text) else 0.0)
             else:
-                row[label] = self.end(place, label).most
+                row[label] = self.ending(state, label).max_gain
         return row
 
-    def end(self, place: Place, label: int) -> Ending:
-        """Return what a label does here that may end words."""
-        hot_state, text = place
+    def ending(self, state: PrefixState, label: int) -> Ending:
+        """Compute the effect of a label that may end words."""
+        hot_state, text = state
         first, *rest = self._pieces[label]
         text = self._grow(text, first)
         words, hot_score = [], 0.0
         for piece in rest:
             if text != "":
                 words.append(text)
-                gain, hot_state = self._hot_words.step(text, hot_state)
-                hot_score += gain
+                boost, hot_state = self._hot_words.step(text, hot_state)
+                hot_score += boost
             text = self._grow("", piece)
-        place = Place(hot_state, text)
-        gain = self._beta * len(words) + hot_score + self.worth(place)
+        state = PrefixState(hot_state, text)
+        gain = self._beta * len(words) + hot_score + self.lookahead_score(state)
         unknown = sum(map(self._is_unknown, words))
-        plain = words[0] if len(words) == 1 and self._lm is not None and words[0] in self._lm else None
-        return Ending(tuple(words), hot_score, place, gain, gain + self._charge * unknown, plain)
+        known_word = words[0] if len(words) == 1 and self._lm is not None and words[0] in self._lm else None
+        return Ending(tuple(words), hot_score, state, gain, gain + self._penalty * unknown, known_word)
 
     def gain(self, history: History, ending: Ending) -> float:
-        """Return what an ending adds to the score of a prefix with this history, its place included."""
+        """Return the score that an ending adds to a prefix with this history, look-ahead included."""
         if self._lm is None:
             return ending.gain
-        if ending.plain is not None:
-            return ending.gain + self._alpha * self._lm.log_prob(history.lm_state, ending.plain)
-        return ending.gain + self._alpha * (self.cross(history, ending).lm_score - history.lm_score)
+        if ending.known_word is not None:
+            return ending.gain + self._alpha * self._lm.log_prob(history.lm_state, ending.known_word)
+        return ending.gain + self._alpha * (self.end_words(history, ending).lm_score - history.lm_score)
 
-    def cross(self, history: History, ending: Ending) -> History:
+    def end_words(self, history: History, ending: Ending) -> History:
         """Return the history after an ending."""
         lm_state, lm_score = history.lm_state, history.lm_score
         if self._lm:
@@ -236,11 +236,11 @@ class WordScorer:
                 lm_score += log_prob
         return History(lm_state, lm_score, history.words + len(ending.words), history.hot_score + ending.hot_score)
 
-    def finish(self, history: History, place: Place) -> History:
+    def finish(self, history: History, state: PrefixState) -> History:
         """End the last word, if there is one, and the sentence."""
-        if place.text != "":
-            gain, _ = self._hot_words.step(place.text, place.hot_state)
-            history = self.cross(history, Ending((place.text,), gain, START, 0.0, 0.0, None))
+        if state.text != "":
+            boost, _ = self._hot_words.step(state.text, state.hot_state)
+            history = self.end_words(history, Ending((state.text,), boost, START, 0.0, 0.0, None))
         end = self._lm.end(history.lm_state) if self._lm else 0.0
         return History(None, history.lm_score + end, history.words, history.hot_score)
 
@@ -254,7 +254,6 @@ class WordScorer:
         return word is None or (self._lexicon is not None and word not in self._lexicon)
 
     def _score_word(self, lm_state: Any, word: str | None) -> tuple[float, Any]:
-        """Return natural log p_lm of a word, with the charge for an unknown one, and the state after it."""
         assert self._lm is not None
         log_prob, lm_state, known = self._lm.score(lm_state, word or UNKNOWN_WORD)
         if not known and word not in self._hot_words.tokens:
@@ -267,8 +266,8 @@ def _check_fit(labels: Sequence[str], lm: LanguageModel, characters: bool) -> No
     vocabulary = lm.vocabulary
     if not characters and not spaces:
         raise LanguageModelError(
-            "a word language model cannot be applied: none of the labels holds a space; decode without it, "
-            "or give a model of characters"
+            "a word language model needs word boundaries, but no label contains a space; decode without it, "
+            "or use a language model of characters"
         )
     if vocabulary is None:
         return

@@ -1,4 +1,4 @@
-"""Words of a label sequence: when they were said, how surely, and how many hypotheses agree on them."""
+"""Words of a label sequence: their times, their certainty, and the probability of the hypotheses that contain them."""
 
 from __future__ import annotations
 
@@ -14,83 +14,80 @@ class Span(NamedTuple):
     """A word with the output frames of its first and its last label.
 
     Attributes:
-        word: The text.
+        word: Text of the word.
         first: Output frame of its first label.
         last: Output frame of its last label.
-        labels: Their number.
-        heard: Sum of their natural-log probabilities, each in its own frame.
+        labels: Number of its labels.
+        log_prob: Sum of the natural-log probabilities of its labels, each in its own frame.
     """
 
     word: str
     first: int
     last: int
     labels: int = 0
-    heard: float = 0.0
+    log_prob: float = 0.0
 
     def certainty(self, power: float) -> float:
         """Return the geometric mean of the labels' probabilities, to a power."""
-        return math.exp(power * self.heard / self.labels) if self.labels else 1.0
+        return math.exp(power * self.log_prob / self.labels) if self.labels else 1.0
 
 
 NO_WORD = Span("", 0, 0)
 
 
 def split_words(
-    texts: Iterable[str], frames: Iterable[int], heard: Iterable[float], begin: Span = NO_WORD
+    texts: Iterable[str], frames: Iterable[int], log_probs: Iterable[float], begin: Span = NO_WORD
 ) -> list[Span]:
     """Join label texts to words at their spaces.
 
     Args:
         texts: Text of each label.
         frames: Output frame of each label.
-        heard: Natural-log probability of each label in its frame.
-        begin: A word that the labels go on with.
+        log_probs: Natural-log probability of each label in its frame.
+        begin: An incomplete word that the labels continue.
 
     Returns:
-        The words; two spaces in a row make no empty word. The last one is that after the last space, if there is one.
+        The words, without empty ones, including an incomplete last word.
     """
     spans: list[Span] = []
-    for text, frame, log_prob in zip(texts, frames, heard, strict=True):
+    for text, frame, log_prob in zip(texts, frames, log_probs, strict=True):
         begin = _append(begin, text, frame, log_prob, spans)
     return [*spans, begin] if begin.word else spans
 
 
 class Agreement:
-    """The share of probability of the hypotheses that hear the same word at the same time.
+    """Total probability of the hypotheses that contain the same word at the same time.
 
-    Two hypotheses agree on a word when both have it in overlapping frames; the position in the sentence is not asked,
-    so that one word more or less does not spoil the confidence of all that follow.
+    Two hypotheses agree on a word if both contain it in overlapping frames. Its position in the sentence does not
+    count, so that an inserted word does not spoil the confidence of the words after it.
     """
 
     def __init__(self) -> None:
-        """Nobody has heard anything yet."""
-        self._shares: dict[str, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
+        self._masses: dict[str, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
 
-    def add(self, span: Span, share: float) -> None:
-        """Count a word of a hypothesis with this share of probability."""
-        self._shares[span.word][span.first, span.last] += share
+    def add(self, span: Span, mass: float) -> None:
+        """Add a word of hypotheses that together have this probability."""
+        self._masses[span.word][span.first, span.last] += mass
 
-    def share(self, span: Span) -> float:
-        """Return the share, in [0, 1], of the hypotheses that agree on this word."""
+    def mass(self, span: Span) -> float:
+        """Return the total probability, in [0, 1], of the hypotheses that agree on this word."""
         total = sum(
-            share
-            for (first, last), share in self._shares[span.word].items()
-            if first <= span.last and span.first <= last
+            mass for (first, last), mass in self._masses[span.word].items() if first <= span.last and span.first <= last
         )
         return min(1.0, total)
 
 
-def agree(branches: Branches, shares: Sequence[float], labels: Sequence[str], begin: Span) -> Agreement:
-    """Count the words of all beams, each once for every place in the trie where it ends.
+def agree(branches: Branches, posteriors: Sequence[float], labels: Sequence[str], begin: Span) -> Agreement:
+    """Add up the words of all beams, visiting each node of the trie once.
 
     Args:
-        branches: The trie above what is committed.
-        shares: Probability of each beam; they sum to 1.
+        branches: The trie of the labels that are not committed.
+        posteriors: Probability of each beam; they sum to 1.
         labels: Text of each label.
-        begin: What is committed of a word that is not complete.
+        begin: Committed part of an incomplete word.
     """
     agreement = Agreement()
-    masses = [0.0] * branches.leaves.start + list(shares)
+    masses = [0.0] * branches.leaves.start + list(posteriors)
     for column in reversed(range(len(masses))):
         if branches.parents[column] >= 0:
             masses[branches.parents[column]] += masses[column]
@@ -111,14 +108,14 @@ def agree(branches: Branches, shares: Sequence[float], labels: Sequence[str], be
     return agreement
 
 
-def _append(word: Span, text: str, frame: int, heard: float, ended: list[Span]) -> Span:
-    """Append a label's text to a word that is not complete; what a space ends goes to ``ended``."""
+def _append(word: Span, text: str, frame: int, log_prob: float, ended: list[Span]) -> Span:
+    """Append a label's text to an incomplete word, and the words that its spaces end to ``ended``."""
     first, *rest = text.split(" ")
     if first:
         start = word.first if word.word else frame
-        word = Span(word.word + first, start, frame, word.labels + 1, word.heard + heard)
+        word = Span(word.word + first, start, frame, word.labels + 1, word.log_prob + log_prob)
     for piece in rest:
         if word.word:
             ended.append(word)
-        word = Span(piece, frame, frame, 1, heard) if piece else NO_WORD
+        word = Span(piece, frame, frame, 1, log_prob) if piece else NO_WORD
     return word

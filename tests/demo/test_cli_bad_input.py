@@ -96,7 +96,7 @@ GENERAL = [
     ("lm sing", "No such command 'sing'"),
     ("lm info lost.bin", "no language model at lost.bin"),
     ("lm info bad.arpa", "bad.arpa is damaged"),
-    ("lm info .", "is no file"),
+    ("lm info .", "is not a file"),
 ]
 
 
@@ -121,7 +121,7 @@ WITH_BUNDLE = [
     ("transcribe good.wav --lm text.txt", "text.txt is damaged"),
     ("transcribe good.wav --lm empty.wav", "empty.wav is damaged"),
     ("transcribe good.wav --lm lost.bin", "no language model at lost.bin"),
-    ("transcribe good.wav --lm .", "is no file"),
+    ("transcribe good.wav --lm .", "is not a file"),
     ("transcribe good.wav --lm {arpa} --no-lm", "clash"),
     ("transcribe good.wav --lm {arpa} --alpha 101", "alpha is 101.0"),
     ("transcribe good.wav --lm {arpa} --alpha -1", "alpha is -1.0"),

@@ -29,7 +29,7 @@ EXACT: dict[str, Any] = {
 
 
 def random_log_probs(seed: int, frames: int, labels: int, peak: float = 1.0) -> Array:
-    """Draw log-probabilities [frames, labels]; a higher peak makes them surer."""
+    """Draw log-probabilities [frames, labels]; a higher peak makes them more certain."""
     logits = np.random.default_rng(seed).normal(size=(frames, labels)) * peak
     return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
 
@@ -60,9 +60,9 @@ def bigram_log_prob(
 
     Args:
         arpa: The file.
-        words: What was said.
-        unknown_score: Charge for each unknown word.
-        free: Unknown words that are not charged.
+        words: Words of the sentence.
+        unknown_score: Penalty for each unknown word.
+        free: Unknown words without the penalty.
         boundary: Whether the sentence ends.
     """
     probability: dict[tuple[str, ...], float] = {}
@@ -87,7 +87,7 @@ def bigram_log_prob(
 
 
 def best_cover(words: Sequence[str], boosts: Mapping[str, float]) -> float:
-    """Try every choice of phrases that do not overlap and return the most that one earns."""
+    """Return the largest sum of boosts of phrases that do not overlap, found by trying every choice."""
     if not words:
         return 0.0
     best = best_cover(words[1:], boosts)
@@ -99,5 +99,5 @@ def best_cover(words: Sequence[str], boosts: Mapping[str, float]) -> float:
 
 
 def spell_words(labels: Sequence[str]) -> Callable[[Labels], list[str]]:
-    """Return what turns label indices into words."""
+    """Return a function from label indices to words."""
     return lambda indices: "".join(labels[index] for index in indices).split()

@@ -36,7 +36,7 @@ LM = LanguageModel(GOLDEN / "tiny.arpa")
 @pytest.mark.parametrize("frames", range(7))
 @pytest.mark.parametrize("labels", [LETTERS[:3], LETTERS])
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_the_sum_over_all_alignments(frames: int, labels: Sequence[str], seed: int) -> None:
+def test_scores_equal_the_sum_over_all_alignments(frames: int, labels: Sequence[str], seed: int) -> None:
     log_probs = random_log_probs(seed, frames, len(labels))
     expected = all_alignments(log_probs)
     hypotheses = BeamSearchDecoder(labels, **EXACT).decode(log_probs)
@@ -53,7 +53,7 @@ def test_repeated_characters_need_a_blank_between() -> None:
     assert scores == pytest.approx({"": 0.001, "aa": 0.9 * 0.1 * 0.9, "a": 1 - 0.001 - 0.081})
 
 
-def test_impossible_labels_are_never_heard() -> None:
+def test_impossible_labels_are_never_recognised() -> None:
     log_probs = np.array([[-0.6931, -0.6931, -np.inf], [-np.inf, 0.0, -np.inf], [-1.3863, -np.inf, -0.2877]])
     hypotheses = BeamSearchDecoder(("", "a", "b"), **EXACT).decode(log_probs)
     assert {h.text for h in hypotheses} == {"a", "ab"}
@@ -62,7 +62,7 @@ def test_impossible_labels_are_never_heard() -> None:
 
 @pytest.mark.parametrize("labels", [LETTERS, PIECES])
 @pytest.mark.parametrize(("alpha", "beta", "unknown_score"), [(1.0, 0.0, -10.0), (0.6, 1.2, -3.0), (2.0, -0.7, 0.0)])
-def test_equals_brute_force_with_a_language_model(
+def test_scores_with_a_language_model_equal_brute_force(
     labels: Sequence[str], alpha: float, beta: float, unknown_score: float
 ) -> None:
     log_probs = random_log_probs(7, 5, len(labels), peak=1.5)
@@ -154,7 +154,7 @@ def test_wider_beams_find_better_texts_on_average(lm: LanguageModel | None) -> N
     assert (np.diff(means) >= 0.0).all() and means[0] < means[-1]
 
 
-def test_emission_frames_are_the_peaks() -> None:
+def test_emission_frames_are_the_probability_peaks() -> None:
     log_probs = np.log(
         [
             [0.9, 0.09, 0.01],
@@ -188,7 +188,7 @@ def test_certainty_is_the_geometric_mean_over_the_letters_of_a_word() -> None:
     assert best.words[0].confidence == pytest.approx((0.8 * 0.5) ** 0.5 * agreement)
 
 
-def test_no_frames_give_one_empty_hypothesis() -> None:
+def test_zero_frames_give_one_empty_hypothesis() -> None:
     nothing = np.zeros((0, 4), dtype=np.float32)
     (silent,) = BeamSearchDecoder(LETTERS).decode(nothing)
     assert silent == Hypothesis("", (), 0.0, 0.0, 0.0, (), ())
@@ -210,10 +210,10 @@ def test_no_frames_give_one_empty_hypothesis() -> None:
         (np.full((3, 4), 0.01), "positive"),
         (np.full((3, 4), 0.25), "positive"),
         (np.full((3, 4), -np.inf), "impossible"),
-        ([["a", "b", "c", "d"]], "no array of numbers"),
+        ([["a", "b", "c", "d"]], "not numeric"),
     ],
 )
-def test_arrays_that_are_no_log_probabilities(log_probs: npt.ArrayLike, words: str) -> None:
+def test_invalid_log_probabilities_are_refused(log_probs: npt.ArrayLike, words: str) -> None:
     with pytest.raises(DecodingError, match=words) as caught:
         BeamSearchDecoder(LETTERS).decode(log_probs)
     assert "\n" not in str(caught.value)
@@ -241,7 +241,7 @@ def test_arrays_that_are_no_log_probabilities(log_probs: npt.ArrayLike, words: s
         ("blank", -1),
     ],
 )
-def test_settings_out_of_range(name: str, value: object) -> None:
+def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
     options: dict[str, Any] = {"lm": LM, name: value}
     with pytest.raises(UsageError, match=f"{name} is") as caught:
         BeamSearchDecoder(LETTERS, **options)
@@ -257,7 +257,7 @@ def test_nbest_limits_the_hypotheses() -> None:
         decoder.decode(log_probs, nbest=0)
 
 
-def test_a_batch_is_its_utterances_one_by_one() -> None:
+def test_a_batch_equals_its_utterances_one_by_one() -> None:
     decoder = BeamSearchDecoder(PIECES, 0, LM, beam_width=8)
     batch = [random_log_probs(seed, frames, len(PIECES)) for seed, frames in enumerate((30, 0, 7))]
     assert decoder.decode_batch(batch, nbest=2) == [decoder.decode(log_probs, nbest=2) for log_probs in batch]
@@ -270,8 +270,8 @@ def test_a_state_of_another_decoder_is_refused() -> None:
         BeamSearchDecoder(LETTERS, 0, LM).step(random_log_probs(0, 3, 4), state)
 
 
-def test_labels_that_do_not_fit_the_language_model() -> None:
-    with pytest.raises(LanguageModelError, match="none of the labels holds a space"):
+def test_labels_that_do_not_match_the_language_model_are_refused() -> None:
+    with pytest.raises(LanguageModelError, match="no label contains a space"):
         BeamSearchDecoder(("", "a", "b"), 0, LM)
     with pytest.raises(LanguageModelError, match="cannot spell any"):
         BeamSearchDecoder(("", " ", "A", "B"), 0, LM)

@@ -1,4 +1,4 @@
-"""What the search holds stays small over an hour, and moving to a new table of places changes nothing."""
+"""The memory of the search is bounded over an hour, and moving to a new table of prefix states changes nothing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgespeech.runtime.decoder import prefix_states as word_places
+from edgespeech.runtime.decoder import prefix_states
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.beam_state import BeamState
 from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.decoder.prefix_states import TABLE_BYTES, Places
-from edgespeech.runtime.decoder.word_scorer import Place, WordScorer
+from edgespeech.runtime.decoder.prefix_states import TABLE_BYTES, PrefixStates
+from edgespeech.runtime.decoder.word_scorer import PrefixState, WordScorer
 from tests.runtime.decoder.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
 
 FRAMES_PER_MINUTE = 25 * 60
@@ -31,52 +31,52 @@ def write_lm(path: Path, words: int) -> LanguageModel:
 
 
 def chatter(lm: LanguageModel, seed: int, frames: int) -> Array:
-    """Make log-probabilities of random words of the model, half drowned in noise."""
+    """Make log-probabilities of random words of the model, mixed with strong noise."""
     assert lm.vocabulary is not None
     words = np.random.default_rng(seed).choice(list(lm.vocabulary), frames // 12)
-    said = spoken(" ".join(words)[: frames // 2].ljust(frames // 2), ALPHABET, 0.7)
-    mixed = np.logaddexp(said, random_log_probs(seed, len(said), len(ALPHABET), 3.0) - 0.5)
+    clean = spoken(" ".join(words)[: frames // 2].ljust(frames // 2), ALPHABET, 0.7)
+    mixed = np.logaddexp(clean, random_log_probs(seed, len(clean), len(ALPHABET), 3.0) - 0.5)
     return np.asarray(mixed - np.logaddexp.reduce(mixed, axis=1, keepdims=True))
 
 
 def held(state: BeamState) -> dict[str, int]:
-    """Count what a state keeps alive besides the text that is its result."""
+    """Count what a state keeps alive apart from its text."""
     histories = state.beams.histories.tolist()
     return {
         "records": state.trie.size,
         "beams": state.beams.scores.shape[1],
-        "places": len(state.places.keys),
-        "table": state.places.worth.size,
+        "prefix states": len(state.prefix_states.states),
+        "table": state.prefix_states.lookahead.size,
         "gains": sum(len(history.gains) for history in set(histories)),
     }
 
 
 @pytest.mark.parametrize("minutes", [3, pytest.param(60, marks=pytest.mark.slow)])
-def test_what_a_stream_holds_is_bounded_however_long_it_runs(
+def test_memory_of_a_stream_is_bounded_however_long_it_runs(
     minutes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(word_places, "TABLE_BYTES", 200_000)  # of which a place takes 500
-    monkeypatch.setattr(word_places, "_GAINS", 64)
+    monkeypatch.setattr(prefix_states, "TABLE_BYTES", 200_000)  # of which a prefix state takes 500
+    monkeypatch.setattr(prefix_states, "_MAX_GAINS", 64)
     lm = write_lm(tmp_path / "random.arpa", 3000)
     decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8)
     state = decoder.initial_state()
     tables = set()
-    most: dict[str, int] = {}
+    largest: dict[str, int] = {}
     for minute in range(minutes):
         log_probs = chatter(lm, minute, FRAMES_PER_MINUTE)
         for chunk in np.split(log_probs, 60):
             _, state = decoder.step(chunk, state)
-            tables.add(id(state.places))
-            most = {name: max(count, most.get(name, 0)) for name, count in held(state).items()}
+            tables.add(id(state.prefix_states))
+            largest = {name: max(count, largest.get(name, 0)) for name, count in held(state).items()}
     assert state.frame == minutes * FRAMES_PER_MINUTE
     assert len(state.labels) > 100 * minutes
     assert len(tables) > 1
-    between = 64 + len(chunk)  # frames until the next tidying
-    assert most["beams"] == 8
-    assert most["records"] <= 8 * 128 + 2 * 8 * between
-    assert most["places"] <= 400 + 8 * between
-    assert most["table"] <= 2048 * len(ALPHABET)
-    assert most["gains"] <= 8 * 64
+    between = 64 + len(chunk)  # frames until records are dropped again
+    assert largest["beams"] == 8
+    assert largest["records"] <= 8 * 128 + 2 * 8 * between
+    assert largest["prefix states"] <= 400 + 8 * between
+    assert largest["table"] <= 2048 * len(ALPHABET)
+    assert largest["gains"] <= 8 * 64
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -84,19 +84,19 @@ def test_moving_to_a_new_table_changes_nothing(seed: int, tmp_path: Path, monkey
     lm = write_lm(tmp_path / "random.arpa", 500)
     log_probs = chatter(lm, seed, 600)
     expected = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8).decode(log_probs)
-    monkeypatch.setattr(word_places, "TABLE_BYTES", 0)  # full at 256 rows
+    monkeypatch.setattr(prefix_states, "TABLE_BYTES", 0)  # full at 256 rows
     decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8)
     state = first = decoder.initial_state()
     for chunk in np.split(log_probs, 7 * np.arange(1, 80)):
         _, state = decoder.step(chunk, state)
-    assert state.places is not first.places
+    assert state.prefix_states is not first.prefix_states
     assert decoder.finish(state) == expected
     _, again = decoder.step(log_probs, first)  # a state of the old table still works
     assert decoder.finish(again) == expected
 
 
-def test_a_history_that_stays_forgets_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_places, "_GAINS", 2)
+def test_the_cache_of_a_history_that_stays_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_states, "_MAX_GAINS", 2)
     lm = LanguageModel(GOLDEN / "tiny.arpa")
     log_probs = random_log_probs(3, 80, len(LETTERS), 2.0)
     decoder = BeamSearchDecoder(LETTERS, 0, lm, beam_width=12)
@@ -106,11 +106,11 @@ def test_a_history_that_stays_forgets_what_it_was_asked(monkeypatch: pytest.Monk
     assert decoder.finish(state) == BeamSearchDecoder(LETTERS, 0, lm, beam_width=12).decode(log_probs)
 
 
-def fill(table: Places, words: Iterable[str]) -> None:
-    """Go to places along words, and ask for the end of each, until the table is full."""
+def fill(table: PrefixStates, words: Iterable[str]) -> None:
+    """Add the prefix states of words, and the end of each word, until the table is full."""
     history = table.scorer.begin()
     for word in words:
-        rows = [table.row(Place((), word[:letters])) for letters in range(1, len(word) + 1)]
+        rows = [table.row(PrefixState((), word[:letters])) for letters in range(1, len(word) + 1)]
         table.gains([history], np.array(rows[-1:]), np.array([ALPHABET.index(" ")]))
         if table.full:
             return
@@ -118,13 +118,13 @@ def fill(table: Places, words: Iterable[str]) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_a_full_table_takes_what_it_may_and_gives_it_back(tmp_path: Path) -> None:
+def test_a_full_table_takes_its_limit_of_memory_and_returns_it(tmp_path: Path) -> None:
     lm = write_lm(tmp_path / "random.arpa", 20_000)
     assert lm.vocabulary is not None
     scorer = WordScorer(ALPHABET, lm, 0.5, 0.0, -10.0)
     before, taken = anonymous_memory(), []
     for _ in range(5):
-        table = Places(scorer)
+        table = PrefixStates(scorer)
         fill(table, lm.vocabulary)
         taken.append(anonymous_memory() - before)
     assert max(taken) <= 1.1 * TABLE_BYTES
@@ -132,5 +132,5 @@ def test_a_full_table_takes_what_it_may_and_gives_it_back(tmp_path: Path) -> Non
 
 
 def anonymous_memory() -> int:
-    """Bytes of this process that are resident and belong to no file."""
+    """Return the resident bytes of this process that belong to no file."""
     return 1024 * int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0])

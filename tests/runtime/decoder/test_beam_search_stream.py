@@ -29,7 +29,7 @@ def run(decoder: BeamSearchDecoder, log_probs: Array, cuts: Sequence[int]) -> tu
 
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 150), max_size=12), peak=st.floats(0.5, 5.0))
 @settings(deadline=None, max_examples=25)
-def test_chunking_does_not_matter(seed: int, cuts: list[int], peak: float) -> None:
+def test_chunked_equals_whole(seed: int, cuts: list[int], peak: float) -> None:
     log_probs = random_log_probs(seed, 150, 4, peak)
     decoder = BeamSearchDecoder(LETTERS, 0, LM, beam_width=12, max_tentative=20)
     partials, state = run(decoder, log_probs, cuts)
@@ -55,7 +55,7 @@ def test_a_state_can_be_continued_many_times(seed: int, cut: int) -> None:
     assert decoder.finish(state) == finished
 
 
-def test_committed_text_only_grows_and_all_of_it_comes_out() -> None:
+def test_committed_text_only_grows_and_is_part_of_the_final_text() -> None:
     text = "ab bab a b " * 30
     log_probs = np.logaddexp(spoken(text, LETTERS, 0.9), random_log_probs(5, 2 * len(text), 4) - 3.0)
     log_probs -= np.logaddexp.reduce(log_probs, axis=1, keepdims=True)
@@ -82,7 +82,7 @@ def test_a_long_random_stream_stays_small() -> None:
     assert max(sizes[100:]) < 1.5 * max(sizes[10:100])
 
 
-def test_an_old_tie_does_not_keep_the_text_tentative_for_ever() -> None:
+def test_an_old_tie_does_not_keep_text_tentative_for_ever() -> None:
     log_probs = spoken("ab" * 100, LETTERS)
     log_probs[0] = np.log([0.01, 0.01, 0.5, 0.48])
     for max_tentative, committed in ((None, 0), (40, 100)):
@@ -128,7 +128,7 @@ def test_words_and_times_over_committed_text(labels: Sequence[str], pieces: list
     assert min(word.confidence for word in best.words[1:]) > 0.9
 
 
-def test_sure_blanks_leave_the_prefixes_alone() -> None:
+def test_certain_blanks_do_not_change_the_prefixes() -> None:
     decoder = BeamSearchDecoder(LETTERS, 0, LM)
     log_probs = random_log_probs(1, 10, 4, 2.0)
     blanks = np.log(np.tile([1 - 3e-5, 1e-5, 1e-5, 1e-5], (1000, 1)))

@@ -20,7 +20,7 @@ WITHOUT_SPACE = ("", "a", "b", "ab")
 
 @pytest.mark.parametrize("labels", [WITHOUT_SPACE, LETTERS, ("", "a", "c", "b ")])
 @pytest.mark.parametrize(("alpha", "beta", "unknown_score"), [(1.0, 0.0, -10.0), (0.6, 0.4, -2.0)])
-def test_equals_brute_force(labels: Sequence[str], alpha: float, beta: float, unknown_score: float) -> None:
+def test_scores_equal_brute_force(labels: Sequence[str], alpha: float, beta: float, unknown_score: float) -> None:
     log_probs = random_log_probs(7, 5, len(labels), peak=1.5)
     decoder = BeamSearchDecoder(labels, 0, LM, alpha=alpha, beta=beta, unknown_score=unknown_score, **EXACT)
     hypotheses = decoder.decode(log_probs)
@@ -35,7 +35,7 @@ def test_equals_brute_force(labels: Sequence[str], alpha: float, beta: float, un
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_chunking_does_not_matter(seed: int) -> None:
+def test_chunked_equals_whole(seed: int) -> None:
     log_probs = random_log_probs(seed, 200, len(WITHOUT_SPACE), 2.0)
     decoder = BeamSearchDecoder(WITHOUT_SPACE, 0, LM, beam_width=8, max_tentative=20)
     state = decoder.initial_state()
@@ -45,24 +45,24 @@ def test_chunking_does_not_matter(seed: int) -> None:
     assert len(state.labels) > 0
 
 
-def test_the_unit_is_told_by_the_vocabulary_or_by_the_caller(tmp_path: Path) -> None:
+def test_the_unit_is_derived_from_the_vocabulary_or_set_by_the_caller(tmp_path: Path) -> None:
     log_probs = random_log_probs(0, 4, len(LETTERS))
     found = BeamSearchDecoder(LETTERS, 0, LM).decode(log_probs)
     assert found == BeamSearchDecoder(LETTERS, 0, LM, unit="character").decode(log_probs)
     words = BeamSearchDecoder(LETTERS, 0, LM, unit="word").decode(log_probs)
     assert [h.lm_score for h in words] != [h.lm_score for h in found]
-    silent = LanguageModel(ARPA)
-    silent.vocabulary = None
-    with pytest.raises(LanguageModelError, match="unit is word or character") as caught:
-        BeamSearchDecoder(WITHOUT_SPACE, 0, silent)
+    without_words = LanguageModel(ARPA)
+    without_words.vocabulary = None
+    with pytest.raises(LanguageModelError, match="set unit to word or character") as caught:
+        BeamSearchDecoder(WITHOUT_SPACE, 0, without_words)
     assert "\n" not in str(caught.value)
-    told = BeamSearchDecoder(WITHOUT_SPACE, 0, silent, unit="character").decode(random_log_probs(0, 4, 4), 3)
+    explicit = BeamSearchDecoder(WITHOUT_SPACE, 0, without_words, unit="character").decode(random_log_probs(0, 4, 4), 3)
     expected = BeamSearchDecoder(WITHOUT_SPACE, 0, LM).decode(random_log_probs(0, 4, 4), 3)
-    assert [h.text for h in told] == [h.text for h in expected]
-    assert [h.score for h in told] == pytest.approx([h.score for h in expected])
+    assert [h.text for h in explicit] == [h.text for h in expected]
+    assert [h.score for h in explicit] == pytest.approx([h.score for h in expected])
 
 
-def test_models_that_do_not_fit_the_labels(tmp_path: Path) -> None:
+def test_models_that_do_not_match_the_labels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LanguageModelError, match="cannot spell any"):
         BeamSearchDecoder(("", "x", "y"), 0, LM)
     spaceless = tmp_path / "spaceless.arpa"

@@ -1,4 +1,4 @@
-"""Closed grammars: only the phrases and the mark for other speech come out."""
+"""Closed grammars: only the phrases and the mark for other speech are recognised."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.runtime.decoder.ctc_examples import (
 COMMANDS = ["turn left", "turn right", "stop", "go on"]
 
 
-def test_other_speech_is_one_mark_for_each_stretch() -> None:
+def test_each_run_of_other_speech_becomes_one_mark() -> None:
     grammar = Grammar(["a b", "c"])
     words = [Span(word, index, index, 1, -1.0) for index, word in enumerate("aa a b x y c xx".split())]
-    read = grammar.read(words)
-    assert [span.word for span in read] == [UNKNOWN, "a", "b", UNKNOWN, "c", UNKNOWN]
-    assert (read[3].first, read[3].last) == (3, 4)
-    assert grammar.read([]) == []
-    assert [span.word for span in grammar.read([Span("x", 0, 0), Span("c", 1, 1), Span("y", 2, 2)])] == ["c"]
+    applied = grammar.apply(words)
+    assert [span.word for span in applied] == [UNKNOWN, "a", "b", UNKNOWN, "c", UNKNOWN]
+    assert (applied[3].first, applied[3].last) == (3, 4)
+    assert grammar.apply([]) == []
+    assert [span.word for span in grammar.apply([Span("x", 0, 0), Span("c", 1, 1), Span("y", 2, 2)])] == ["c"]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -50,7 +50,7 @@ def test_scores_equal_brute_force(seed: int) -> None:
         cost = -1.5 * (
             len("".join(words)) - best_cover(words, {phrase: len(phrase.replace(" ", "")) for phrase in phrases})
         )
-        text = " ".join(span.word for span in Grammar(phrases).read([Span(word, 0, 0) for word in words]))
+        text = " ".join(span.word for span in Grammar(phrases).apply([Span(word, 0, 0) for word in words]))
         best[text] = max(best.get(text, -np.inf), score + cost)
     hypotheses = BeamSearchDecoder(LETTERS, grammar=phrases, filler_score=-1.5, **EXACT).decode(log_probs)
     assert {h.text: h.score for h in hypotheses} == pytest.approx(best, abs=1e-6)
@@ -60,7 +60,7 @@ def test_scores_equal_brute_force(seed: int) -> None:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "stop go on"])
-def test_commands_come_out_with_their_times(command: str) -> None:
+def test_commands_are_recognised_with_their_times(command: str) -> None:
     decoder = BeamSearchDecoder(ALPHABET, grammar=COMMANDS, frame_seconds=0.1)
     (best, *_) = decoder.decode(spoken(command, ALPHABET, 0.6))
     assert best.text == command and best.hot_word_score == 0.0
@@ -69,11 +69,11 @@ def test_commands_come_out_with_their_times(command: str) -> None:
     assert [round((word.end - word.start) / 0.1) for word in best.words] == [2 * length - 1 for length in expected]
 
 
-def test_a_misheard_command_is_mended_and_other_speech_rejected() -> None:
+def test_an_unclear_command_is_corrected_and_other_speech_rejected() -> None:
     decoder = BeamSearchDecoder(ALPHABET, grammar=COMMANDS)
-    misheard = spoken("turn wight", ALPHABET, 0.7)
-    misheard[10, ALPHABET.index("r")] = np.log(0.2)
-    assert decoder.decode(misheard)[0].text == "turn right"
+    unclear = spoken("turn wight", ALPHABET, 0.7)
+    unclear[10, ALPHABET.index("r")] = np.log(0.2)
+    assert decoder.decode(unclear)[0].text == "turn right"
     (other, *_) = decoder.decode(spoken("some other words", ALPHABET, 0.9))
     assert other.text == UNKNOWN
     assert [(word.word, round(word.start, 2)) for word in other.words] == [(UNKNOWN, 0.0)]
@@ -86,7 +86,7 @@ def test_a_misheard_command_is_mended_and_other_speech_rejected() -> None:
 
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 150), max_size=8), peak=st.floats(0.5, 5.0))
 @settings(deadline=None, max_examples=20)
-def test_nothing_else_comes_out_and_chunking_does_not_matter(seed: int, cuts: list[int], peak: float) -> None:
+def test_only_the_grammar_is_recognised_and_chunked_equals_whole(seed: int, cuts: list[int], peak: float) -> None:
     log_probs = random_log_probs(seed, 150, len(LETTERS), peak)
     decoder = BeamSearchDecoder(LETTERS, grammar=["ab", "b a", "b"], beam_width=12, max_tentative=20)
     state = decoder.initial_state()
@@ -101,12 +101,12 @@ def test_nothing_else_comes_out_and_chunking_does_not_matter(seed: int, cuts: li
         assert [word.word for word in h.words] == h.text.split()
 
 
-def test_settings_that_clash_or_will_not_do() -> None:
+def test_settings_that_clash_or_are_invalid_are_refused() -> None:
     lm = LanguageModel(GOLDEN / "tiny.arpa")
     for options, message in (
-        ({"lm": lm}, "goes without"),
-        ({"beta": 1.0}, "goes without"),
-        ({"hot_words": {"a": 1.0}}, "goes without"),
+        ({"lm": lm}, "excludes"),
+        ({"beta": 1.0}, "excludes"),
+        ({"hot_words": {"a": 1.0}}, "excludes"),
         ({"grammar": []}, "no phrases"),
         ({"grammar": [" "]}, "no letters"),
         ({"grammar": ["c"]}, "cannot be spelled"),
@@ -117,14 +117,14 @@ def test_settings_that_clash_or_will_not_do() -> None:
         with pytest.raises(UsageError, match=message) as caught:
             BeamSearchDecoder(LETTERS, **{"grammar": ["a"], **options})  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
-    with pytest.raises(UsageError, match="goes without hot words"):
+    with pytest.raises(UsageError, match="excludes hot words"):
         BeamSearchDecoder(LETTERS, grammar=["a"]).with_hot_words({"a": 1.0})
 
 
-def test_files_of_phrases(tmp_path: Path) -> None:
+def test_a_grammar_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "commands.txt"
     path.write_text("# lights\nturn on\n\nturn off\n")
     assert read_grammar(path) == ["turn on", "turn off"]
     path.write_text("\n")
-    with pytest.raises(UsageError, match="holds no phrases"):
+    with pytest.raises(UsageError, match="contains no phrases"):
         read_grammar(path)

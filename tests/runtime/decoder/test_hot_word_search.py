@@ -31,7 +31,7 @@ SAME = ("", "a", "b")
 @pytest.mark.parametrize("labels", [LETTERS, PIECES])
 @pytest.mark.parametrize("lm", [None, LM])
 @pytest.mark.parametrize("seed", range(3))
-def test_equals_brute_force(labels: Sequence[str], lm: LanguageModel | None, seed: int) -> None:
+def test_scores_equal_brute_force(labels: Sequence[str], lm: LanguageModel | None, seed: int) -> None:
     log_probs = random_log_probs(seed, 5, len(labels), peak=1.5)
     decoder = BeamSearchDecoder(labels, 0, lm, alpha=0.6, beta=0.3, unknown_score=-4.0, hot_words=BOOSTS, **EXACT)
     hypotheses = decoder.decode(log_probs)
@@ -49,7 +49,7 @@ def test_equals_brute_force(labels: Sequence[str], lm: LanguageModel | None, see
     assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
 
 
-def test_a_word_out_of_the_vocabulary_is_heard_and_no_letters_are_torn() -> None:
+def test_an_out_of_vocabulary_hot_word_is_recognised_only_as_a_whole_word() -> None:
     log_probs = spoken("a zebra ab", ALPHABET, 0.8)
     plain = BeamSearchDecoder(ALPHABET, 0, LM, alpha=1.0, unknown_score=-60.0)
     assert "zebra" not in plain.decode(log_probs)[0].text
@@ -57,13 +57,13 @@ def test_a_word_out_of_the_vocabulary_is_heard_and_no_letters_are_torn() -> None
     best = hot.decode(log_probs)[0]
     assert best.text == "a zebra ab" and best.hot_word_score == 6.0
     assert [word.word for word in best.words] == ["a", "zebra", "ab"]
-    torn = BeamSearchDecoder(ALPHABET, hot_words={"zebra": 6.0}).decode(spoken("a zeb ab", ALPHABET, 0.99))[0]
-    assert torn.text == "a zeb ab" and torn.hot_word_score == 0.0
+    incomplete = BeamSearchDecoder(ALPHABET, hot_words={"zebra": 6.0}).decode(spoken("a zeb ab", ALPHABET, 0.99))[0]
+    assert incomplete.text == "a zeb ab" and incomplete.hot_word_score == 0.0
     inside = BeamSearchDecoder(ALPHABET, hot_words={"bra": 5.0}).decode(log_probs)[0]
     assert inside.text == "a zebra ab" and inside.hot_word_score == 0.0
 
 
-def test_what_is_lent_keeps_a_hot_word_in_a_narrow_beam_and_is_given_back() -> None:
+def test_the_look_ahead_keeps_a_hot_word_in_a_narrow_beam_and_leaves_no_trace_without_it() -> None:
     log_probs = spoken("zebra", ALPHABET, 0.9)
     for frame, (right, wrong) in ((0, "zs"), (2, "ei"), (4, "bp")):
         log_probs[frame] = np.log(0.001)
@@ -73,12 +73,12 @@ def test_what_is_lent_keeps_a_hot_word_in_a_narrow_beam_and_is_given_back() -> N
     hot = BeamSearchDecoder(ALPHABET, beam_width=2, hot_words={"zebra": 6.0})
     assert BeamSearchDecoder(ALPHABET, beam_width=2).decode(log_probs)[0].text == "sipra"
     assert hot.decode(log_probs)[0].text == "zebra"
-    torn = np.concatenate([log_probs[:-4], spoken("xx", ALPHABET, 0.99)])
-    (best, *_) = hot.decode(torn)
+    incomplete = np.concatenate([log_probs[:-4], spoken("xx", ALPHABET, 0.99)])
+    (best, *_) = hot.decode(incomplete)
     assert best.hot_word_score == 0.0 and best.score == pytest.approx(best.acoustic_score)
 
 
-def test_labels_without_spaces_make_hot_words_of_whole_utterances_or_of_characters() -> None:
+def test_without_spaces_hot_words_match_whole_utterances_or_characters() -> None:
     log_probs = random_log_probs(1, 5, 3)
     boosts = {"ab": 3.0}
     for h in BeamSearchDecoder(SAME, hot_words=boosts, **EXACT).decode(log_probs):
@@ -87,7 +87,7 @@ def test_labels_without_spaces_make_hot_words_of_whole_utterances_or_of_characte
         assert h.hot_word_score == 3.0 * h.text.count("ab")
 
 
-def test_settings_stay_and_states_do_not_mix() -> None:
+def test_other_hot_words_keep_the_settings_but_not_the_states() -> None:
     decoder = BeamSearchDecoder(LETTERS, 0, LM, alpha=2.0, beta=0.1, beam_width=3, frame_seconds=0.5)
     hot = decoder.with_hot_words({"b": 1.0})
     log_probs = random_log_probs(0, 20, 4)

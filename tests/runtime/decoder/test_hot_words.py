@@ -1,4 +1,4 @@
-"""Hot words as texts: what phrases earn, what they lend, and how they are written down."""
+"""Boosts of phrases, their look-ahead scores, and hot words in files and options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PHRASES = st.dictionaries(
 )
 
 
-def earned(hot_words: HotWords, words: list[str]) -> float:
+def total_boost(hot_words: HotWords, words: list[str]) -> float:
     total, state = 0.0, HotState()
     for word in words:
         gain, state = hot_words.step(word, state)
@@ -28,79 +28,92 @@ def earned(hot_words: HotWords, words: list[str]) -> float:
 
 
 @given(words=WORDS)
-def test_a_text_earns_the_best_choice_of_phrases_that_do_not_overlap(words: list[str]) -> None:
+def test_the_boost_of_a_text_is_that_of_the_best_phrases_without_overlap(words: list[str]) -> None:
     hot_words = HotWords(BOOSTS)
-    assert earned(hot_words, words) == pytest.approx(best_cover(words, BOOSTS))
+    assert total_boost(hot_words, words) == pytest.approx(best_cover(words, BOOSTS))
     found = [" ".join(words[first:last]) for first, last in hot_words.find(words)]
     assert sum(BOOSTS[phrase] for phrase in found) == pytest.approx(best_cover(words, BOOSTS))
 
 
 @given(boosts=PHRASES, words=st.lists(st.sampled_from("wxyz"), max_size=10))
-def test_any_phrases(boosts: dict[str, float], words: list[str]) -> None:
+def test_boosts_of_random_phrases_equal_brute_force(boosts: dict[str, float], words: list[str]) -> None:
     hot_words = HotWords(boosts)
-    assert earned(hot_words, words) == pytest.approx(best_cover(words, boosts))
+    assert total_boost(hot_words, words) == pytest.approx(best_cover(words, boosts))
 
 
-def test_a_share_of_the_boost_is_lent_in_proportion_to_the_letters() -> None:
+def test_the_look_ahead_is_proportional_to_the_letters() -> None:
     hot_words = HotWords({"new york": 7.0, "nest": 4.0})
-    assert [hot_words.lend(text, ()) for text in ("", "n", "ne", "new", "nes", "nex")] == [0.0, 1.0, 2.0, 3.0, 3.0, 0.0]
+    assert [hot_words.lookahead_score(text, ()) for text in ("", "n", "ne", "new", "nes", "nex")] == [
+        0.0,
+        1.0,
+        2.0,
+        3.0,
+        3.0,
+        0.0,
+    ]
     gain, state = hot_words.step("new", ())
     assert gain == 0.0
-    assert [hot_words.lend(text, state) for text in ("", "y", "york", "yorks", "n")] == [3.0, 4.0, 7.0, 0.0, 1.0]
+    assert [hot_words.lookahead_score(text, state) for text in ("", "y", "york", "yorks", "n")] == [
+        3.0,
+        4.0,
+        7.0,
+        0.0,
+        1.0,
+    ]
     assert hot_words.step("york", state) == (7.0, ())
     assert hot_words.step("nest", state) == (4.0, ())
 
 
-def test_what_a_longer_phrase_lends_is_what_it_adds_to_a_shorter_one() -> None:
+def test_the_look_ahead_of_a_longer_phrase_is_what_it_adds_to_a_shorter_one() -> None:
     hot_words = HotWords({"a": 2.0, "a b": 3.0})
     gain, state = hot_words.step("a", ())
     assert gain == 2.0
-    assert hot_words.lend("", state) == 0.0  # 1.5 of 3 for the first letter, less the 2 that are earned already
-    assert hot_words.lend("b", state) == pytest.approx(1.0)
+    assert hot_words.lookahead_score("", state) == 0.0  # 1.5 of 3 for the first letter, minus the 2 of "a"
+    assert hot_words.lookahead_score("b", state) == pytest.approx(1.0)
     assert hot_words.step("b", state)[0] == pytest.approx(1.0)
 
 
-def test_no_hot_words() -> None:
+def test_without_hot_words_nothing_is_added() -> None:
     nothing = HotWords({})
-    assert not nothing and nothing.lend("a", ()) == 0.0 and nothing.step("a", ()) == (0.0, ())
+    assert not nothing and nothing.lookahead_score("a", ()) == 0.0 and nothing.step("a", ()) == (0.0, ())
 
 
 @pytest.mark.parametrize(
     ("phrase", "boost"), [("", 1.0), ("  ", 1.0), ("a", 0.0), ("a", -1.0), ("a", 101.0), ("a", float("nan"))]
 )
-def test_phrases_that_will_not_do(phrase: str, boost: float) -> None:
+def test_invalid_phrases_are_refused(phrase: str, boost: float) -> None:
     with pytest.raises(UsageError, match="hot word") as caught:
         HotWords({phrase: boost})
     assert "\n" not in str(caught.value)
 
 
-def test_letters_that_the_labels_do_not_have() -> None:
+def test_letters_that_the_labels_lack_are_named() -> None:
     labels = ("", " ", "a", "bc")
     HotWords({"ab cab": 1.0}).check_spelling(labels)
-    with pytest.raises(UsageError, match="'AB' cannot be spelled: the labels have no A B; write it in small letters"):
+    with pytest.raises(UsageError, match="'AB' cannot be spelled: the labels have no A B; write it in lower case"):
         HotWords({"ab AB": 1.0}).check_spelling(labels)
     with pytest.raises(UsageError, match="'ä'.* no ä$"):
         HotWords({"ä": 1.0}).check_spelling(labels)
 
 
-def test_hot_words_as_text() -> None:
+def test_a_hot_word_is_parsed_from_text() -> None:
     assert parse_hot_word("new  york:7.5") == ("new york", 7.5)
     assert parse_hot_word(" york ") == ("york", DEFAULT_BOOST)
 
 
 @pytest.mark.parametrize("text", ["", ":", ":3", "a:", "a:b", "a:0", "a:-3", "a:nan", "a:inf", "a:1000"])
-def test_texts_that_are_no_hot_words(text: str) -> None:
+def test_invalid_hot_words_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="WORDS:BOOST"):
         parse_hot_word(text)
 
 
-def test_files_of_hot_words(tmp_path: Path) -> None:
+def test_hot_words_are_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "hot.txt"
     path.write_text("# places\nnew york:7\n\n  boston  \n")
     assert read_hot_words(path) == {"new york": 7.0, "boston": DEFAULT_BOOST}
     for content, message in (
         (b"boston\nnew york:x\n", "line 2: hot word 'new york:x'"),
-        (b"# nothing\n\n", "holds no hot words"),
+        (b"# nothing\n\n", "contains no hot words"),
         (b"\xff\xfe", "cannot be read"),
     ):
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The language model against an ARPA file that can be checked by hand, and files that are none."""
+"""The language model against an ARPA file that can be checked by hand, and files that are not language models."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_scores_are_natural_logarithms_with_sentence_markers(path: Path, words: 
     assert sentence(LanguageModel(path), words) == pytest.approx(log10 * LN10, abs=1e-5)
 
 
-def test_score_says_whether_the_word_is_known_and_leaves_the_state_alone() -> None:
+def test_score_reports_whether_the_word_is_known_and_keeps_the_state() -> None:
     model = LanguageModel(ARPA)
     state = model.begin()
     first = model.score(state, "a")
@@ -85,7 +85,7 @@ def test_binary_without_words_has_no_vocabulary_unless_one_is_given(tmp_path: Pa
         assert vocabulary is not None and len(vocabulary) == 3 and not vocabulary.is_prefix("ba")
 
 
-def test_vocabulary_prefixes() -> None:
+def test_the_vocabulary_finds_prefixes() -> None:
     vocabulary = Vocabulary(["tea", "team", "to", "</s>", "élan"])
     assert all(vocabulary.is_prefix(text) for text in ("", "t", "te", "tea", "team", "é"))
     assert not any(vocabulary.is_prefix(text) for text in ("teams", "tee", "u", "zz", "<"))
@@ -94,7 +94,7 @@ def test_vocabulary_prefixes() -> None:
     assert not Vocabulary([]).is_prefix("")
 
 
-def test_letters_after_a_text() -> None:
+def test_the_vocabulary_lists_the_letters_after_a_text() -> None:
     vocabulary = Vocabulary(["tea", "team", "teams", "tend", "to", "élan"])
     assert vocabulary.letters_after("te") == (["a", "n"], [0, 3], 4)
     assert vocabulary.letters_after("tea") == (["m"], [1], 3)
@@ -125,37 +125,37 @@ def one_line_error(path: Path, vocabulary: Path | None = None) -> str:
     return message
 
 
-def test_missing_file_and_directory(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     assert "no language model at" in one_line_error(tmp_path / "nothing.bin")
-    assert "is no file" in one_line_error(tmp_path)
+    assert "is not a file" in one_line_error(tmp_path)
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"this is text\n", bytes(range(256)) * 20, ARPA.read_bytes()[:150], b"\\data\\\n", b"\\data\\\nngram 1=9\n"],
 )
-def test_files_that_are_no_language_model(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "broken"
     path.write_bytes(content)
-    assert "damaged or no language model" in one_line_error(path)
+    assert "damaged or not a language model" in one_line_error(path)
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("size", [10, 50, 51, 87, 101, 110, 130, 200, 300, len(BINARY.read_bytes()) - 3])
-def test_truncated_binary(tmp_path: Path, size: int) -> None:
+def test_a_truncated_binary_is_refused(tmp_path: Path, size: int) -> None:
     path = tmp_path / "cut.bin"
     path.write_bytes(BINARY.read_bytes()[:size])
     assert str(path) in one_line_error(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00"])
-def test_broken_word_list(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_word_list_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vocabulary.txt"
     path.write_bytes(content)
     assert "word list" in one_line_error(BINARY, path)
 
 
-def test_missing_package_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported_with_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kenlm", None)
     with pytest.raises(MissingDependencyError, match="pip install kenlm"):
         LanguageModel(ARPA)

@@ -1,4 +1,4 @@
-"""Best-path reading of log-probabilities."""
+"""Best-path decoding of log-probabilities."""
 
 from __future__ import annotations
 

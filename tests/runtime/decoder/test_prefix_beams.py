@@ -1,4 +1,4 @@
-"""One frame of search against a textbook search in dictionaries, with prefixes taken away in between."""
+"""One frame of search against a textbook search in dictionaries, with prefixes removed in between."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from edgespeech.runtime.decoder.log_probs import choose_symbols
 from edgespeech.runtime.decoder.prefix_beams import BLANK, NONBLANK, Beams, FrameSearch
-from edgespeech.runtime.decoder.prefix_states import Places
+from edgespeech.runtime.decoder.prefix_states import PrefixStates
 from edgespeech.runtime.decoder.prefix_trie import FIELDS, Branches, Trie
 from edgespeech.runtime.decoder.word_scorer import WordScorer
 from tests.runtime.decoder.ctc_examples import Array, Labels, random_log_probs
 
 
 def textbook(beams: dict[Labels, tuple[float, float]], row: Array) -> dict[Labels, tuple[float, float]]:
-    """Take {prefix: (log p blank, log p nonblank)} over one frame, one path at a time."""
+    """Advance {prefix: (log p blank, log p nonblank)} by one frame, one path at a time."""
     after: dict[Labels, list[float]] = {}
 
     def add(prefix: Labels, kind: int, score: float) -> None:
@@ -47,12 +47,12 @@ def as_dict(beams: Beams, trie: Trie) -> dict[Labels, tuple[float, float]]:
 @settings(deadline=None, max_examples=30)
 def test_prefixes_dropped_while_longer_ones_live_merge_when_they_return(seed: int, drops: list[int]) -> None:
     scorer = WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0)
-    search = FrameSearch(scorer.crosses, 0, 10**6, None)
-    places, trie = Places(scorer), Trie()
+    search = FrameSearch(scorer.ends_words, 0, 10**6, None)
+    states, trie = PrefixStates(scorer), Trie()
     beams = search.begin(scorer.begin())
     expected: dict[Labels, tuple[float, float]] = {(): (0.0, -np.inf)}
     for frame in choose_symbols(random_log_probs(seed, 6, 3), 0, 1.0, 3, 0):
-        beams = search.advance(beams, frame, trie, places)
+        beams = search.advance(beams, frame, trie, states)
         expected = textbook(expected, frame.log_probs)
         for drop in drops:  # shorter prefixes go, the longer ones built on them stay
             prefixes = list(as_dict(beams, trie))
@@ -70,16 +70,16 @@ def test_prefixes_dropped_while_longer_ones_live_merge_when_they_return(seed: in
 @settings(deadline=None, max_examples=30)
 def test_the_best_prefixes_are_kept(seed: int, width: int, threshold: float) -> None:
     scorer = WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0)
-    places, trie = Places(scorer), Trie()
-    wide = FrameSearch(scorer.crosses, 0, 10**6, None)
-    search = FrameSearch(scorer.crosses, 0, width, threshold)
+    states, trie = PrefixStates(scorer), Trie()
+    wide = FrameSearch(scorer.ends_words, 0, 10**6, None)
+    search = FrameSearch(scorer.ends_words, 0, width, threshold)
     rows = random_log_probs(seed, 4, 3)
     *first, last = choose_symbols(rows, 0, 1.0, 3, 0)
     beams = wide.begin(scorer.begin())
     for frame in first:
-        beams = wide.advance(beams, frame, trie, places)
-    everything = as_dict(wide.advance(beams, last, trie, places), trie)
-    kept = as_dict(search.advance(beams, last, trie, places), trie)
+        beams = wide.advance(beams, frame, trie, states)
+    everything = as_dict(wide.advance(beams, last, trie, states), trie)
+    kept = as_dict(search.advance(beams, last, trie, states), trie)
     scores = sorted((float(np.logaddexp(*pair)) for pair in everything.values()), reverse=True)
     expected = [score for score in scores[:width] if score >= scores[0] - threshold]
     assert sorted((float(np.logaddexp(*pair)) for pair in kept.values()), reverse=True) == pytest.approx(expected)

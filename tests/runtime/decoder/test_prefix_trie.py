@@ -1,4 +1,4 @@
-"""Prefixes that are equal without being identical, what they share, and what compacting keeps."""
+"""Records of equal prefixes, shared prefixes, and what compacting keeps."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def spell(branches: Branches, column: int) -> list[int]:
     return branches.labels_of(branches.path(column))
 
 
-def test_hashes_know_the_order_and_nothing_but_the_labels() -> None:
+def test_hashes_depend_on_the_labels_and_their_order_alone() -> None:
     trie = Trie()
     assert grow(trie, root(), [1, 2], frame=3)[HASH] == grow(trie, root(), [1, 2], frame=9)[HASH]
     prefixes = [[], [1], [1, 1], [1, 2], [2, 1], [2], [1, 2, 1], [2, 1, 1], [1, 1, 2]]
     assert len({int(grow(trie, root(), labels)[HASH, 0]) for labels in prefixes}) == len(prefixes)
 
 
-def test_shared_prefix_of_separate_copies() -> None:
+def test_separate_copies_of_a_prefix_are_shared() -> None:
     trie = Trie()
     left = grow(trie, root(), [1, 2, 3, 1], frame=1)
     right = grow(trie, root(), [1, 2, 2, 2, 2], frame=2)
@@ -68,11 +68,11 @@ def test_shared_prefix_of_separate_copies() -> None:
     assert shared(left) == 4
 
 
-def test_compacting_keeps_what_is_needed_and_leaves_the_old_trie_alone() -> None:
+def test_compacting_keeps_the_ancestors_and_does_not_change_the_old_trie() -> None:
     trie = Trie()
     shared = grow(trie, root(), [1, 2, 3])
     beams = [grow(trie, shared, [1, 1]), grow(trie, shared, [2]), grow(trie, grow(trie, root(), [1, 2, 3], 5), [3])]
-    grow(trie, shared, [3, 3, 3])  # nobody's
+    grow(trie, shared, [3, 3, 3])  # of no beam
     leaves = np.concatenate(beams, axis=1)
     before = Branches(trie, leaves, 0)
     assert [spell(before, leaf) for leaf in before.leaves] == [[1, 2, 3, 1, 1], [1, 2, 3, 2], [1, 2, 3, 3]]
@@ -87,7 +87,7 @@ def test_compacting_keeps_what_is_needed_and_leaves_the_old_trie_alone() -> None
     assert [spell(before, leaf) for leaf in before.leaves] == [[1, 2, 3, 1, 1], [1, 2, 3, 2], [1, 2, 3, 3]]
 
 
-def test_heirs_are_those_that_begin_alike_whatever_their_copies() -> None:
+def test_descendants_begin_with_the_prefix_in_any_copy() -> None:
     trie = Trie()
     beams = [
         grow(trie, root(), [1, 2, 3], frame=1),
@@ -97,8 +97,8 @@ def test_heirs_are_those_that_begin_alike_whatever_their_copies() -> None:
         grow(trie, root(), [1]),
     ]
     branches = Branches(trie, np.concatenate(beams, axis=1), 0)
-    assert branches.heirs(branches.path(branches.leaves[0])[1]) == [0, 2, 3]
-    assert branches.heirs(branches.path(branches.leaves[1])[0]) == [0, 1, 2, 3, 4]
+    assert branches.descendants(branches.path(branches.leaves[0])[1]) == [0, 2, 3]
+    assert branches.descendants(branches.path(branches.leaves[1])[0]) == [0, 1, 2, 3, 4]
 
 
 def test_appending_to_a_copy_does_not_change_the_trie() -> None:
