@@ -18,7 +18,7 @@ from edgespeech.demo.bench.streams import StreamFigures, StreamSearch
 from edgespeech.demo.bench.turns import TurnFigures, Turns
 from edgespeech.demo.bench.worker import in_fresh_process
 from edgespeech.demo.machine.device import describe_device, versions
-from edgespeech.demo.machine.sensors import Watch
+from edgespeech.demo.machine.sensors import SensorMonitor
 from edgespeech.errors import UsageError
 from edgespeech.runtime.manifest import SAMPLE_CLIPS
 
@@ -122,7 +122,7 @@ def run_bench(settings: BenchSettings, say: Say) -> Report:
     alone: list[list[AloneFigures]] = [[] for _ in plans]
     streams: list[list[StreamFigures]] = [[] for _ in plans]
     together: list[TurnFigures] = []
-    with Watch() as watch:
+    with SensorMonitor() as watch:
         for launch in range(effort.launches):
             for index, plan in enumerate(plans):
                 say(f"launch {launch + 1} of {effort.launches}: configuration {index + 1} of {len(plans)}")

@@ -53,9 +53,9 @@ def tune_device(bundle: Path | None, forget: bool, as_json: bool, **options: Any
 @click.pass_context
 def doctor(context: click.Context, bundle: Path | None, as_json: bool) -> None:
     """Say what is installed, what is missing for what, and the command that mends it."""
-    from edgespeech.demo.doctor.checks import examine, needed_is_there, render
+    from edgespeech.demo.doctor.checks import all_required_work, examine, render
 
     checks = examine(bundle)
     click.echo(json.dumps([check.as_dict() for check in checks]) if as_json else render(checks))
-    if not needed_is_there(checks):
+    if not all_required_work(checks):
         context.exit(1)

@@ -1,1 +1,1 @@
-"""Checks what is installed, what is missing for what, and how to fix it."""
+"""Checks the installation and the machine, and names the fix for each problem."""

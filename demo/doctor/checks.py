@@ -1,4 +1,4 @@
-"""`doctor`: what is installed, what is missing for what, and the command that mends it."""
+"""The checks of `edgespeech doctor`: Python, onnxruntime, the bundle, libraries and extras, in order."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 
 from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
 from edgespeech.demo.doctor.providers import check_onnxruntime, check_providers
-from edgespeech.demo.doctor.report import Check, needed_is_there, render
+from edgespeech.demo.doctor.report import Check, all_required_work, render
+from edgespeech.demo.machine.host import THIS_HOST, Host
 from edgespeech.demo.tune_device.settings import recall, settings_file
 from edgespeech.errors import EdgespeechError, LanguageModelError, MissingDependencyError
 from edgespeech.reference.language_model.build import find_tool
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from edgespeech.runtime.decoder.language_model import LanguageModel
 
-__all__ = ["Check", "examine", "needed_is_there", "render"]
+__all__ = ["Check", "all_required_work", "examine", "render"]
 
 _OPTIONAL = (
     ("export", "`export` and `quantize`", ("torch", "onnx")),
@@ -28,48 +29,54 @@ _OPTIONAL = (
 )
 
 
-def examine(bundle: Path | None = None, root: Path = Path("/")) -> list[Check]:
-    """Look at everything.
+def examine(bundle: Path | None = None, host: Host = THIS_HOST) -> list[Check]:
+    """Run all checks.
 
     Args:
-        bundle: Folder; None for the bundle that ships.
-        root: Of the file system, for what the system tells about itself.
+        bundle: Folder; None for the default bundle.
+        host: The machine to check.
     """
     loaded, checks = check_bundle(bundle)
-    found = [*check_python(), *check_onnxruntime(root), *checks, *check_kenlm(loaded)]
+    found = [*check_python(), *check_onnxruntime(host), *checks, *check_kenlm(loaded)]
     if loaded is not None and not any(check.topic == "onnxruntime" and check.state == "broken" for check in found):
-        found += check_providers(loaded.folder, root)
+        found += check_providers(loaded.folder, host)
         found += check_tuned(loaded)
-    return [*found, *check_libraries(), *check_sound(), *check_permissions(root), *check_optional(), *check_power(root)]
+    return [
+        *found,
+        *check_libraries(),
+        *check_sound(),
+        *check_permissions(host.root),
+        *check_optional(),
+        *check_power(host),
+    ]
 
 
 def check_python() -> Iterator[Check]:
-    """Version and width; an older Python does not come this far."""
+    """Check the word size; the installer has checked the version."""
     bits = struct.calcsize("P") * 8
-    told = f"{platform.python_version()}, {platform.machine()}, {bits} bits"
+    found = f"{platform.python_version()}, {platform.machine()}, {bits} bits"
     if bits != 64:
-        mend = "install a 64-bit system (Raspberry Pi OS has one); onnxruntime has no wheels for 32 bits"
-        yield Check("Python", "broken", told, mend)
+        fix = "install a 64-bit system (Raspberry Pi OS has one); onnxruntime has no wheels for 32 bits"
+        yield Check("Python", "broken", found, fix)
     else:
-        yield Check("Python", "ok", told)
+        yield Check("Python", "ok", found)
 
 
 def check_bundle(path: Path | None) -> tuple[Bundle | None, list[Check]]:
-    """Hashes of all files; whether the graph loads is a question to the providers."""
+    """Load a bundle, which compares the hashes of its files; `check_providers` loads the graph."""
     try:
         bundle = load_bundle(path)
     except EdgespeechError as error:
-        found, mend = _split(error)
-        return None, [Check("bundle", "broken", found, _ours_again() if path is None else mend)]
+        found, fix = _split(error)
+        return None, [Check("bundle", "broken", found, _restore_default_bundle() if path is None else fix)]
     manifest = bundle.manifest
     size = sum(entry.bytes for entry in manifest.files.values()) / 1e6
-    what = f"{manifest.name}, {manifest.graph.precision} {manifest.graph.form}, {size:.1f} MB, every file as described"
-    whose = " (the one that ships)" if bundle.folder == DEFAULT_BUNDLE else f" ({bundle.folder})"
+    what = f"{manifest.name}, {manifest.graph.precision} {manifest.graph.form}, {size:.1f} MB, all hashes match"
+    whose = " (the default bundle)" if bundle.folder == DEFAULT_BUNDLE else f" ({bundle.folder})"
     return bundle, [Check("bundle", "ok", what + whose)]
 
 
-def _ours_again() -> str:
-    """How the bundle that ships comes back: a checkout has it, an installed package is installed again."""
+def _restore_default_bundle() -> str:
     checkout = DEFAULT_BUNDLE.parents[1]
     if (checkout / ".git").exists():
         return f"git -C {checkout} checkout -- {DEFAULT_BUNDLE.relative_to(checkout)}"
@@ -77,13 +84,13 @@ def _ours_again() -> str:
 
 
 def _split(error: EdgespeechError) -> tuple[str, str]:
-    """What came, and what to do: our messages say both."""
-    found, _, mend = str(error).rpartition("; ")
-    return found or mend, mend
+    """Split an error message into the problem and the advice, which our errors put behind the last semicolon."""
+    found, _, fix = str(error).rpartition("; ")
+    return found or fix, fix
 
 
 def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
-    """The module, and the bundle's language model."""
+    """Check that KenLM is installed and loads the language model of the bundle."""
     path = None if bundle is None else bundle.language_model_path
     if path is None:
         if find_spec("kenlm"):
@@ -95,8 +102,8 @@ def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
         model = LanguageModel(path)
     except MissingDependencyError as error:
         newer = sys.version_info >= (3, 13)
-        mend = "see CONTRIBUTING.md: kenlm needs a hand on Python 3.13" if newer else "pip install kenlm"
-        yield Check("kenlm", "broken", _split(error)[0], f"{mend}; or use --no-lm")
+        fix = "see CONTRIBUTING.md on kenlm for Python 3.13" if newer else "pip install kenlm"
+        yield Check("kenlm", "broken", _split(error)[0], f"{fix}; or use --no-lm")
     except LanguageModelError as error:
         yield Check("kenlm", "broken", *_split(error))
     else:
@@ -104,18 +111,18 @@ def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
 
 
 def check_tuned(bundle: Bundle) -> Iterator[Check]:
-    """What `tune-device` remembers for this bundle."""
+    """Report the settings that `tune-device` stored for this bundle."""
     settings = recall(bundle)
     if settings is None:
-        mend = "edgespeech tune-device"
-        yield Check("settings", "note", "`live` has not been tuned for this device and bundle", mend)
+        found = "`live` has not been tuned for this device and bundle"
+        yield Check("settings", "note", found, "edgespeech tune-device")
     else:
         yield Check("settings", "ok", f"`live` uses {settings} ({settings_file()})")
 
 
 def check_libraries() -> Iterator[Check]:
-    """The libraries of every install that hold compiled code."""
-    for name in ("numpy", "soundfile", "soxr", "msgspec"):
+    """Check that the required libraries with compiled code can be imported."""
+    for name in ("numpy", "soundfile", "soxr", "msgspec", "psutil"):
         try:
             import_module(name)
         except (ImportError, OSError) as error:
@@ -124,7 +131,7 @@ def check_libraries() -> Iterator[Check]:
 
 
 def check_optional() -> Iterator[Check]:
-    """Extras that only some commands need, and KenLM's programs."""
+    """Check the extras that only some commands need, and the programs of KenLM."""
     for extra, purpose, modules in _OPTIONAL:
         missing = [name for name in modules if find_spec(name) is None]
         if missing:
@@ -138,7 +145,7 @@ def check_optional() -> Iterator[Check]:
             "lm build", "missing", found, "make kenlm-tools in the repository, or set KENLM_BIN (CONTRIBUTING.md)"
         )
     else:
-        yield Check("lm build", "ok", "KenLM's programs are there")
+        yield Check("lm build", "ok", "KenLM's programs are installed")
 
 
 def _kenlm_tools() -> bool:

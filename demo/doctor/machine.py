@@ -1,4 +1,4 @@
-"""The doctor on the machine: sound, permissions, heat and power."""
+"""Checks of the machine: sound, permissions, heat and power."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pathlib import Path
 
 from edgespeech.demo.doctor.report import Check
 from edgespeech.demo.machine.device import describe_device
-from edgespeech.demo.machine.energy import locked_rapl
-from edgespeech.demo.machine.jetson import Run, fullest_power_mode, read_text, run_tool
+from edgespeech.demo.machine.energy import find_unreadable_rapl
+from edgespeech.demo.machine.host import THIS_HOST, Host, read_text
+from edgespeech.demo.machine.jetson import highest_power_mode
+from edgespeech.demo.machine.records import Device
 from edgespeech.demo.machine.sensors import power_source, read_sensors, throttle_flags
 from edgespeech.demo.tune_device.settings import settings_file
 from edgespeech.errors import DeviceError, EdgespeechError, MissingDependencyError
 from edgespeech.runtime.live.microphone import list_microphones
 
-HOT = 85.0  # degrees Celsius; small boards slow down from there on
+HOT = 85.0  # degrees Celsius; small boards throttle above
 
 
 def check_sound() -> Iterator[Check]:
-    """PortAudio, and the microphones with their rates."""
+    """Check PortAudio, and list the microphones with their sample rates."""
     if find_spec("sounddevice") is None:
         yield Check(
             "microphone", "missing", "sounddevice is not installed; `live` needs it", "pip install 'edgespeech[mic]'"
@@ -31,32 +33,32 @@ def check_sound() -> Iterator[Check]:
     try:
         import_module("sounddevice")
     except OSError:
-        yield Check("PortAudio", "broken", "the library is not installed; `live` needs it", _portaudio_mend())
+        yield Check("PortAudio", "broken", "the library is not installed; `live` needs it", _install_portaudio())
         return
     except Exception as error:  # sounddevice.PortAudioError, in a module that did not load
         why = " ".join(str(error).split())
-        yield Check("PortAudio", "broken", f"does not start: {why}", "see whether the system's sound service runs")
+        yield Check("PortAudio", "broken", f"does not start: {why}", "check that the system's sound service is running")
         return
     yield Check("PortAudio", "ok", "loads")
     try:
         microphones = list_microphones()
     except MissingDependencyError as error:
-        yield Check("microphones", "broken", str(error), _portaudio_mend())
+        yield Check("microphones", "broken", str(error), _install_portaudio())
         return
     except (DeviceError, EdgespeechError) as error:
         yield Check("microphones", "missing", str(error), "edgespeech live --replay FILE works without one")
         return
     for microphone in microphones:
         rates = " ".join(map(str, microphone.rates))
-        told = f"{microphone.index} {microphone.name} ({microphone.host_api})"
+        name = f"{microphone.index} {microphone.name} ({microphone.host_api})"
         if rates:
-            yield Check("microphone", "ok", f"{told}: {rates} Hz")
+            yield Check("microphone", "ok", f"{name}: {rates} Hz")
         else:
-            mend = "close the program that uses it, or choose another with --device"
-            yield Check("microphone", "note", f"{told}: does not open", mend)
+            fix = "close the program that uses it, or choose another with --device"
+            yield Check("microphone", "note", f"{name}: does not open", fix)
 
 
-def _portaudio_mend() -> str:
+def _install_portaudio() -> str:
     if sys.platform == "darwin":
         return "brew install portaudio"
     return (
@@ -65,55 +67,31 @@ def _portaudio_mend() -> str:
 
 
 def check_permissions(root: Path = Path("/")) -> Iterator[Check]:
-    """Sound devices, the settings' folder, energy counters."""
+    """Check access to sound devices, the settings folder and energy counters."""
     captures = sorted((root / "dev/snd").glob("pcmC*c"))
     locked = [path for path in captures if not os.access(path, os.R_OK | os.W_OK)]
     if locked:
-        mend = "sudo usermod -aG audio $USER, then log in again"
-        yield Check("permissions", "broken", f"{locked[0]} may not be opened by this user; `live` needs it", mend)
+        fix = "sudo usermod -aG audio $USER, then log in again"
+        yield Check("permissions", "broken", f"{locked[0]} may not be opened by this user; `live` needs it", fix)
     folder = settings_file().parent
     above = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(above, os.W_OK):
-        mend = "export XDG_CONFIG_HOME=FOLDER with a folder of yours"
-        found = f"{folder} cannot be written or made; `tune-device` remembers nothing"
-        yield Check("permissions", "missing", found, mend)
-    counters = locked_rapl(root)
+        fix = "export XDG_CONFIG_HOME=FOLDER with a folder of yours"
+        found = f"{folder} cannot be created or written; `tune-device` cannot store settings"
+        yield Check("permissions", "missing", found, fix)
+    counters = find_unreadable_rapl(root)
     if counters:
-        mend = (
-            f"sudo chmod a+r {' '.join(map(str, counters))} (until the next start; other users can then watch it too)"
-        )
-        yield Check("energy", "note", "the RAPL counter is for root only; `bench` shows no joules", mend)
+        fix = f"sudo chmod a+r {' '.join(map(str, counters))} (until the next boot; other users can then read it too)"
+        yield Check("energy", "note", "only root may read the RAPL counter; `bench` shows no joules", fix)
 
 
-def check_power(root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
-    """Temperatures, throttling, governor, power mode, battery, limits of a container."""
-    device, reading = describe_device(root, run), read_sensors(root)
-    hottest = max(reading.temperatures.items(), key=lambda item: item[1], default=None)
-    if hottest is not None:
-        name, degrees = hottest
-        hot = degrees >= HOT
-        mend = "cool it (heat sink, fan, air) before measuring" if hot else ""
-        yield Check("heat", "note" if hot else "ok", f"{name} at {degrees:.0f} degrees Celsius", mend)
-    flags = throttle_flags(root, run)
-    if flags:
-        supply = any("voltage" in flag for flag in flags)
-        mend = "use the board's own power supply and a short cable" if supply else "cool it (heat sink, fan, air)"
-        yield Check("power", "note", ", ".join(flags), mend)
-    elif reading.throttle_count:
-        found = f"the processor has throttled {reading.throttle_count} times since it was switched on"
-        yield Check("heat", "note", found, "cool it (heat sink, fan, air) before measuring; see to its power supply")
-    if device.governor in {"powersave", "conservative"} and not _scales_itself(root):
-        mend = (
-            "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor (until the next start)"
-        )
-        yield Check("power", "note", f"frequency governor {device.governor}", mend)
-    fullest = fullest_power_mode(read_text(root / "etc/nvpmodel.conf") or "")
-    if device.jetson is not None and fullest and device.jetson.power_mode not in {None, fullest}:
-        number = fullest.rpartition("(")[2].rstrip(")")
-        mend = f"sudo nvpmodel -m {number} && sudo jetson_clocks (docs/jetson.md)"
-        yield Check("power", "note", f"Jetson power mode {device.jetson.power_mode}; the fullest is {fullest}", mend)
-    if power_source(root) == "battery":
-        yield Check("power", "note", "running on battery; figures will be lower", "plug it in before measuring")
+def check_power(host: Host = THIS_HOST) -> Iterator[Check]:
+    """Check temperatures, throttling, governor, power mode, battery and the limits of a container."""
+    device = describe_device(host)
+    yield from _check_heat(host)
+    yield from _check_power_mode(host, device)
+    if power_source(host.system) == "battery":
+        yield Check("power", "note", "running on battery, which lowers the figures", "plug it in before measuring")
     if device.cores < device.cores_of_machine:
         yield Check("cores", "note", f"this process may use {device.cores} of {device.cores_of_machine} cores")
     cores = "1 core" if device.cores == 1 else f"{device.cores} cores"
@@ -121,7 +99,36 @@ def check_power(root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
     yield Check("device", "ok", f"{device.board or device.cpu}, {cores}{memory}, {device.os}")
 
 
-def _scales_itself(root: Path) -> bool:
-    """Whether the processor chooses its frequency: its driver calls that ``powersave`` and it is as fast."""
+def _check_heat(host: Host) -> Iterator[Check]:
+    reading = read_sensors(host)
+    hottest = max(reading.temperatures.items(), key=lambda item: item[1], default=None)
+    if hottest is not None:
+        name, degrees = hottest
+        hot = degrees >= HOT
+        fix = "cool it (heat sink, fan, air) before measuring" if hot else ""
+        yield Check("heat", "note" if hot else "ok", f"{name} at {degrees:.0f} degrees Celsius", fix)
+    flags = throttle_flags(host.root, host.run)
+    if flags:
+        supply = any("voltage" in flag for flag in flags)
+        fix = "use the board's own power supply and a short cable" if supply else "cool it (heat sink, fan, air)"
+        yield Check("power", "note", ", ".join(flags), fix)
+    elif reading.throttle_count:
+        found = f"the processor has throttled {reading.throttle_count} times since boot"
+        yield Check("heat", "note", found, "cool it (heat sink, fan, air) before measuring; check its power supply")
+
+
+def _check_power_mode(host: Host, device: Device) -> Iterator[Check]:
+    if device.governor in {"powersave", "conservative"} and not _has_own_governor(host.root):
+        fix = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor (until the next boot)"
+        yield Check("power", "note", f"frequency governor {device.governor}", fix)
+    highest = highest_power_mode(read_text(host.root / "etc/nvpmodel.conf") or "")
+    if device.jetson is not None and highest and device.jetson.power_mode not in {None, highest}:
+        number = highest.rpartition("(")[2].rstrip(")")
+        fix = f"sudo nvpmodel -m {number} && sudo jetson_clocks (docs/guide/jetson.md)"
+        yield Check("power", "note", f"Jetson power mode {device.jetson.power_mode}; the highest is {highest}", fix)
+
+
+def _has_own_governor(root: Path) -> bool:
+    """Return whether the processor chooses its frequency itself: then the governor ``powersave`` does not slow it."""
     driver = read_text(root / "sys/devices/system/cpu/cpufreq/policy0/scaling_driver") or ""
     return driver.startswith(("intel_pstate", "amd-pstate-epp", "amd_pstate"))

@@ -1,4 +1,4 @@
-"""The doctor on onnxruntime: which flavours are installed, whether they suit the hardware, which providers load."""
+"""Checks of onnxruntime: the installed distribution, whether it suits the hardware, and which providers load."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from pathlib import Path
 
 from edgespeech.demo.doctor.report import Check
 from edgespeech.demo.machine.device import ONNXRUNTIME_FLAVOURS, find_gpus, installed_version
-from edgespeech.demo.machine.jetson import Run, describe_jetson, run_tool
+from edgespeech.demo.machine.host import THIS_HOST, Host
+from edgespeech.demo.machine.jetson import describe_jetson
 from edgespeech.errors import EdgespeechError, MissingDependencyError
 from edgespeech.runtime.acoustic_model import AcousticModel, available_providers, import_onnxruntime
 from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.node_placement import describe_fallback
 
-OLDEST = (1, 17)
-_MENDS = {
+MIN_VERSION = (1, 17)
+_FIXES = {
     "cuda": "install the CUDA and cuDNN versions that this onnxruntime-gpu was built for: pip install "
     "'onnxruntime-gpu[cuda,cudnn]'",
     "cpu": "export the bundle again, or copy it again",
     "tensorrt": "install TensorRT (JetPack has it), or use --provider cuda",
     "openvino": "pip install openvino, or use --provider cpu",
 }
-_JETSON_WHEEL = "install the onnxruntime-gpu wheel for this JetPack: docs/jetson.md"
+_JETSON_WHEEL = "install the onnxruntime-gpu wheel for this JetPack: docs/guide/jetson.md"
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A provider that was tried with a bundle.
+class ProviderTrial:
+    """Result of loading a bundle with a provider.
 
     Attributes:
-        name: As ``--provider`` takes it.
-        problem: Why it does not load; empty if it does.
-        fallback: Which nodes it leaves to the CPU; empty if none.
+        name: Name of the provider for ``--provider``.
+        problem: Reason why it does not load; empty if it does.
+        fallback: Nodes that it leaves to the CPU; empty if there are none.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Tried:
     fallback: str = ""
 
 
-def try_providers(folder: Path) -> list[Tried]:
+def try_providers(folder: Path) -> list[ProviderTrial]:
     """Load a bundle with every provider of the installed onnxruntime.
 
     Raises:
@@ -53,76 +54,67 @@ def try_providers(folder: Path) -> list[Tried]:
         try:
             model = AcousticModel(bundle, provider=name)
         except EdgespeechError as error:
-            tried.append(Tried(name, problem=str(error)))
+            tried.append(ProviderTrial(name, problem=str(error)))
         else:
-            tried.append(Tried(name, fallback=describe_fallback(model.nodes, model.nodes_on_cpu)))
+            tried.append(ProviderTrial(name, fallback=describe_fallback(model.nodes, model.nodes_on_cpu)))
     return tried
 
 
-def check_onnxruntime(root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
-    """Exactly one flavour, recent enough, that loads and suits the hardware."""
-    flavours = {name: version for name in ONNXRUNTIME_FLAVOURS if (version := installed_version(name))}
-    told = ", ".join(f"{name} {version}" for name, version in flavours.items())
-    jetson, nvidia = describe_jetson(root, run), _nvidia(root, run)
-    extra = "gpu" if nvidia and jetson is None else "cpu"
-    if len(flavours) > 1:
-        yield Check(
-            "onnxruntime",
-            "broken",
-            f"{told}: flavours that overwrite each other's files",
-            f"pip uninstall -y {' '.join(flavours)} && pip install 'edgespeech[{extra}]'",
-        )
+def check_onnxruntime(host: Host = THIS_HOST) -> Iterator[Check]:
+    """Check that exactly one distribution is installed, recent enough, importable and suited to the hardware."""
+    installed = {name: version for name in ONNXRUNTIME_FLAVOURS if (version := installed_version(name))}
+    listed = ", ".join(f"{name} {version}" for name, version in installed.items())
+    on_jetson, gpu = describe_jetson(host.root, host.run) is not None, _nvidia_gpu(host)
+    extra = "gpu" if gpu and not on_jetson else "cpu"
+    remove = f"pip uninstall -y {' '.join(installed)} && " if installed else ""
+    install = f"{remove}pip install 'edgespeech[{extra}]'"
+    if len(installed) > 1:
+        yield Check("onnxruntime", "broken", f"{listed}: distributions that overwrite each other's files", install)
         return
     try:
         onnxruntime = import_onnxruntime()
     except MissingDependencyError as error:
-        why = str(error)[:160]
-        remove = f"pip uninstall -y {' '.join(flavours)} && " if flavours else ""
-        mend = f"{remove}pip install 'edgespeech[{extra}]'"
-        yield Check("onnxruntime", "broken", f"{told}: {why}" if flavours else "not installed", mend)
+        found = f"{listed}: {str(error)[:160]}" if installed else "not installed"
+        yield Check("onnxruntime", "broken", found, install)
         return
     version = str(getattr(onnxruntime, "__version__", "0"))
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < OLDEST:
-        wanted = ".".join(map(str, OLDEST))
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < MIN_VERSION:
+        wanted = ".".join(map(str, MIN_VERSION))
         yield Check("onnxruntime", "broken", f"{version}; wanted {wanted} or newer", "pip install -U 'edgespeech[cpu]'")
         return
-    yield Check("onnxruntime", "ok", told or f"{version} (not installed by pip)")
-    if not nvidia or "onnxruntime-gpu" in flavours or "cuda" in available_providers():
+    yield Check("onnxruntime", "ok", listed or f"{version} (not installed by pip)")
+    if not gpu or "onnxruntime-gpu" in installed or "cuda" in available_providers():
         return
-    if jetson is not None:
-        mend = _JETSON_WHEEL
-    elif platform.machine() not in {"x86_64", "AMD64"}:
-        return
-    else:
-        mend = f"pip uninstall -y {' '.join(flavours)} && pip install 'edgespeech[gpu]'"
-    yield Check("GPU", "note", f"{nvidia}: not used by this flavour; small models are often faster on the CPU", mend)
+    if on_jetson or platform.machine() in {"x86_64", "AMD64"}:
+        found = f"{gpu}: not used by this distribution; small models are often faster on the CPU"
+        yield Check("GPU", "note", found, _JETSON_WHEEL if on_jetson else install)
 
 
-def check_providers(folder: Path, root: Path = Path("/"), run: Run = run_tool) -> Iterator[Check]:
-    """Each provider: whether it loads and computes, and what it leaves to the CPU."""
+def check_providers(folder: Path, host: Host = THIS_HOST) -> Iterator[Check]:
+    """Check whether each provider loads the bundle and computes, and what it leaves to the CPU."""
     try:
-        tried = try_providers(folder)
+        trials = try_providers(folder)
     except MissingDependencyError:
-        return  # said already
+        return  # reported by `check_onnxruntime`
     except EdgespeechError as error:
         yield Check("providers", "note", f"not tried: {error}")
         return
-    on_jetson = describe_jetson(root, run) is not None
-    for one in tried:
-        topic = f"--provider {one.name}"
-        if one.problem:
-            mend = _MENDS.get(one.name, "use another --provider")
-            if on_jetson and one.name in {"cuda", "tensorrt"}:
-                mend = _JETSON_WHEEL
-            yield Check(topic, "broken" if one.name == "cpu" else "missing", one.problem, mend)
-        elif one.fallback:
-            yield Check(topic, "note", f"loads; {one.fallback}")
+    on_jetson = describe_jetson(host.root, host.run) is not None
+    for trial in trials:
+        topic = f"--provider {trial.name}"
+        if trial.problem:
+            fix = _FIXES.get(trial.name, "use another --provider")
+            if on_jetson and trial.name in {"cuda", "tensorrt"}:
+                fix = _JETSON_WHEEL
+            yield Check(topic, "broken" if trial.name == "cpu" else "missing", trial.problem, fix)
+        elif trial.fallback:
+            yield Check(topic, "note", f"loads; {trial.fallback}")
         else:
             yield Check(topic, "ok", "loads; every node runs there")
 
 
-def _nvidia(root: Path, run: Run) -> str:
-    jetson = describe_jetson(root, run)
+def _nvidia_gpu(host: Host) -> str:
+    jetson = describe_jetson(host.root, host.run)
     if jetson is not None:
         return jetson.model
-    return next((name for name in find_gpus(root, run) if not name.startswith(("AMD ", "Intel "))), "")
+    return next((name for name in find_gpus(host) if not name.startswith(("AMD ", "Intel "))), "")

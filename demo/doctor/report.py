@@ -1,4 +1,4 @@
-"""What a doctor's check found, and how it is shown; nothing is looked at here."""
+"""The result of a check, and the report of all checks as text."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ _SIGNS: dict[State, str] = {"ok": "ok", "broken": "BROKEN", "missing": "missing"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        topic: What.
-        state: ``broken`` things are needed and do not work, ``missing`` ones are for something that may not be wanted,
-            a ``note`` is worth knowing.
-        found: In words.
-        mend: The command, or what to do; empty where nothing is wrong.
+        topic: What was checked.
+        state: ``broken`` parts are required and do not work; ``missing`` parts are optional; a ``note`` is a hint.
+        found: What the check found.
+        fix: Command that fixes it, or advice; empty if nothing is wrong.
     """
 
     topic: str
     state: State
     found: str
-    mend: str = ""
+    fix: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """For JSON."""
-        return asdict(self)
+        """Return the fields for JSON, where the fix has the key ``mend``."""
+        fields = asdict(self)
+        return {**fields, "mend": fields.pop("fix")}
 
 
-def needed_is_there(checks: Sequence[Check]) -> bool:
-    """Whether nothing is broken."""
+def all_required_work(checks: Sequence[Check]) -> bool:
+    """Return whether no required part is broken."""
     return all(check.state != "broken" for check in checks)
 
 
 def render(checks: Sequence[Check]) -> str:
-    """Lines for people: topic, state, what was found, and below it what mends it."""
+    """Lay out the checks as text, each with its fix in the line below."""
     width = max(len(check.topic) for check in checks)
     lines = []
     for check in checks:
         lines.append(f"{check.topic:<{width}}  {_SIGNS[check.state]:<7}  {check.found}")
-        if check.mend:
-            lines.append(f"{'':<{width}}           -> {check.mend}")
+        if check.fix:
+            lines.append(f"{'':<{width}}           -> {check.fix}")
     broken = sum(check.state == "broken" for check in checks)
     missing = sum(check.state == "missing" for check in checks)
-    verdict = "all that is needed is there" if not broken else f"{broken} broken: mend the lines marked BROKEN"
-    return "\n".join([*lines, "", f"{verdict}{f'; {missing} optional missing' if missing else ''}"])
+    verdict = f"{broken} broken: fix the lines marked BROKEN" if broken else "everything required works"
+    return "\n".join([*lines, "", f"{verdict}{f'; {missing} optional parts missing' if missing else ''}"])

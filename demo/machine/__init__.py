@@ -1,1 +1,1 @@
-"""What this device is, and what its sensors and energy counters say."""
+"""Describes this device and reads its sensors and energy counters."""

@@ -1,16 +1,16 @@
-"""Which machine this is: processor, memory, system, board, GPUs, and the versions of what runs on it; no measuring."""
+"""Describes the machine: processor, memory, operating system, board, GPUs, and the versions of the software."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from edgespeech import __version__
-from edgespeech.demo.machine.jetson import Run, board_name, describe_jetson, read_text, run_tool
+from edgespeech.demo.machine.host import THIS_HOST, Host, Run, read_number, read_text
+from edgespeech.demo.machine.jetson import board_name, describe_jetson
 from edgespeech.demo.machine.records import Device
 
 # Distributions that all install the module `onnxruntime`.
@@ -25,7 +25,7 @@ ONNXRUNTIME_FLAVOURS = (
     "onnxruntime-silicon",
 )
 _LIBRARIES = ("numpy", "kenlm", "soxr", "soundfile")
-# Arm's processors have no name in /proc/cpuinfo, only a number.
+# /proc/cpuinfo has the part numbers of Arm processors instead of their names.
 _ARM_PARTS = {
     "0xd03": "Cortex-A53",
     "0xd04": "Cortex-A35",
@@ -46,47 +46,45 @@ _ARM_PARTS = {
 }
 
 
-def describe_device(root: Path = Path("/"), run: Run = run_tool) -> Device:
-    """Ask the system; what it does not tell is None.
-
-    Args:
-        root: Of the file system.
-        run: Runs ``nvidia-smi``, ``nvpmodel``, ``sysctl`` and so on.
-    """
-    policy = root / "sys/devices/system/cpu/cpufreq"
-    policies = sorted(policy.glob("policy*"))
-    fastest = max(policies, key=lambda folder: _number(folder / "cpuinfo_max_freq") or 0.0, default=policy / "policy0")
-    lowest, highest = _number(fastest / "cpuinfo_min_freq"), _number(fastest / "cpuinfo_max_freq")
+def describe_device(host: Host = THIS_HOST) -> Device:
+    """Describe the machine; facts that it does not report are None."""
+    frequencies = host.system.frequencies()
+    fastest = max(frequencies, key=lambda one: one.max or 0.0, default=None)
     return Device(
-        cpu=_cpu_model(root, run),
+        cpu=_cpu_model(host.root, host.run),
         architecture=platform.machine(),
-        cores=usable_cores(root),
-        cores_of_machine=os.cpu_count() or 1,
-        mhz_min=None if lowest is None else lowest / 1000.0,
-        mhz_max=None if highest is None else highest / 1000.0,
-        governor=read_text(fastest / "scaling_governor"),
-        memory_mb=_memory(root, run),
-        os=_system(root),
+        cores=usable_cores(host),
+        cores_of_machine=host.system.cores(),
+        mhz_min=fastest.min if fastest else None,
+        mhz_max=fastest.max if fastest else None,
+        governor=_governor(host.root),
+        memory_mb=_memory(host),
+        os=_system(host.root),
         kernel=f"{platform.system()} {platform.release()}",
-        board=board_name(root) or _dmi_board(root),
-        virtual=_virtual(root),
-        gpus=tuple(find_gpus(root, run)),
-        jetson=describe_jetson(root, run),
+        board=_board(host.root),
+        virtual=_virtual(host.root),
+        gpus=tuple(find_gpus(host)),
+        jetson=describe_jetson(host.root, host.run),
     )
 
 
-def usable_cores(root: Path = Path("/")) -> int:
-    """Processors that this process may use: its affinity, and the limit of a container."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = read_text(root / "sys/fs/cgroup/cpu.max")
+def identify_device(host: Host = THIS_HOST) -> str:
+    """Return a key for this kind of machine: its board or processor, and the number of usable cores."""
+    return f"{_board(host.root) or _cpu_model(host.root, host.run)} {usable_cores(host)}"
+
+
+def usable_cores(host: Host = THIS_HOST) -> int:
+    """Count the cores that this process may use: its affinity mask, limited by the quota of a container."""
+    allowed = host.system.allowed_cores()
+    quota = read_text(host.root / "sys/fs/cgroup/cpu.max")
     if quota is not None and not quota.startswith("max"):
-        share, period = quota.split()
-        allowed = min(allowed, max(1, int(share) // int(period)))
+        time, period = quota.split()
+        allowed = min(allowed, max(1, int(time) // int(period)))
     return allowed
 
 
 def versions() -> dict[str, str]:
-    """Of edgespeech, Python and the libraries; onnxruntime by the distributions that hold it."""
+    """Return the versions of edgespeech, Python and the libraries; onnxruntime by the names of its distributions."""
     found = {"edgespeech": __version__, "python": platform.python_version()}
     for name in (*ONNXRUNTIME_FLAVOURS, *_LIBRARIES):
         version = installed_version(name)
@@ -96,33 +94,30 @@ def versions() -> dict[str, str]:
 
 
 def installed_version(distribution: str) -> str | None:
-    """Version of an installed distribution."""
+    """Return the version of a distribution; None if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def find_gpus(root: Path = Path("/"), run: Run = run_tool) -> Iterator[str]:
-    """Names of NVIDIA's GPUs, and of other display devices by their maker."""
-    listed = run(("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"))
-    for line in (listed or "").splitlines():
-        if line.strip():
-            name, *rest = (part.strip() for part in line.split(","))
-            yield f"{name} ({', '.join(rest)})" if rest else name
+def find_gpus(host: Host = THIS_HOST) -> Iterator[str]:
+    """Yield the names of NVIDIA GPUs, and the makers of other display devices."""
+    yield from _nvidia_gpus(host)
     makers = {"0x1002": "AMD", "0x8086": "Intel"}
-    for card in sorted((root / "sys/class/drm").glob("card[0-9]")):
+    for card in sorted((host.root / "sys/class/drm").glob("card[0-9]")):
         maker = makers.get(read_text(card / "device/vendor") or "")
         if maker:
             yield f"{maker} GPU {read_text(card / 'device/device') or ''}".strip()
 
 
-def _number(path: Path) -> float | None:
-    text = read_text(path)
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+def _nvidia_gpus(host: Host) -> list[str]:
+    found = host.system.nvidia_gpus()
+    if found is not None:
+        return found
+    listed = host.run(("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")) or ""
+    rows = [[part.strip() for part in line.split(",")] for line in listed.splitlines() if line.strip()]
+    return [f"{name} ({', '.join(rest)})" if rest else name for name, *rest in rows]
 
 
 def _cpu_model(root: Path, run: Run) -> str:
@@ -141,18 +136,17 @@ def _cpu_model(root: Path, run: Run) -> str:
     return (named or "").strip() or platform.processor() or platform.machine()
 
 
-def _memory(root: Path, run: Run) -> float | None:
-    sizes = []
-    found = re.search(r"MemTotal:\s*(\d+) kB", read_text(root / "proc/meminfo") or "")
-    if found:
-        sizes.append(int(found[1]) * 1024 / 1e6)
-    limit = _number(root / "sys/fs/cgroup/memory.max") if sizes else None
-    if limit is not None:
-        sizes.append(limit / 1e6)
-    if not sizes:
-        told = (run(("sysctl", "-n", "hw.memsize")) or "").strip()
-        return int(told) / 1e6 if told.isdecimal() else None
-    return min(sizes)
+def _governor(root: Path) -> str | None:
+    policies = sorted((root / "sys/devices/system/cpu/cpufreq").glob("policy*"))
+    if not policies:
+        return None
+    return read_text(max(policies, key=lambda one: read_number(one / "cpuinfo_max_freq") or 0.0) / "scaling_governor")
+
+
+def _memory(host: Host) -> float | None:
+    limit = read_number(host.root / "sys/fs/cgroup/memory.max")  # "max" if there is no limit
+    sizes = [host.system.memory_mb(), None if limit is None else limit / 1e6]
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def _system(root: Path) -> str:
@@ -160,10 +154,10 @@ def _system(root: Path) -> str:
     return found[1] if found else platform.platform(terse=True)
 
 
-def _dmi_board(root: Path) -> str | None:
+def _board(root: Path) -> str | None:
     folder = root / "sys/class/dmi/id"
     parts = [read_text(folder / name) for name in ("sys_vendor", "product_name")]
-    return " ".join(part for part in parts if part) or None
+    return board_name(root) or " ".join(part for part in parts if part) or None
 
 
 def _virtual(root: Path) -> str | None:

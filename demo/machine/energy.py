@@ -1,4 +1,4 @@
-"""Energy, where the machine counts it: RAPL, a Jetson's INA3221 or tegrastats, a battery that is being emptied."""
+"""Energy meters: RAPL, the INA3221 or tegrastats of a Jetson, and a battery that is being discharged."""
 
 from __future__ import annotations
 
@@ -12,48 +12,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgespeech.demo.machine.jetson import parse_tegrastats, read_text, whole_rail
+from edgespeech.demo.machine.host import read_text
+from edgespeech.demo.machine.jetson import main_rail, parse_tegrastats
 
 SECONDS_BETWEEN_READINGS = 0.1
 
 
 class Meter(Protocol):
-    """Counts joules from one call of `joules` to the next."""
+    """Measures the energy that the machine uses."""
 
     source: str
 
     def joules(self) -> float:
-        """Joules since an arbitrary beginning."""
+        """Return the joules used since an arbitrary point in time."""
 
     def close(self) -> None:
-        """Stop counting."""
+        """Stop measuring and free what the meter uses."""
 
 
 @dataclass(frozen=True)
 class _Counter:
-    """A package's energy counter in microjoules, which begins again at ``wraps_at``."""
+    """An energy counter in microjoules that restarts from zero at ``wraps_at``."""
 
     path: Path
     wraps_at: int
 
 
 class RaplMeter:
-    """Counters of Intel's and AMD's processors: the packages, and the memory where it has one of its own.
+    """Energy of the processor packages of Intel and AMD, and of the memory where it has a counter of its own.
 
     Args:
-        counters: From `find_rapl`.
+        counters: Counters from `find_rapl`.
     """
 
     source = "RAPL (processor packages)"
 
     def __init__(self, counters: Sequence[_Counter]) -> None:
-        """Read the counters for the first time."""
         self._counters = counters
         self._last = [_microjoules(counter.path) for counter in counters]
         self._sum = 0.0
 
     def joules(self) -> float:
-        """Joules since this meter was made; call it more often than a counter wraps (minutes)."""
+        """Return the joules since this meter was opened; call it more often than a counter wraps (minutes)."""
         now = [_microjoules(counter.path) for counter in self._counters]
         for counter, before, after in zip(self._counters, self._last, now, strict=True):
             self._sum += (after - before) % counter.wraps_at
@@ -61,20 +61,19 @@ class RaplMeter:
         return self._sum / 1e6
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Do nothing: the counters need no cleanup."""
 
 
 class PowerMeter:
-    """Sums up a sensor of power: it is read ten times a second in a thread of its own.
+    """Integrates the readings of a power sensor, taken ten times a second in a thread of its own.
 
     Args:
         source: Name of the sensor.
-        watts: Reads it.
-        clock: Seconds, rising.
+        watts: Reads the sensor.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(self, source: str, watts: Callable[[], float], clock: Callable[[], float] = time.perf_counter) -> None:
-        """Begin to read."""
         self.source = source
         self._watts, self._clock = watts, clock
         self._lock = threading.Lock()
@@ -89,42 +88,40 @@ class PowerMeter:
             self.joules()
 
     def joules(self) -> float:
-        """Joules since this meter was made."""
+        """Return the joules since this meter was opened."""
         with self._lock:
             when, watts = self._last
-            latest = read_number(self._watts)
+            latest = read_watts(self._watts)
             now = self._clock(), watts if latest is None else latest
             self._sum += (now[0] - when) * (watts + now[1]) / 2.0
             self._last = now
             return self._sum
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading the sensor."""
         self._ending.set()
         self._thread.join()
 
 
 class TegrastatsMeter(PowerMeter):
-    """A Jetson whose sensors only ``tegrastats`` may read; the tool runs until `close`.
+    """Power of a Jetson whose sensors only ``tegrastats`` may read; the tool runs until `close`.
 
     Args:
-        command: The tool, told to print ten lines a second.
+        command: Starts the tool so that it prints ten lines a second.
+
+    Raises:
+        OSError: The tool does not start, or prints no power rail.
     """
 
     def __init__(self, command: Sequence[str] = ("tegrastats", "--interval", "100")) -> None:
-        """Start the tool and wait for its first line.
-
-        Raises:
-            OSError: It does not start, or shows no rail.
-        """
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         self._lines = self._process.stdout
         rails = parse_tegrastats(self._lines.readline())
-        rail = whole_rail(list(rails))
+        rail = main_rail(list(rails))
         if rail is None:
             self._end_process()
-            raise OSError("no power rail in tegrastats' line")
+            raise OSError("no power rail in the output of tegrastats")
         self._rail, self._now = rail, rails[rail]
         self._reader = threading.Thread(target=self._follow, daemon=True)
         self._reader.start()
@@ -135,7 +132,7 @@ class TegrastatsMeter(PowerMeter):
             self._now = parse_tegrastats(line).get(self._rail, self._now)
 
     def close(self) -> None:
-        """Stop the tool too."""
+        """Stop reading and stop the tool."""
         super().close()
         self._process.kill()
         self._reader.join()
@@ -148,7 +145,7 @@ class TegrastatsMeter(PowerMeter):
 
 
 def open_meter(root: Path = Path("/")) -> Meter | None:
-    """The best sensor of this machine that this user may read; None if there is none."""
+    """Open the best sensor that this user may read; None if there is none."""
     rail = find_ina3221(root)
     if rail is not None:
         name, watts = rail
@@ -164,28 +161,28 @@ def open_meter(root: Path = Path("/")) -> Meter | None:
 
 
 def find_rapl(root: Path = Path("/")) -> list[_Counter]:
-    """Package counters that may be read (many systems let only root)."""
+    """Find the energy counters that this user may read (on many systems only root may)."""
     found = []
     for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
-        whole = (read_text(zone / "name") or "").startswith("package") and zone.name.count(":") == 1
+        package = (read_text(zone / "name") or "").startswith("package") and zone.name.count(":") == 1
         memory = read_text(zone / "name") == "dram"
         top = read_text(zone / "max_energy_range_uj")
-        if (whole or memory) and top is not None and read_text(zone / "energy_uj") is not None:
+        if (package or memory) and top is not None and read_text(zone / "energy_uj") is not None:
             found.append(_Counter(zone / "energy_uj", int(top) + 1))
     return found
 
 
-def locked_rapl(root: Path = Path("/")) -> list[Path]:
-    """Package counters that exist and may not be read."""
+def find_unreadable_rapl(root: Path = Path("/")) -> list[Path]:
+    """Find the package counters that exist but may not be read by this user."""
     zones = (root / "sys/class/powercap").glob("intel-rapl:[0-9]*")
     return [zone / "energy_uj" for zone in sorted(zones) if (zone / "energy_uj").exists() and
             zone.name.count(":") == 1 and read_text(zone / "energy_uj") is None]  # fmt: skip
 
 
 def find_ina3221(root: Path = Path("/")) -> tuple[str, Callable[[], float]] | None:
-    """The rail that feeds a Jetson, and what reads its watts: millivolts times milliamperes."""
+    """Find the rail that supplies a Jetson, and a function that reads its watts (millivolts times milliamperes)."""
     rails: dict[str, Callable[[], float]] = {}
-    # JetPack 5 and 6 have the mainline driver (hwmon), JetPack 4 its own.
+    # JetPack 5 and 6 use the mainline driver (hwmon), JetPack 4 one of NVIDIA's.
     for label in sorted((root / "sys/class/hwmon").glob("hwmon*/in[1-3]_label")):
         channel = label.name[2]
         if read_text(label.parent / "name") == "ina3221":
@@ -197,14 +194,14 @@ def find_ina3221(root: Path = Path("/")) -> tuple[str, Callable[[], float]] | No
         rails[read_text(label) or channel] = _product(
             label.parent / f"in_voltage{channel}_input", label.parent / f"in_current{channel}_input"
         )
-    name = whole_rail(list(rails))
-    if name is None or read_number(rails[name]) is None:
+    name = main_rail(list(rails))
+    if name is None or read_watts(rails[name]) is None:
         return None
     return name, rails[name]
 
 
 def find_battery(root: Path = Path("/")) -> Callable[[], float] | None:
-    """What reads the watts that a battery gives; None unless it is being emptied."""
+    """Return a function that reads the watts drawn from a battery; None unless one is being discharged."""
     for supply in sorted((root / "sys/class/power_supply").glob("*")):
         if read_text(supply / "type") != "Battery" or read_text(supply / "status") != "Discharging":
             continue
@@ -212,13 +209,13 @@ def find_battery(root: Path = Path("/")) -> Callable[[], float] | None:
             watts = _product(supply / "power_now")
         else:
             watts = _product(supply / "voltage_now", supply / "current_now")
-        if read_number(watts):
+        if read_watts(watts):
             return watts
     return None
 
 
-def read_number(watts: Callable[[], float]) -> float | None:
-    """What a sensor says; None where it cannot be read."""
+def read_watts(watts: Callable[[], float]) -> float | None:
+    """Read a power sensor; None if it cannot be read."""
     try:
         return watts()
     except (OSError, ValueError):
@@ -230,7 +227,7 @@ def _microjoules(path: Path) -> int:
 
 
 def _product(*paths: Path) -> Callable[[], float]:
-    """Watts from files in microwatts, or in millivolts and milliamperes, or in microvolts and microamperes."""
+    """Make a function that reads watts from files in uW, in mV and mA, or in uV and uA."""
     scale = 1e-6 if len(paths) == 1 or paths[0].name == "voltage_now" else 1e-3
 
     def read() -> float:

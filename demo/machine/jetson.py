@@ -1,16 +1,15 @@
-"""What a Jetson tells about itself: board, release, power mode, and the power rails in a line of tegrastats."""
+"""Facts about a Jetson: board, release, power mode, and the power rails in a line of tegrastats."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from edgespeech.demo.machine.host import Run, read_text, run_tool
 from edgespeech.demo.machine.records import Jetson
 
-# The JetPack of each L4T release; of one that is not listed, that of its major number.
+# JetPack versions by L4T release; a release that is not listed has that of its major number.
 _JETPACKS = {
     "32": "4",
     "34": "5.0",
@@ -28,42 +27,21 @@ _JETPACKS = {
     "38": "7",
     "39": "7",
 }
-# Rails that feed the whole board or module, best first; the others are parts of them.
-WHOLE_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0", "VIN")
+# Rails that supply the whole board or module, best first; the others supply parts of it.
+MAIN_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0", "VIN")
 _RAIL = re.compile(r"\b([A-Z][A-Z0-9_]+) (\d+)(?:mW)?/(\d+)(?:mW)?(?= |$)")
-
-Run = Callable[[Sequence[str]], "str | None"]
-
-
-def run_tool(command: Sequence[str]) -> str | None:
-    """Standard output of a tool of the system; None where there is none, or it fails."""
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5.0, errors="replace")
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def read_text(path: Path) -> str | None:
-    """Content of a small file of the system without its padding; None where it cannot be read."""
-    try:
-        return path.read_text("utf-8", errors="replace").strip("\0 \n\t") or None
-    except OSError:
-        return None
 
 
 def board_name(root: Path = Path("/")) -> str | None:
-    """The model that the device tree names, such as ``Raspberry Pi 5 Model B Rev 1.0``."""
+    """Return the model in the device tree, such as ``Raspberry Pi 5 Model B Rev 1.0``."""
     return read_text(root / "proc/device-tree/model")
 
 
 def describe_jetson(root: Path = Path("/"), run: Run = run_tool) -> Jetson | None:
-    """Board, L4T, JetPack and power mode; None on other machines.
+    """Return board, L4T release, JetPack and power mode; None on other machines.
 
     Args:
-        root: Of the file system.
+        root: Root of the file system.
         run: Runs ``nvpmodel``.
     """
     release = read_text(root / "etc/nv_tegra_release")
@@ -81,41 +59,41 @@ def describe_jetson(root: Path = Path("/"), run: Run = run_tool) -> Jetson | Non
 
 
 def parse_release(text: str) -> str | None:
-    """``36.4.3`` from the first line of /etc/nv_tegra_release."""
+    """Parse the first line of /etc/nv_tegra_release to a release such as ``36.4.3``."""
     found = re.search(r"R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)", text)
     return f"{found[1]}.{found[2]}" if found else None
 
 
 def jetpack_of(l4t: str) -> str | None:
-    """The JetPack that an L4T release belongs to, if it is known."""
+    """Return the JetPack version of an L4T release; None if it is unknown."""
     major, _, rest = l4t.partition(".")
     return _JETPACKS.get(f"{major}.{rest.partition('.')[0]}") or _JETPACKS.get(major)
 
 
 def parse_power_mode(text: str) -> str | None:
-    """``15W (0)`` from what ``nvpmodel -q`` prints: the mode's name, and its number on the next line."""
+    """Parse the output of ``nvpmodel -q``, name and number on two lines, to a mode such as ``15W (0)``."""
     found = re.search(r"NV Power Mode:\s*(\S+)[ \t]*(?:\n\s*(\d+))?", text)
     if found is None:
         return None
     return f"{found[1]} ({found[2]})" if found[2] else found[1]
 
 
-def fullest_power_mode(configuration: str) -> str | None:
-    """``MAXN_SUPER (2)`` from /etc/nvpmodel.conf: the mode without a limit, or that with the most watts."""
+def highest_power_mode(configuration: str) -> str | None:
+    """Find the mode without a limit or with the most watts in /etc/nvpmodel.conf, such as ``MAXN_SUPER (2)``."""
     modes = re.findall(r"<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>", configuration)
 
-    def fullness(mode: tuple[str, str]) -> tuple[bool, int]:
+    def power(mode: tuple[str, str]) -> tuple[bool, int]:
         watts = re.search(r"(\d+)W", mode[1])
         return mode[1].startswith("MAXN"), int(watts[1]) if watts else 0
 
-    return "{1} ({0})".format(*max(modes, key=fullness)) if modes else None
+    return "{1} ({0})".format(*max(modes, key=power)) if modes else None
 
 
 def parse_tegrastats(line: str) -> dict[str, float]:
-    """Watts of each rail at this moment from a line of ``tegrastats``: ``VDD_IN 4836mW/4790mW`` is now and average."""
+    """Parse a line of ``tegrastats`` to watts by rail; ``VDD_IN 4836mW/4790mW`` is the present and the mean value."""
     return {name: int(now) / 1000.0 for name, now, _ in _RAIL.findall(line) if name not in {"RAM", "SWAP", "IRAM"}}
 
 
-def whole_rail(names: Sequence[str]) -> str | None:
-    """Which rail feeds everything."""
-    return next((name for name in WHOLE_RAILS if name in names), None)
+def main_rail(names: Sequence[str]) -> str | None:
+    """Return the rail that supplies the whole board; None if it is not listed."""
+    return next((name for name in MAIN_RAILS if name in names), None)

@@ -1,4 +1,4 @@
-"""What a machine is and how it behaved during a measurement, as records that go into reports."""
+"""A machine and its conditions during a measurement, as records for reports."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the parts of a report."""
+    """Base class of all parts of a report."""
 
 
 class Sensor(Record, frozen=True):
-    """A temperature in degrees Celsius at the beginning and the end of the measurement, both under load."""
+    """Temperature in degrees Celsius at the beginning and the end of the measurement, both under load."""
 
     name: str
     before: float
@@ -18,7 +18,7 @@ class Sensor(Record, frozen=True):
 
 
 class Jetson(Record, frozen=True):
-    """A Jetson: board, Jetson Linux (L4T) release, the JetPack it belongs to, power mode of nvpmodel."""
+    """Facts about a Jetson: board, Jetson Linux (L4T) release, its JetPack version, power mode of nvpmodel."""
 
     model: str
     l4t: str | None
@@ -27,14 +27,14 @@ class Jetson(Record, frozen=True):
 
 
 class Device(Record, frozen=True):
-    """The machine; None where it does not tell.
+    """Description of a machine; facts that it does not report are None.
 
     Attributes:
-        cpu: Model.
-        cores: Processors that this process may use.
-        cores_of_machine: All of them.
-        governor: Of the frequency.
-        memory_mb: Of the machine, or what a container is limited to.
+        cpu: Model of the processor.
+        cores: Number of cores that this process may use.
+        cores_of_machine: Number of all cores.
+        governor: Frequency governor.
+        memory_mb: Size of the memory, or the limit of a container, in megabytes (1e6 bytes).
     """
 
     cpu: str
@@ -54,14 +54,14 @@ class Device(Record, frozen=True):
 
 
 class Conditions(Record, frozen=True):
-    """How it went while measuring.
+    """Conditions during a measurement.
 
     Attributes:
-        noisy: Whether the figures should be taken again on a calmer machine; ``notes`` say why.
+        noisy: Whether to measure again on an idle machine; ``notes`` give the reasons.
         others_cpu: Cores that other programs kept busy, on average.
-        stolen: Share of the time that a hypervisor gave to others.
+        stolen: Fraction of the CPU time that a hypervisor gave to others.
         mhz_before: Highest core frequency at the beginning, under load.
-        throttled: Whether the machine says that it slowed down.
+        throttled: Whether the processor was throttled.
         power_source: ``mains`` or ``battery``.
     """
 

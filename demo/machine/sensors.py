@@ -1,4 +1,4 @@
-"""Frequency, temperatures, throttling and what other programs take, watched while something else is measured."""
+"""Frequency, temperatures, throttling and the load of other programs, recorded while something else is measured."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edgespeech.demo.machine.jetson import Run, read_text, run_tool
+from edgespeech.demo.machine.host import THIS_HOST, Host, Run, no_tools, read_number, read_text, run_tool
 from edgespeech.demo.machine.records import Conditions, Sensor
+from edgespeech.demo.machine.system import System, is_plausible
 
 SECONDS_BETWEEN_READINGS = 0.5
-# More than this of a core for other programs, or of the time for other virtual machines, is a noisy machine.
-BUSY_CORES = 0.15
-STOLEN_SHARE = 0.02
-SLOWER = 0.95
-_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+# A machine is noisy if other programs keep more than this many cores busy, a hypervisor takes more than this fraction
+# of the time, or the frequency falls below this fraction of what it was.
+MAX_OTHER_CORES = 0.15
+MAX_STOLEN_FRACTION = 0.02
+MIN_FREQUENCY_RATIO = 0.95
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the sensors say at one moment.
+    """Values of the sensors at one moment.
 
     Attributes:
-        mhz: Of the fastest core now; None where it is not told.
+        mhz: Frequency of the fastest core; None if it is not reported.
         temperatures: Degrees Celsius by sensor.
-        throttle_count: How often the processor has slowed down since it was switched on, for heat or current.
-        slowed: Whether it is being slowed down now.
+        throttle_count: Number of times the processor has throttled since boot, because of heat or current.
+        slowed: Whether it is throttled now.
     """
 
     mhz: float | None
@@ -40,118 +41,96 @@ class Reading:
     slowed: bool | None
 
 
-@dataclass(frozen=True)
-class CpuTime:
-    """Seconds since the machine was switched on, summed over its cores: busy, stolen by a hypervisor, and all."""
-
-    busy: float
-    stolen: float
-    total: float
-
-
-def read_sensors(root: Path = Path("/")) -> Reading:
+def read_sensors(host: Host = THIS_HOST) -> Reading:
     """Read frequency, temperatures and throttling."""
-    cpu = root / "sys/devices/system/cpu"
-    frequencies = _numbers(cpu.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    frequencies = [one.current for one in host.system.frequencies()]
+    cpu = host.root / "sys/devices/system/cpu"
     counts = _numbers(cpu.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
-    counts += _numbers((root / "sys/class/hwmon").glob("hwmon*/oc[0-9]_event_cnt"))
-    temperatures: dict[str, float] = {}
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        name = read_text(zone / "type") or zone.name
-        for value in _numbers([zone / "temp"]):
-            if -40_000 < value < 200_000 and value:  # sensors that are switched off say 0, or nonsense
-                temperatures[name] = value / 1000.0
+    counts += _numbers((host.root / "sys/class/hwmon").glob("hwmon*/oc[0-9]_event_cnt"))
     return Reading(
-        mhz=max(frequencies) / 1000.0 if frequencies else None,
-        temperatures=temperatures,
+        mhz=max(frequencies, default=None),
+        temperatures=_temperatures(host),
         throttle_count=round(sum(counts)) if counts else None,
-        slowed=_slowed(root),
+        slowed=_slowed(host.root),
     )
 
 
+def _temperatures(host: Host) -> dict[str, float]:
+    """Combine the thermal zones with the chips of psutil, which reads zones only where there is no chip."""
+    found: dict[str, float] = {}
+    for zone in sorted((host.root / "sys/class/thermal").glob("thermal_zone*")):
+        for degrees in (millidegrees / 1000.0 for millidegrees in _numbers([zone / "temp"])):
+            if is_plausible(degrees):
+                found[read_text(zone / "type") or zone.name] = degrees
+    zones = {name.replace("-", "_") for name in found}
+    chips = host.system.temperatures().items()
+    return found | {name: degrees for name, degrees in chips if name.replace("-", "_") not in zones}
+
+
 def _slowed(root: Path) -> bool | None:
-    """What the kernel does against heat by slowing processors, and what a Raspberry Pi's firmware says."""
+    """Check the cooling devices of the kernel that slow processors, and the firmware of a Raspberry Pi."""
     devices = (root / "sys/class/thermal").glob("cooling_device*")
     slowing = [one / "cur_state" for one in devices if re.search("cpufreq|Processor", read_text(one / "type") or "")]
-    told = [state > 0.0 for state in _numbers(slowing)]
-    flags = throttle_flags(root, lambda command: None)
+    states = [state > 0.0 for state in _numbers(slowing)]
+    flags = throttle_flags(root, no_tools)
     if flags is not None:
-        told.append(any(flag.endswith("now") for flag in flags))
-    return any(told) if told else None
-
-
-def read_cpu_time(root: Path = Path("/")) -> CpuTime | None:
-    """The first line of /proc/stat; None elsewhere than on Linux."""
-    text = read_text(root / "proc/stat")
-    found = re.match(r"cpu +((?:\d+ ?)+)", text or "")
-    if found is None:
-        return None
-    fields = [int(field) / _TICKS for field in found[1].split()][:8]
-    user, nice, system, idle, waiting, *rest = fields
-    interrupts, stolen = sum(rest[:2]), sum(rest[2:3])
-    busy = user + nice + system + interrupts
-    return CpuTime(busy, stolen, busy + stolen + idle + waiting)
+        states.append(any(flag.endswith("now") for flag in flags))
+    return any(states) if states else None
 
 
 def throttle_flags(root: Path = Path("/"), run: Run = run_tool) -> list[str] | None:
-    """What a Raspberry Pi says of its supply and its heat; None elsewhere, empty when all is well."""
+    """Read the warnings of a Raspberry Pi about its power supply and heat; None on other machines."""
     text = read_text(root / "sys/devices/platform/soc/soc:firmware/get_throttled") or run(("vcgencmd", "get_throttled"))
     found = re.search(r"(?:0x)?([0-9a-fA-F]+)\s*$", text or "")
     if found is None:
         return None
     bits = int(found[1], 16)
     names = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
-    now = [f"{name} now" for bit, name in enumerate(names) if bits >> bit & 1]
-    before = [f"{name} since it was switched on" for bit, name in enumerate(names, 16) if bits >> bit & 1]
-    return now + [told for told in before if told.replace("since it was switched on", "now") not in now]
+    now = [name for bit, name in enumerate(names) if bits >> bit & 1]
+    before = [name for bit, name in enumerate(names, 16) if bits >> bit & 1 and name not in now]
+    return [f"{name} now" for name in now] + [f"{name} since boot" for name in before]
 
 
-def power_source(root: Path = Path("/")) -> str | None:
-    """``mains`` or ``battery``; None where there is no battery or it is not told."""
-    supplies = sorted((root / "sys/class/power_supply").glob("*"))
-    batteries = [read_text(one / "status") for one in supplies if read_text(one / "type") == "Battery"]
-    if not batteries:
-        return None
-    return "battery" if "Discharging" in batteries else "mains"
+def power_source(system: System = THIS_HOST.system) -> str | None:
+    """Return ``mains`` or ``battery``; None on a machine without a battery."""
+    on_battery = system.on_battery()
+    return None if on_battery is None else "battery" if on_battery else "mains"
 
 
-class Watch:
-    """Reads the sensors every half second while the block runs.
+class SensorMonitor:
+    """Reads the sensors every half second inside a ``with`` block.
 
     Args:
-        root: Of the file system.
+        host: The machine to watch.
     """
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        """Nothing is read yet."""
-        self._root = root
+    def __init__(self, host: Host = THIS_HOST) -> None:
+        self._host = host
         self._readings: list[Reading] = []
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Watch:
-        """Begin."""
-        self._cpu_before, self._own_before = read_cpu_time(self._root), _own_seconds()
+    def __enter__(self) -> SensorMonitor:
+        self._cpu_before, self._own_before = self._host.system.cpu_time(), _own_seconds()
         self._began = time.perf_counter()
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End."""
         self._ending.set()
         self._thread.join()
-        self._cpu_after, self._own_after = read_cpu_time(self._root), _own_seconds()
+        self._cpu_after, self._own_after = self._host.system.cpu_time(), _own_seconds()
         self._elapsed = time.perf_counter() - self._began
 
     def _watch(self) -> None:
         while not self._ending.wait(SECONDS_BETWEEN_READINGS):
-            self._readings.append(read_sensors(self._root))
+            self._readings.append(read_sensors(self._host))
 
-    def conditions(self, remarks: Sequence[str] = ()) -> Conditions:
-        """How it went, once the block has ended.
+    def conditions(self, doubts: Sequence[str] = ()) -> Conditions:
+        """Summarise the conditions after the block has ended.
 
         Args:
-            remarks: Further reasons to distrust the figures.
+            doubts: Further reasons to distrust the figures.
         """
         others = stolen = None
         if self._cpu_before and self._cpu_after and self._elapsed > 0.0:
@@ -159,46 +138,54 @@ class Watch:
             others = max(0.0, busy - (self._own_after - self._own_before)) / self._elapsed
             passed = self._cpu_after.total - self._cpu_before.total
             stolen = (self._cpu_after.stolen - self._cpu_before.stolen) / passed if passed else None
-        return judge(self._readings, others, stolen, power_source(self._root), throttle_flags(self._root), remarks)
+        load = OtherLoad(others, stolen)
+        flags = throttle_flags(self._host.root, self._host.run)
+        return summarise(self._readings, load, power_source(self._host.system), flags, doubts)
 
 
-def judge(
+@dataclass(frozen=True)
+class OtherLoad:
+    """Load from outside of this program; None where the system does not report it.
+
+    Attributes:
+        cores: Cores that other programs kept busy, on average.
+        stolen: Fraction of the CPU time that a hypervisor took.
+    """
+
+    cores: float | None
+    stolen: float | None
+
+
+def summarise(
     readings: Sequence[Reading],
-    others: float | None,
-    stolen: float | None,
+    load: OtherLoad,
     source: str | None,
     flags: Sequence[str] | None,
-    remarks: Sequence[str],
+    doubts: Sequence[str] = (),
 ) -> Conditions:
-    """Sum up the readings: the first quarter of them against the last.
+    """Compare the first quarter of the readings with the last, and collect the reasons to distrust the figures.
 
     Args:
-        readings: While measuring, in order.
-        others: Cores that other programs kept busy.
-        stolen: Share of the time that other virtual machines had.
-        source: From `power_source`.
-        flags: From `throttle_flags`.
-        remarks: Further reasons to distrust the figures.
+        readings: Readings in the order in which they were taken.
+        load: What else the machine did.
+        source: Result of `power_source`.
+        flags: Result of `throttle_flags`.
+        doubts: Further reasons to distrust the figures.
     """
-    notes = list(remarks)
     quarter = max(1, len(readings) // 4)
     first, last = readings[:quarter], readings[-quarter:]
     mhz_before, mhz_after = _median_mhz(first), _median_mhz(last)
-    counts = [reading.throttle_count for reading in readings if reading.throttle_count is not None]
-    slowed = [reading.slowed for reading in readings if reading.slowed is not None]
-    throttled = any([*slowed, counts[-1] > counts[0] if counts else False]) if counts or slowed else None
+    throttled = _throttled(readings, flags)
     now = [flag for flag in flags or () if flag.endswith("now")]
-    if flags is not None:
-        throttled = bool(now or throttled)
-        notes += now
-    if others is not None and others > BUSY_CORES:
-        notes.append(f"other programs kept {others:.2f} cores busy")
-    if stolen is not None and stolen > STOLEN_SHARE:
-        notes.append(f"the hypervisor gave {stolen:.0%} of the time to others")
-    if mhz_before and mhz_after and mhz_after < SLOWER * mhz_before:
+    notes = [*doubts, *now]
+    if load.cores is not None and load.cores > MAX_OTHER_CORES:
+        notes.append(f"other programs kept {load.cores:.2f} cores busy")
+    if load.stolen is not None and load.stolen > MAX_STOLEN_FRACTION:
+        notes.append(f"the hypervisor gave {load.stolen:.0%} of the time to others")
+    if mhz_before and mhz_after and mhz_after < MIN_FREQUENCY_RATIO * mhz_before:
         notes.append(f"the processor slowed down from {mhz_before:.0f} to {mhz_after:.0f} MHz")
     if throttled and not now:
-        notes.append("the processor was slowed down because of heat or power")
+        notes.append("the processor was throttled because of heat or power")
     noisy = bool(notes)
     notes += [flag for flag in flags or () if not flag.endswith("now")]
     if source == "battery":
@@ -207,8 +194,8 @@ def judge(
     return Conditions(
         noisy=noisy,
         notes=tuple(notes),
-        others_cpu=others,
-        stolen=stolen,
+        others_cpu=load.cores,
+        stolen=load.stolen,
         mhz_before=mhz_before,
         mhz_after=mhz_after,
         temperatures=tuple(
@@ -219,22 +206,26 @@ def judge(
     )
 
 
+def _throttled(readings: Sequence[Reading], flags: Sequence[str] | None) -> bool | None:
+    signs = [reading.slowed for reading in readings if reading.slowed is not None]
+    counts = [reading.throttle_count for reading in readings if reading.throttle_count is not None]
+    if counts:
+        signs.append(counts[-1] > counts[0])
+    if flags is not None:
+        signs.append(any(flag.endswith("now") for flag in flags))
+    return any(signs) if signs else None
+
+
 def _median_mhz(readings: Sequence[Reading]) -> float | None:
-    told = [reading.mhz for reading in readings if reading.mhz is not None]
-    return statistics.median(told) if told else None
+    known = [reading.mhz for reading in readings if reading.mhz is not None]
+    return statistics.median(known) if known else None
 
 
 def _own_seconds() -> float:
-    """CPU seconds of this process and of those it started and waited for."""
+    """Return the CPU seconds of this process and of the child processes that it waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def _numbers(paths: Iterable[Path]) -> list[float]:
-    found = []
-    for path in paths:
-        try:
-            found.append(float(read_text(path) or ""))
-        except ValueError:
-            continue
-    return found
+    return [number for path in paths if (number := read_number(path)) is not None]

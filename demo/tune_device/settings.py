@@ -10,7 +10,8 @@ from typing import Any
 import click
 import msgspec
 
-from edgespeech.demo.machine.device import describe_device
+from edgespeech.demo.machine.device import identify_device
+from edgespeech.demo.machine.host import Host, no_tools
 from edgespeech.errors import BundleError, UsageError
 from edgespeech.runtime.acoustic_model import available_providers
 from edgespeech.runtime.bundle import MANIFEST, Bundle, describe_file, load_bundle
@@ -158,8 +159,7 @@ def _unusable(settings: DeviceSettings, bundle_given: bool) -> str:
 
 
 def _key(bundle: Bundle) -> str:
-    device = describe_device(run=lambda command: None)
-    return f"{bundle_id(bundle)} {device.board or device.cpu} {device.cores}"
+    return f"{bundle_id(bundle)} {identify_device(Host(run=no_tools))}"
 
 
 def _read(path: Path) -> dict[str, DeviceSettings]:

@@ -1,10 +1,9 @@
-"""The doctor, on machines that lack something."""
+"""The checks of `edgespeech doctor`, on machines that lack something."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -18,24 +17,20 @@ from edgespeech.demo.doctor import checks as doctor
 from edgespeech.demo.doctor import machine as doctor_machine
 from edgespeech.demo.doctor import providers as doctor_providers
 from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
-from edgespeech.demo.doctor.providers import Tried, check_onnxruntime, check_providers
-from edgespeech.demo.doctor.report import Check, needed_is_there, render
-from edgespeech.demo.machine import device as bench_device
+from edgespeech.demo.doctor.providers import ProviderTrial, check_onnxruntime, check_providers
+from edgespeech.demo.doctor.report import Check, all_required_work, render
+from edgespeech.demo.machine.host import Host
 from edgespeech.errors import MissingDependencyError
 from edgespeech.runtime.bundle import Bundle, load_bundle
 from edgespeech.runtime.live.microphone import Microphone
-from tests.demo.machine.recorded_machines import machine, tools
+from tests.demo.machine.recorded_machines import bare_host, host, system_of
 
 Command = Callable[..., Any]
 
 
-def nothing(command: object) -> None:
-    """A machine without tools."""
-
-
 @pytest.fixture
 def flavours(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Say which distributions are installed."""
+    """Set which distributions are installed."""
 
     def install(**versions: str) -> None:
         known = {name.replace("_", "-"): version for name, version in versions.items()}
@@ -45,25 +40,25 @@ def flavours(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def healthy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine that lacks nothing that is needed, and an empty root."""
+def healthy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
+    """Set up a machine that lacks nothing required, with an empty file system."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setattr(doctor, "check_sound", lambda: [Check("PortAudio", "ok", "loads")])
-    monkeypatch.setattr(doctor, "check_onnxruntime", lambda root: [Check("onnxruntime", "ok", "1.32.0")])
-    return tmp_path
+    monkeypatch.setattr(doctor, "check_onnxruntime", lambda host: [Check("onnxruntime", "ok", "1.32.0")])
+    return bare_host(tmp_path)
 
 
-def test_a_healthy_machine_has_all_that_is_needed(healthy: Path, tiny_bundle: Bundle) -> None:
+def test_on_a_healthy_machine_everything_required_works(healthy: Host, tiny_bundle: Bundle) -> None:
     checks = doctor.examine(tiny_bundle.folder, healthy)
-    assert needed_is_there(checks), render(checks)
+    assert all_required_work(checks), render(checks)
     found = {check.topic: check for check in checks}
     assert found["bundle"].state == found["--provider cpu"].state == "ok"
-    assert found["settings"].mend == "edgespeech tune-device"
-    assert render(checks).splitlines()[-1].startswith("all that is needed is there")
+    assert found["settings"].fix == "edgespeech tune-device"
+    assert render(checks).splitlines()[-1].startswith("everything required works")
 
 
-def test_the_command_prints_and_ends_with_the_right_code(
-    edgespeech: Command, healthy: Path, tiny_bundle: Bundle, tmp_path: Path
+def test_the_command_prints_the_checks_and_returns_an_exit_code(
+    edgespeech: Command, healthy: Host, tiny_bundle: Bundle, tmp_path: Path
 ) -> None:
     fine = edgespeech("doctor", "--bundle", tiny_bundle.folder)
     assert fine.code == 0, fine.out
@@ -78,28 +73,28 @@ def test_the_command_prints_and_ends_with_the_right_code(
     assert "SHA-256" in found["bundle"]["found"] and found["bundle"]["mend"] == "copy the bundle again"
 
 
-def test_a_damaged_bundle_of_ours_is_installed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_damaged_default_bundle_is_installed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(doctor, "load_bundle", lambda path: load_bundle(tmp_path / "absent"))
     monkeypatch.setattr(doctor, "DEFAULT_BUNDLE", tmp_path / "runtime/default_bundle")
     bundle, checks = doctor.check_bundle(None)
     assert bundle is None and checks[0].state == "broken"
-    assert checks[0].mend.startswith("pip install --force-reinstall --no-deps FOLDER")
+    assert checks[0].fix.startswith("pip install --force-reinstall --no-deps FOLDER")
     (tmp_path / ".git").mkdir()
     (check,) = doctor.check_bundle(None)[1]
-    assert check.mend == f"git -C {tmp_path} checkout -- runtime/default_bundle"
+    assert check.fix == f"git -C {tmp_path} checkout -- runtime/default_bundle"
 
 
-def test_both_flavours_of_onnxruntime_are_one_too_many(flavours: Callable[..., None], tmp_path: Path) -> None:
+def test_two_distributions_of_onnxruntime_are_broken(flavours: Callable[..., None], tmp_path: Path) -> None:
     flavours(onnxruntime="1.20.0", onnxruntime_gpu="1.19.2")
-    (check,) = check_onnxruntime(tmp_path, nothing)
+    (check,) = check_onnxruntime(bare_host(tmp_path))
     assert check.state == "broken" and "onnxruntime 1.20.0, onnxruntime-gpu 1.19.2" in check.found
-    assert check.mend == "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'edgespeech[cpu]'"
+    assert check.fix == "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'edgespeech[cpu]'"
 
     def nvidia(command: Any) -> str | None:
         return "NVIDIA RTX A2000, 6138 MiB, 550\n" if command[0] == "nvidia-smi" else None
 
-    (check,) = check_onnxruntime(tmp_path, nvidia)
-    assert check.mend.endswith("pip install 'edgespeech[gpu]'")
+    (check,) = check_onnxruntime(Host(tmp_path, nvidia, system_of({})))
+    assert check.fix.endswith("pip install 'edgespeech[gpu]'")
 
 
 def test_onnxruntime_that_is_missing_old_or_does_not_load(
@@ -107,35 +102,39 @@ def test_onnxruntime_that_is_missing_old_or_does_not_load(
 ) -> None:
     flavours(onnxruntime="1.12.0")
     monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.12.0"))
-    (check,) = check_onnxruntime(tmp_path, nothing)
+    (check,) = check_onnxruntime(bare_host(tmp_path))
     assert (check.state, check.found) == ("broken", "1.12.0; wanted 1.17 or newer")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    (check,) = check_onnxruntime(tmp_path, nothing)
-    assert check.state == "broken" and check.mend.startswith("pip uninstall -y onnxruntime && pip install")
+    (check,) = check_onnxruntime(bare_host(tmp_path))
+    assert check.state == "broken" and check.fix.startswith("pip uninstall -y onnxruntime && pip install")
     flavours()
-    (check,) = check_onnxruntime(tmp_path, nothing)
-    assert (check.found, check.mend) == ("not installed", "pip install 'edgespeech[cpu]'")
+    (check,) = check_onnxruntime(bare_host(tmp_path))
+    assert (check.found, check.fix) == ("not installed", "pip install 'edgespeech[cpu]'")
 
 
-def test_a_gpu_that_the_flavour_does_not_use_is_named(flavours: Callable[..., None], tmp_path: Path) -> None:
+def test_a_gpu_that_onnxruntime_does_not_use_is_noted(flavours: Callable[..., None], tmp_path: Path) -> None:
     flavours(onnxruntime="1.32.0")
-    fine, gpu = check_onnxruntime(machine("orin_nano", tmp_path), tools("orin_nano"))
+    fine, gpu = check_onnxruntime(host("orin_nano", tmp_path))
     assert (fine.state, gpu.state) == ("ok", "note")
-    assert "Jetson Orin Nano" in gpu.found and "docs/jetson.md" in gpu.mend
+    assert "Jetson Orin Nano" in gpu.found and "docs/guide/jetson.md" in gpu.fix
 
 
-def test_providers_say_whether_they_load_and_what_falls_back(
+def test_providers_report_whether_they_load_and_what_falls_back(
     tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (real,) = [check for check in check_providers(tiny_bundle.folder) if check.topic == "--provider cpu"]
     assert real.state == "ok"
-    tried = [Tried("cuda", problem="libcudnn"), Tried("openvino", fallback="2 of 9 nodes fell back"), Tried("cpu", "x")]
+    tried = [
+        ProviderTrial("cuda", problem="libcudnn"),
+        ProviderTrial("openvino", fallback="2 of 9 nodes fell back"),
+        ProviderTrial("cpu", "x"),
+    ]
     monkeypatch.setattr(doctor_providers, "try_providers", lambda folder: tried)
     cuda, openvino, cpu = check_providers(tiny_bundle.folder)
     assert (cuda.state, openvino.state, cpu.state) == ("missing", "note", "broken")
-    assert "cudnn" in cuda.mend and openvino.found == "loads; 2 of 9 nodes fell back"
-    cuda, *_ = check_providers(tiny_bundle.folder, machine("orin_nano", tmp_path / "orin"), tools("orin_nano"))
-    assert "docs/jetson.md" in cuda.mend
+    assert "cudnn" in cuda.fix and openvino.found == "loads; 2 of 9 nodes fell back"
+    cuda, *_ = check_providers(tiny_bundle.folder, host("orin_nano", tmp_path / "orin"))
+    assert "docs/guide/jetson.md" in cuda.fix
     monkeypatch.undo()
     (damaged,) = check_providers(tmp_path / "absent")
     assert damaged.state == "note" and damaged.found.startswith("not tried: ")
@@ -151,14 +150,14 @@ def fake_import(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> Non
     monkeypatch.setattr(doctor_machine, "import_module", load)
 
 
-def test_without_portaudio_the_mend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_portaudio_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_import(monkeypatch, OSError("PortAudio library not found"))
     monkeypatch.setattr("sys.platform", "linux")
     (check,) = check_sound()
     assert (check.topic, check.state) == ("PortAudio", "broken")
-    assert check.mend == "sudo apt-get install libportaudio2"
+    assert check.fix == "sudo apt-get install libportaudio2"
     monkeypatch.setattr("sys.platform", "darwin")
-    assert list(check_sound())[0].mend == "brew install portaudio"
+    assert list(check_sound())[0].fix == "brew install portaudio"
     fake_import(monkeypatch, RuntimeError("no host\nAPI"))
     assert list(check_sound())[0].found == "does not start: no host API"
 
@@ -178,10 +177,10 @@ def test_microphones_are_listed_with_their_rates(monkeypatch: pytest.MonkeyPatch
     assert [check.state for check in check_sound()] == ["ok", "broken"]
 
 
-def test_without_sounddevice_live_is_an_option_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_sounddevice_the_microphone_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_machine, "find_spec", lambda name: None)
     (check,) = check_sound()
-    assert (check.state, check.mend) == ("missing", "pip install 'edgespeech[mic]'")
+    assert (check.state, check.fix) == ("missing", "pip install 'edgespeech[mic]'")
 
 
 def test_without_kenlm_a_bundle_with_a_language_model_is_broken(
@@ -191,7 +190,7 @@ def test_without_kenlm_a_bundle_with_a_language_model_is_broken(
     assert ours.language_model_path is not None
     monkeypatch.setattr(doctor, "LanguageModel", lambda path: raise_error(MissingDependencyError("no kenlm; run: pip")))
     (check,) = doctor.check_kenlm(ours)
-    assert check.state == "broken" and "kenlm" in check.mend and "--no-lm" in check.mend
+    assert check.state == "broken" and "kenlm" in check.fix and "--no-lm" in check.fix
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     (check,) = doctor.check_kenlm(tiny_bundle)
     assert check.state == "missing"
@@ -201,37 +200,50 @@ def raise_error(error: Exception) -> None:
     raise error
 
 
-def test_extras_that_are_missing_name_their_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_extras_have_their_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     monkeypatch.setattr(doctor, "find_tool", lambda name: raise_error(MissingDependencyError(f"no {name}")))
     found = {check.topic: check for check in doctor.check_optional()}
-    assert found["report"].mend == "pip install 'edgespeech[report]'"
+    assert found["report"].fix == "pip install 'edgespeech[report]'"
     assert {check.state for check in found.values()} == {"missing"} and "lm build" in found
 
 
-def test_a_library_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_does_not_load_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(name: str) -> Any:
         return raise_error(OSError("cannot load library 'libsndfile.so'")) if name == "soundfile" else object()
 
     assert list(doctor.check_libraries()) == []
     monkeypatch.setattr(doctor, "import_module", load)
     (check,) = doctor.check_libraries()
-    assert check.state == "broken" and check.mend == "pip install --force-reinstall soundfile"
+    assert check.state == "broken" and check.fix == "pip install --force-reinstall soundfile"
     assert importlib.import_module("soundfile")
 
 
-def test_heat_power_and_modes_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pi = {check.topic: check for check in check_power(machine("raspberry_pi", tmp_path / "pi"), nothing)}
+def test_heat_power_and_modes_are_noted(tmp_path: Path) -> None:
+    pi = {check.topic: check for check in check_power(host("raspberry_pi", tmp_path / "pi"))}
     assert pi["heat"].state == "note" and "86 degrees" in pi["heat"].found
-    assert "under-voltage now" in pi["power"].found and "power supply" in pi["power"].mend
-    orin = {check.topic: check for check in check_power(machine("orin_nano", tmp_path / "o"), tools("orin_nano"))}
-    assert orin["power"].found == "Jetson power mode 15W (0); the fullest is MAXN_SUPER (2)"
-    assert orin["power"].mend.startswith("sudo nvpmodel -m 2 && sudo jetson_clocks")
-    laptop = list(check_power(machine("laptop", tmp_path / "laptop"), nothing))
+    assert "under-voltage now" in pi["power"].found and "power supply" in pi["power"].fix
+    orin = {check.topic: check for check in check_power(host("orin_nano", tmp_path / "o"))}
+    assert orin["power"].found == "Jetson power mode 15W (0); the highest is MAXN_SUPER (2)"
+    assert orin["power"].fix.startswith("sudo nvpmodel -m 2 && sudo jetson_clocks")
+    laptop = list(check_power(host("laptop", tmp_path / "laptop")))
     assert "running on battery" in " ".join(check.found for check in laptop)
     assert not any("governor" in check.found for check in laptop), "intel_pstate is fast with powersave too"
-    monkeypatch.setattr(bench_device, "usable_cores", lambda root: os.cpu_count() or 1)  # tests may get only some
-    assert [check.topic for check in check_power(tmp_path / "nothing", nothing)] == ["device"]
+    assert [check.topic for check in check_power(bare_host(tmp_path / "nothing"))] == ["device"]
+
+
+def test_cores_that_this_process_may_not_use_are_noted(tmp_path: Path) -> None:
+    system = system_of({"cpu_count": 8, "cpu_affinity": 2, "virtual_memory": {"total": 4_000_000_000}})
+    cores, device = check_power(Host(tmp_path, lambda command: None, system))
+    assert cores.found == "this process may use 2 of 8 cores"
+    assert "2 cores, 4.0 GB" in device.found
+
+
+def test_a_hot_processor_that_throttles_is_noted(tmp_path: Path) -> None:
+    (laptop,) = [
+        check for check in check_power(host("laptop", tmp_path)) if check.state == "note" and check.topic == "heat"
+    ]
+    assert laptop.found == "the processor has throttled 7 times since boot"
 
 
 def test_permissions_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +252,7 @@ def test_permissions_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "dev/snd").mkdir(parents=True)
     (tmp_path / "dev/snd/pcmC0D0c").write_text("")
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    monkeypatch.setattr(doctor_machine, "locked_rapl", lambda root: [Path("/sys/x/energy_uj")])
+    monkeypatch.setattr(doctor_machine, "find_unreadable_rapl", lambda root: [Path("/sys/x/energy_uj")])
     sound, settings, energy = check_permissions(tmp_path)
-    assert sound.state == "broken" and "usermod -aG audio" in sound.mend
-    assert "XDG_CONFIG_HOME" in settings.mend and "chmod a+r /sys/x/energy_uj" in energy.mend
+    assert sound.state == "broken" and "usermod -aG audio" in sound.fix
+    assert "XDG_CONFIG_HOME" in settings.fix and "chmod a+r /sys/x/energy_uj" in energy.fix

@@ -1,4 +1,4 @@
-"""Joules, from recorded files and sensors that a test can turn."""
+"""Energy meters on recorded files and simulated sensors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgespeech.demo.machine import energy as bench_energy
+from edgespeech.demo.machine import energy
 from edgespeech.demo.machine.energy import (
     PowerMeter,
     RaplMeter,
@@ -15,10 +15,10 @@ from edgespeech.demo.machine.energy import (
     find_battery,
     find_ina3221,
     find_rapl,
-    locked_rapl,
+    find_unreadable_rapl,
     open_meter,
 )
-from edgespeech.demo.machine.jetson import read_text
+from edgespeech.demo.machine.host import read_text
 from tests.demo.machine.recorded_machines import machine, recorded
 
 
@@ -35,14 +35,14 @@ def test_rapl_counts_packages_and_their_memory_across_the_wrap(tmp_path: Path) -
     assert meter.joules() == pytest.approx(4.0)
 
 
-def test_counters_for_root_only_are_left_alone_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_that_only_root_may_read_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = machine("laptop", tmp_path)
-    monkeypatch.setattr(bench_energy, "read_text", lambda path: None if path.name == "energy_uj" else read_text(path))
+    monkeypatch.setattr(energy, "read_text", lambda path: None if path.name == "energy_uj" else read_text(path))
     assert find_rapl(root) == []
-    assert [path.parent.name for path in locked_rapl(root)] == ["intel-rapl:0", "intel-rapl:1"]
+    assert [path.parent.name for path in find_unreadable_rapl(root)] == ["intel-rapl:0", "intel-rapl:1"]
 
 
-def test_jetsons_of_both_drivers_tell_the_watts_of_the_whole_board(tmp_path: Path) -> None:
+def test_the_power_of_a_jetson_is_read_with_both_drivers(tmp_path: Path) -> None:
     orin = find_ina3221(machine("orin_nano", tmp_path / "orin"))
     nano = find_ina3221(machine("jetson_nano", tmp_path / "nano"))
     assert orin is not None and nano is not None
@@ -51,7 +51,7 @@ def test_jetsons_of_both_drivers_tell_the_watts_of_the_whole_board(tmp_path: Pat
     assert find_ina3221(tmp_path / "nothing") is None
 
 
-def test_a_battery_tells_watts_only_while_it_is_emptied(tmp_path: Path) -> None:
+def test_a_battery_has_watts_only_while_it_is_discharged(tmp_path: Path) -> None:
     root = machine("laptop", tmp_path)
     battery = find_battery(root)
     assert battery is not None and battery() == pytest.approx(15.6 * 0.5)
@@ -63,7 +63,7 @@ def test_a_battery_tells_watts_only_while_it_is_emptied(tmp_path: Path) -> None:
     assert find_battery(root) is None
 
 
-def test_power_is_summed_up_over_time_and_a_lost_reading_is_bridged() -> None:
+def test_power_is_integrated_and_a_failed_reading_is_bridged() -> None:
     now, watts = 0.0, 5.0
 
     def sensor() -> float:
@@ -82,7 +82,7 @@ def test_power_is_summed_up_over_time_and_a_lost_reading_is_bridged() -> None:
     assert meter.joules() - start == pytest.approx(35.0)
 
 
-def test_tegrastats_is_followed_until_it_is_closed() -> None:
+def test_tegrastats_is_read_until_it_is_closed() -> None:
     line = recorded("orin_nano")["tegrastats"].strip()
     program = f"import time\nfor _ in range(1000): print({line!r}, flush=True); time.sleep(0.01)"
     meter = TegrastatsMeter([sys.executable, "-c", program])
@@ -91,12 +91,12 @@ def test_tegrastats_is_followed_until_it_is_closed() -> None:
     meter.close()
 
 
-def test_tegrastats_without_rails_is_no_meter() -> None:
+def test_tegrastats_without_rails_raises() -> None:
     with pytest.raises(OSError, match="no power rail"):
         TegrastatsMeter([sys.executable, "-c", "print('RAM 1/2MB')"])
 
 
-def test_the_best_meter_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_available_meter_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     sources = []
     for name in ("orin_nano", "laptop", "raspberry_pi"):

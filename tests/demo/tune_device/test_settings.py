@@ -6,13 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edgespeech.demo.machine.device import describe_device
 from edgespeech.demo.tune_device import settings as device_settings
 from edgespeech.demo.tune_device.settings import (
     DeviceSettings,
@@ -63,11 +61,7 @@ def test_another_machine_with_the_same_home_is_another_machine(
     tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remember(tiny_bundle, settings(tiny_bundle))
-
-    def elsewhere(**named: Any) -> Any:
-        return msgspec.structs.replace(describe_device(**named), board="another board")
-
-    monkeypatch.setattr(device_settings, "describe_device", elsewhere)
+    monkeypatch.setattr(device_settings, "identify_device", lambda host: "another board 4")
     assert recall(tiny_bundle) is None
 
 
