@@ -5,20 +5,47 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs screenshot test check lint kenlm-tools model-card quantization-report recipe recipe-check bench-table bench-agree clean
+.PHONY: help demo docs screenshot test test-wheel test-oldest check lint kenlm-tools clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
-		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST))
+	@echo '  make recipe, make model-card, ...: reference/recipes/figures.mk'
 
-demo: .venv/.cpu ## transcribe a few recordings with the bundle that ships (no torch)
+demo: .venv/.cpu ## transcribe the sample clips with the default bundle (no torch)
 	@$(IN) -m edgespeech.demo.showcase
+
+docs: .venv/.docs ## build the documents and the API reference as a site in work/site; a broken link fails
+	$(IN) -m edgespeech.demo.reference_page docs/reference/command-line.md
+	$(IN) -m mkdocs build --quiet --strict
+	@echo "work/site/index.html"
 
 screenshot: .venv/.cpu ## draw the live view of README.md again (docs/live.svg)
 	@$(IN) -m edgespeech.demo.live.screenshot docs/live.svg
 
 test: lint ## style, types and the quick tests
 	$(IN) -m pytest -q -m "not slow"
+
+test-wheel: .venv/.all ## build the wheel and the source distribution, install the wheel elsewhere and transcribe with it
+	rm -rf work/dist work/wheel-test
+	$(IN) -m build --quiet --outdir work/dist .
+	$(IN) -m venv work/wheel-test
+	work/wheel-test/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls work/dist/*.whl)[cpu]"
+	cd work/wheel-test && bin/edgespeech transcribe "$$(bin/python -c 'import edgespeech.runtime as r; print(*r.__path__)')/sample_clips/librispeech-1737-146161-0017.opus"
+
+# uv finds the oldest release of each library that has a wheel for this Python; kenlm has none.
+OLDEST = work/oldest
+test-oldest: .venv/.all ## the tests of the runtime with the oldest libraries that pyproject.toml allows (PYTHON=)
+	$(IN) -m tests.tiny_models work/tiny_bundles
+	rm -rf $(OLDEST)
+	$(PYTHON) -m venv $(OLDEST)
+	$(IN) -m uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --only-binary :all: \
+		--no-binary kenlm --requirements pyproject.toml --extra cpu
+	$(IN) -m uv pip install --quiet --python $(OLDEST)/bin/python --no-deps .
+	$(IN) -m uv pip install --quiet --python $(OLDEST)/bin/python pytest hypothesis
+	$(IN) -m uv pip list --quiet --python $(OLDEST)/bin/python | grep -E '^(onnxruntime|numpy|msgspec|soxr|click) '
+	EDGESPEECH_TINY_BUNDLES=work/tiny_bundles $(OLDEST)/bin/python -m pytest -q -o filterwarnings=default -p no:cacheprovider \
+		-m "not slow" tests/runtime --ignore tests/runtime/live/test_virtual_microphone.py
 
 check: lint ## style, types and all tests
 	$(IN) -m pytest -q
@@ -31,80 +58,8 @@ lint: .venv/.all ## style and types
 
 kenlm-tools: work/kenlm/bin/lmplz ## build lmplz and build_binary (needs Boost, see CONTRIBUTING.md)
 
-SPEECH ?= ../shared/speech
-NOISE ?= ../shared/noise
-# Speech of people that no training heard.
-STRANGERS = $(SPEECH)/librispeech/dev.jsonl $(SPEECH)/speechocean762/dev.jsonl $(SPEECH)/spoken_digits/train.jsonl
-CARD = docs/results/model-card.md
-model-card: .venv/.all ## measure the figures of docs/results/model-card.md again (SPEECH=, NOISE=: the folders)
-	$(IN) -m edgespeech.demo.cli evaluate $(STRANGERS) --confusions 10 --into $(CARD)#corpora
-	$(IN) -m edgespeech.demo.cli evaluate $(SPEECH)/librispeech/dev.jsonl --noise $(NOISE)/esc10 --noise $(NOISE)/background \
-		--noise $(NOISE)/ambient --snr 20,10,5,0 --rooms $(NOISE)/rooms --into $(CARD)#conditions
-
-QUANTIZED = work/quantization
-TABLES = docs/results/quantization.md
-# The bundle's own: blank score, weights and beam of the search.
-EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 1 --beta 1 --unknown-score -80 --beam-width 512 --least-confidence 0.22
-# So many utterances of the dev manifest; empty: all.
-DEV_LIMIT ?=
-QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
-	--dev $(SPEECH)/librispeech/dev.jsonl $(if $(DEV_LIMIT),--dev-limit $(DEV_LIMIT))
-quantization-report: .venv/.all ## measure the tables and the picture of docs/results/quantization.md again (EXPORT_OPTIONS=, DEV_LIMIT=)
-	rm -rf $(QUANTIZED)
-	mkdir -p $(QUANTIZED)
-	for form in fused cells; do \
-		$(IN) -m edgespeech.demo.cli export models/edge.pt -o $(QUANTIZED)/$$form --form $$form \
-			--lm runtime/default_bundle/lm.bin $(EXPORT_OPTIONS) || exit; \
-	done
-	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/int8 --precision int8 --report $(QUANTIZED)/int8.json --into $(TABLES)#int8
-	$(QUANTIZE) $(QUANTIZED)/cells -o $(QUANTIZED)/int4 --precision int4 --baseline $(QUANTIZED)/fused --into $(TABLES)#int4
-	$(QUANTIZE) $(QUANTIZED)/fused -o $(QUANTIZED)/fp16 --precision fp16 --into $(TABLES)#fp16
-	cp $(QUANTIZED)/int8.png docs/results/quantization.png
-
-# What the default model was trained on: all but spoken_digits (share-alike) and coffee_orders (names no licence).
-CORPORA = librispeech librispeech_dev_clean librispeech_three_speakers librispeech_many_speakers librispeech_more \
-	speechocean762 kathleen ljspeech ljspeech_more lj_sentences_home_recorded vctk common_voice speech_commands \
-	key_phrases grid wake_words wake_words_more custom_keywords an4
-# Processes that train: as many as there are GPUs, or processor cores.
-WORKERS ?= 2
-TRAIN = OMP_NUM_THREADS=1 $(IN) -m torch.distributed.run --standalone --nproc-per-node $(WORKERS) -m edgespeech.reference.training.train
-# A training that a signal stopped ends well, but the next step is not to begin with what it has.
-finished = tail -n 1 work/$(1)/history.jsonl 2>/dev/null | grep -q "\"epoch\": $$(sed -n 's/^epochs = //p' reference/recipes/$(1).toml)," || \
-	{ echo "reference/recipes/$(1).toml was stopped before its last pass; make recipe goes on with it"; exit 1; }
-recipe: work/pronunciations.tsv ## train the default model from nothing into work/edge.pt (one GPU: WORKERS=1; goes on where it was)
-	$(TRAIN) reference/recipes/edge.toml --resume
-	@$(call finished,edge)
-	$(TRAIN) reference/recipes/edge_tune.toml --resume
-	@$(call finished,edge_tune)
-	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt --half -o work/edge.pt
-
-recipe-check: .venv/.all ## whether work/edge.pt hears otherwise than the bundle that ships, beyond noise (ten minutes; SPEECH=)
-	$(IN) -m edgespeech.demo.cli export work/edge.pt -o work/recipe_bundle $(EXPORT_OPTIONS) --lm runtime/default_bundle/lm.bin
-	$(IN) -m edgespeech.demo.cli lm tune $(SPEECH)/librispeech/dev.jsonl --bundle work/recipe_bundle --search-beam 128 --beams 512
-	$(IN) -m edgespeech.demo.cli evaluate $(STRANGERS) --bundle work/recipe_bundle --against runtime/default_bundle
-
-work/speech.jsonl: | .venv/.all
-	mkdir -p work
-	$(IN) -m edgespeech.demo.cli data check $(CORPORA:%=$(SPEECH)/%/train.jsonl) --dev $(SPEECH)/librispeech/dev.jsonl \
-		--dev $(SPEECH)/speechocean762/dev.jsonl -o $@
-
-work/pronunciations.tsv: work/speech.jsonl
-	$(IN) -m edgespeech.demo.cli data pronounce work/speech.jsonl -o $@
-
-bench-table: .venv/.all ## measure the table of precisions in README.md again (SPEECH=; ten minutes of an idle machine)
-	$(IN) -m edgespeech.demo.cli bench --checkpoint models/edge.pt --speech $(SPEECH)/librispeech/train.jsonl --threads 1 \
-		--no-streams --dev $(SPEECH)/librispeech/dev.jsonl --into README.md#bench
-
-bench-agree: .venv/.cpu ## whether two runs of bench on this machine agree (four minutes)
-	@mkdir -p work
-	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-first.json
-	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-second.json
-	@$(IN) -m edgespeech.demo.cli bench compare work/bench-first.json work/bench-second.json
-
-docs: .venv/.docs ## build the documents and the API reference as a site in work/site; a broken link fails
-	$(IN) -m edgespeech.demo.reference_page docs/reference/command-line.md
-	$(IN) -m mkdocs build --quiet --strict
-	@echo "work/site/index.html"
+# The recipe of the default model and the figures of the documents: make recipe, make model-card and so on.
+include reference/recipes/figures.mk
 
 clean: ## remove the environment and what tools left behind; work/ stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
