@@ -1,8 +1,9 @@
-"""The acoustic graph in onnxruntime: ``step(samples, state) -> (log_probs, state)``; the manifest names the states."""
+"""The acoustic graph in onnxruntime: ``step(samples, state) -> (log_probs, state)``."""
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from edgespeech.runtime.bundle import ACOUSTIC, MANIFEST, Bundle
 from edgespeech.runtime.node_placement import read_profile
 from edgespeech.runtime.options import MAX_THREADS
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
 State = dict[str, Floats]
 
@@ -34,16 +37,16 @@ PROVIDERS = {
 
 
 class AcousticModel:
-    """One graph in memory for any number of streams.
+    """An acoustic graph in memory, for any number of streams.
 
     Args:
-        bundle: Where the graph is.
+        bundle: Bundle with the graph.
         threads: CPU threads of one step; 1 is the fastest for small chunks on most devices.
-        provider: ``cpu``, ``cuda``, ``tensorrt`` and so on; never replaced by another one in silence.
+        provider: Execution provider: ``cpu``, ``cuda``, ``tensorrt`` and so on; never silently replaced by another one.
 
     Attributes:
-        nodes: Nodes that ran, as the provider has fused them; None with ``cpu``, where that is of no interest.
-        nodes_on_cpu: How many of them fell back to the CPU, by operator; None with ``cpu``.
+        nodes: Number of nodes after fusion by the provider; None for ``cpu``, where placement does not matter.
+        nodes_on_cpu: Number of them that fell back to the CPU, by operator; None for ``cpu``.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -52,7 +55,6 @@ class AcousticModel:
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "cpu") -> None:
-        """Open the graph and compare it with the manifest."""
         if not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"threads is {threads}; wanted 1 to {MAX_THREADS}")
         onnxruntime = import_onnxruntime()
@@ -67,17 +69,21 @@ class AcousticModel:
         self._outputs = [self._graph.output, *(state.output for state in self._graph.states)]
         self.nodes: int | None = None
         self.nodes_on_cpu: dict[str, int] | None = None
-        if wanted == PROVIDERS["cpu"]:
+        if provider == "cpu":
             self._session: Any = _open(onnxruntime, bundle, options, [wanted])
-            _give_back_freed_memory()
+            _return_freed_memory()
             self._check(bundle)
-            return
+        else:
+            self._open_and_profile(onnxruntime, bundle, options, provider)
+        log.debug("acoustic model: onnxruntime %s, provider %s, threads %d", onnxruntime.__version__, provider, threads)
+
+    def _open_and_profile(self, onnxruntime: Any, bundle: Bundle, options: Any, provider: str) -> None:
+        wanted = PROVIDERS[provider]
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "placement")
-            names = [wanted, PROVIDERS["cpu"]]
             try:
-                self._session = _open(onnxruntime, bundle, options, names)
+                self._session = _open(onnxruntime, bundle, options, [wanted, PROVIDERS["cpu"]])
             except BundleError as error:
                 raise UsageError(f"provider {provider!r} does not take this graph ({error}); use another one") from None
             if self._session.get_providers()[0] != wanted:
@@ -85,7 +91,7 @@ class AcousticModel:
             self._check(bundle)
             try:
                 self.step(np.zeros((1, self.audio.chunk_samples), np.float32), self.initial_state())
-            except BundleError as error:  # built for other devices, it fails only here
+            except BundleError as error:  # a build for other devices fails only here
                 what, _, _ = str(error).rpartition("; ")
                 raise UsageError(f"provider {provider!r} does not compute here ({what}); use another one") from None
             self.nodes, self.nodes_on_cpu = read_profile(Path(self._session.end_profiling()))
@@ -95,7 +101,7 @@ class AcousticModel:
         inputs = {value.name: value for value in self._session.get_inputs()}
         outputs = {value.name: value for value in self._session.get_outputs()}
         if set(inputs) != {graph.input, *(state.name for state in graph.states)} or set(outputs) != set(self._outputs):
-            raise BundleError(f"{bundle.acoustic_path} has other inputs or outputs than {MANIFEST} names; export again")
+            raise BundleError(f"{bundle.acoustic_path} has other inputs or outputs than {MANIFEST}; export again")
         frames = None if free else audio.chunk_samples // audio.frame_samples
         shapes: list[tuple[Any, tuple[int | None, ...]]] = [
             (inputs[graph.input], (None if free else audio.chunk_samples,)),
@@ -111,25 +117,25 @@ class AcousticModel:
                 )
 
     def initial_state(self, batch: int = 1) -> State:
-        """The state before the first sample, for ``batch`` streams side by side."""
+        """Return the state before the first sample, for ``batch`` parallel streams."""
         return {
             state.name: np.full((batch, *state.shape), state.initial, np.dtype(state.dtype))
             for state in self._graph.states
         }
 
     def step(self, samples: Floats, state: State) -> tuple[Floats, State]:
-        """One chunk.
+        """Process one chunk.
 
         Args:
-            samples: float32 [batch, chunk_samples]; with ``chunk_free`` any positive multiple of ``frame_samples``.
-            state: From `initial_state` or the step before; not changed.
+            samples: float32 [batch, chunk_samples], or with ``chunk_free`` any positive multiple of ``frame_samples``.
+            state: From `initial_state` or an earlier step; it is not changed.
 
         Returns:
             Natural-log probabilities float32 [batch, frames, labels], and the new state.
 
         Raises:
-            UsageError: The chunk has another length than the graph takes.
-            BundleError: The graph fails, or gives another number of frames than it should.
+            UsageError: The length of the chunk is not valid for the graph.
+            BundleError: The graph fails, or returns a wrong number of frames.
         """
         length = samples.shape[1]
         fits = length > 0 and length % self.audio.frame_samples == 0
@@ -137,7 +143,7 @@ class AcousticModel:
             raise UsageError(f"a chunk of {length} samples came; the graph wants {self.audio.chunk_samples}")
         try:
             outputs = self._session.run(self._outputs, {self._graph.input: samples, **state})
-        except Exception as error:  # as above
+        except Exception as error:  # onnxruntime raises classes that it does not export
             raise BundleError(f"the acoustic graph failed: {_reason(error)}; try `edgespeech verify`") from None
         wanted = (len(samples), length // self.audio.frame_samples, self._labels)
         if outputs[0].shape != wanted:
@@ -147,17 +153,17 @@ class AcousticModel:
         return outputs[0], dict(zip(names, outputs[1:], strict=True))
 
     def stream(self, samples: Floats, size: int | None = None) -> Floats:
-        """Hear recordings from silence on, chunk by chunk, the last chunk filled up with silence.
+        """Process recordings chunk by chunk, with the last chunk padded with zeros.
 
         Args:
             samples: float32 [batch, samples].
-            size: Samples of a chunk; the bundle's own by default.
+            size: Samples per chunk; the bundle's own by default.
 
         Returns:
-            Log-probabilities float32 [batch, frames, labels], the delayed first frames among them.
+            Log-probabilities float32 [batch, frames, labels], including the ``delay_frames`` at the beginning.
 
         Raises:
-            UsageError: The chunk has another length than the graph takes.
+            UsageError: The length of the chunk is not valid for the graph.
         """
         size = self.audio.chunk_samples if size is None else size
         padded = np.pad(samples, ((0, 0), (0, -samples.shape[1] % size)))
@@ -176,14 +182,14 @@ def _open(onnxruntime: Any, bundle: Bundle, options: Any, providers: list[str]) 
         raise BundleError(f"{bundle.acoustic_path} does not load: {reason}; export the bundle again") from None
 
 
-def _give_back_freed_memory() -> None:
-    """Ask glibc to hand what loading has freed to the system; it would keep as much as half of what the graph needs."""
+def _return_freed_memory() -> None:
+    """Make glibc return the memory freed after loading, which is up to half of what the graph needs."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 
 
 def _fits(found: Sequence[object], wanted: Sequence[int | None]) -> bool:
-    """Whether the sizes in a graph are those wanted; None wants a size that is free."""
+    """Return whether the sizes in a graph are those wanted, where None stands for any size."""
     return len(found) == len(wanted) and all(
         not isinstance(have, int) or have == want for have, want in zip(found, wanted, strict=True)
     )
@@ -194,13 +200,13 @@ def _reason(error: Exception) -> str:
 
 
 def import_onnxruntime() -> Any:
-    """The library, told to send nothing to anybody.
+    """Import onnxruntime with its telemetry disabled.
 
-    Since 1.29 the usual builds report each process and session to their makers, on Linux too; only a variable that is
-    set before the import keeps the first report back.
+    Since 1.29 the usual builds report each process and session to Microsoft, on Linux too; only a variable that is set
+    before the import prevents the first report.
 
     Raises:
-        MissingDependencyError: It is not installed.
+        MissingDependencyError: onnxruntime is not installed.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
@@ -210,12 +216,12 @@ def import_onnxruntime() -> Any:
         return onnxruntime
     except ImportError as error:
         raise MissingDependencyError(
-            f"onnxruntime is not to be had ({_reason(error)}); run: pip install 'edgespeech[cpu]' (or [gpu])"
+            f"onnxruntime is not available ({_reason(error)}); run: pip install 'edgespeech[cpu]' (or [gpu])"
         ) from None
 
 
 def available_providers() -> list[str]:
-    """Names of the providers that the installed onnxruntime was built with; whether they load is another question.
+    """List the providers that the installed onnxruntime was built with, whether or not they load.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -225,10 +231,10 @@ def available_providers() -> list[str]:
 
 
 def require_provider(name: str) -> str:
-    """What onnxruntime calls a provider.
+    """Return the name that onnxruntime has for a provider.
 
     Raises:
-        UsageError: It is unknown, or the installed onnxruntime was built without it.
+        UsageError: The provider is unknown, or not part of the installed onnxruntime.
         MissingDependencyError: onnxruntime is not installed.
     """
     if name not in PROVIDERS:

@@ -1,4 +1,4 @@
-"""Sound from files, arrays and pipes, streamed as float32 mono in [-1, 1]; microphones are no concern of this file."""
+"""Audio from files, arrays and pipes as float32 mono in [-1, 1]. Microphones are read by `runtime.live`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgespeech.errors import AudioError, UsageError
 
-SAMPLE_RATE = 16000  # Hz, what the acoustic models hear
-LOWEST_RATE, HIGHEST_RATE = 1000, 768000  # Hz
-MOST_CHANNELS = 64  # of an array; more means that it lies as [channels, n]
+SAMPLE_RATE = 16000  # Hz, of the acoustic models
+MIN_RATE, MAX_RATE = 1000, 768000  # Hz
+MAX_CHANNELS = 64  # more columns suggest an array [channels, n]
 
 _FRAMES_PER_READ = 16384
 _BYTES_PER_READ = 65536
 _UNCOUNTED = 2**62  # frames; a FLAC written to a pipe does not say how many, and libsndfile answers the largest integer
 _READABLE = "WAV, FLAC, OGG, Opus or MP3"
 
-# What a sample is divided by to lie in [-1, 1]; uint8 rests at 128, as in 8-bit WAV.
+# Divisor that scales samples to [-1, 1]; silence is 128 in uint8, as in 8-bit WAV.
 _FULL_SCALE = {"float32": 1.0, "float64": 1.0, "int16": 2.0**15, "int32": 2.0**31, "uint8": 2.0**7}
 _ENCODINGS = {"u8": "u1", "s16le": "<i2", "s32le": "<i4", "f32le": "<f4"}
 _HEADERS = (b"RIFF", b"fLaC", b"OggS", b"ID3")
@@ -34,10 +34,10 @@ _HEADERS = (b"RIFF", b"fLaC", b"OggS", b"ID3")
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header of an audio file says.
+    """Facts from the header of an audio file.
 
     Attributes:
-        duration: Seconds; of a damaged file, fewer may come.
+        duration: Seconds; a damaged file may contain fewer.
         sample_rate: Hz.
         channels: Number of channels.
     """
@@ -48,33 +48,30 @@ class AudioInfo:
 
 
 class Resampler:
-    """Sample rate conversion of one mono stream.
+    """Converts the sample rate of one mono stream.
 
-    An exception to the rule that state is a value: the filter's memory lives inside the soxr library and cannot be
-    copied, so an instance serves one stream, from its first sample to ``last``. The output does not depend on how the
-    input is cut into steps. At equal rates samples pass unchanged.
+    The filter's state is inside the soxr library and cannot be copied, so an instance serves one stream, from its first
+    sample to ``last``. The output does not depend on how the input is cut into steps. Equal rates change nothing.
+
+    Args:
+        from_rate: Hz of the input.
+        to_rate: Hz of the output.
+
+    Raises:
+        AudioError: A rate is outside 1000 to 768000 Hz.
     """
 
     def __init__(self, from_rate: float, to_rate: float = SAMPLE_RATE) -> None:
-        """Begins a stream.
-
-        Args:
-            from_rate: Hz of the samples given.
-            to_rate: Hz of the samples returned.
-
-        Raises:
-            AudioError: A rate outside 1000 to 768000 Hz.
-        """
         _check_rate(from_rate, "input")
         _check_rate(to_rate, "output")
         self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
 
     def step(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
-        """Takes the next samples and returns those that are ready.
+        """Convert the next samples and return those that are ready.
 
         Args:
             samples: float32 [n] in [-1, 1]; n may be 0.
-            last: Nothing follows: what the filter holds back is returned too. Only once.
+            last: Whether nothing follows, so that the filter returns everything; allowed once.
 
         Returns:
             float32 [m] in [-1, 1]; over the whole stream, within one sample of ceil(n * to_rate / from_rate) samples.
@@ -88,7 +85,7 @@ class Resampler:
 
 
 def info(path: str | Path) -> AudioInfo:
-    """Reads the header of an audio file; the samples too where the header does not count them.
+    """Read the header of an audio file, and its samples if the header does not contain their number.
 
     Raises:
         AudioError: The file cannot be opened as audio.
@@ -101,17 +98,17 @@ def info(path: str | Path) -> AudioInfo:
 
 
 def read(path: str | Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-    """Reads a whole audio file.
+    """Read a whole audio file.
 
     Args:
-        path: WAV, FLAC, OGG, Opus or MP3 of any rate and channel count.
+        path: WAV, FLAC, OGG, Opus or MP3 file of any sample rate and number of channels.
         sample_rate: Hz of the result.
 
     Returns:
-        float32 [n] in [-1, 1], the mean of the channels; empty for a file that has a header and no samples.
+        float32 [n] in [-1, 1], the mean of the channels; empty for a file without samples.
 
     Raises:
-        AudioError: The file is missing, unreadable, damaged, or holds NaN or infinity.
+        AudioError: The file is missing, unreadable, damaged, or contains NaN or infinity.
     """
     return np.concatenate([np.empty(0, np.float32), *_pieces(path, sample_rate)])
 
@@ -119,10 +116,10 @@ def read(path: str | Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32
 def read_blocks(
     path: str | Path, sample_rate: int = SAMPLE_RATE, block_seconds: float = 1.0
 ) -> Iterator[NDArray[np.float32]]:
-    """Reads an audio file block by block; joined, the blocks are exactly what ``read`` returns.
+    """Read an audio file in blocks which, joined, equal the result of ``read``.
 
     Args:
-        path: As for ``read``.
+        path: Audio file.
         sample_rate: Hz of the result.
         block_seconds: Seconds per block; only the last block is shorter.
 
@@ -130,7 +127,8 @@ def read_blocks(
         float32 [block] in [-1, 1]; nothing for a file without samples.
 
     Raises:
-        AudioError: As ``read``, when the first block is asked for or where the damage is met.
+        AudioError: The file is missing, unreadable, damaged, or contains NaN or infinity; raised by the block
+            concerned.
         UsageError: ``block_seconds`` is not a positive, finite number.
     """
     if not 0.0 < block_seconds < math.inf:
@@ -139,7 +137,7 @@ def read_blocks(
 
 
 def from_array(samples: ArrayLike, sample_rate: float, to_rate: float | None = None) -> NDArray[np.float32]:
-    """Checks and converts samples that a caller holds in memory.
+    """Check and convert samples in memory.
 
     Args:
         samples: [n] or [n, channels]; float32 or float64 in [-1, 1] (clipped), int16, int32, or uint8 around 128.
@@ -159,10 +157,10 @@ def from_array(samples: ArrayLike, sample_rate: float, to_rate: float | None = N
         raise AudioError(f"samples of type {type(samples).__name__}; wanted numbers [n] or [n, channels]") from None
     if array.dtype.name not in _FULL_SCALE:
         raise AudioError(f"samples of dtype {array.dtype}; wanted {', '.join(_FULL_SCALE)}; convert them first")
-    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MOST_CHANNELS):
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
         shape = list(array.shape)
         raise AudioError(
-            f"samples of shape {shape}; wanted [n] or [n, channels], at most {MOST_CHANNELS}; transpose them"
+            f"samples of shape {shape}; wanted [n] or [n, channels], at most {MAX_CHANNELS}; transpose them"
         )
     frames = array[:, None] if array.ndim == 1 else array
     mono = _to_mono(_to_float(frames), "samples", 0, sample_rate)
@@ -172,20 +170,21 @@ def from_array(samples: ArrayLike, sample_rate: float, to_rate: float | None = N
 def read_stream(
     stream: BinaryIO, sample_rate: float, encoding: str = "s16le", to_rate: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """Reads headerless mono PCM from a pipe and hands samples on as they arrive.
+    """Read headerless mono PCM from a pipe, and yield samples as they arrive.
 
     Args:
-        stream: Opened for bytes, such as ``sys.stdin.buffer``.
+        stream: Binary stream such as ``sys.stdin.buffer``.
         sample_rate: Hz of the stream.
         encoding: ``u8``, ``s16le``, ``s32le`` or ``f32le``.
         to_rate: Hz of the result; the rate of the stream when None.
 
     Yields:
-        float32 [n] in [-1, 1], n > 0, of varying length. Bytes at the end that are less than a sample are dropped.
+        float32 [n] in [-1, 1], n > 0, of varying length. An incomplete last sample is dropped.
 
     Raises:
-        AudioError: A rate out of range, an audio file instead of bare PCM, NaN or infinity, a pipe that breaks.
-        UsageError: An unknown encoding.
+        AudioError: The rate is out of range, an audio file comes instead of PCM, the samples contain NaN or
+            infinity, or the pipe breaks.
+        UsageError: The encoding is unknown.
     """
     if encoding not in _ENCODINGS:
         raise UsageError(f"PCM encoding {encoding!r}; wanted one of {', '.join(_ENCODINGS)}")
@@ -210,11 +209,11 @@ def read_stream(
 
 
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is only read onwards.
+    """A file that is only read forwards.
 
-    In a file that can seek, soundfile seeks to where it is after every read. That makes the MP3 decoder forget the bits
-    that later frames borrow from earlier ones, and the sound breaks at every block; and it fails at the end of a FLAC
-    that does not count its samples.
+    In a seekable file, soundfile seeks to the current position after every read. That makes the MP3 decoder lose the
+    bits that later frames borrow from earlier ones, so that every block begins with a defect; and it fails at the end
+    of a FLAC file whose header does not contain the number of samples.
     """
 
     def seekable(self) -> bool:
@@ -222,7 +221,6 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
 
 
 def _open(path: str | Path) -> _ForwardFile:
-    """Opens an audio file; every refusal is an AudioError."""
     name = _name(path)
     try:
         status = Path(path).stat()
@@ -242,14 +240,14 @@ def _open(path: str | Path) -> _ForwardFile:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{name} cannot be opened ({reason}); wanted an audio file; check the path") from None
-    if Path(path).suffix.lower() == ".raw":  # for soundfile a promise of headerless PCM, which has no rate of its own
+    if Path(path).suffix.lower() == ".raw":  # soundfile takes this for headerless PCM, which has no rate of its own
         raise AudioError(f"{name} is raw PCM by its name; wanted {_READABLE}; pipe it to standard input")
     try:
         sound = _ForwardFile(str(path))
     except soundfile.SoundFileError:
-        # libsndfile's own reason is left out: it calls a text file named .mp3 a file that does not exist.
+        # libsndfile's own reason misleads: it calls a text file named .mp3 a file that does not exist.
         raise AudioError(
-            f"{name} is in no known format or cut off in its header; wanted {_READABLE}; convert it"
+            f"{name} has an unknown format or is cut off in its header; wanted {_READABLE}; convert it"
         ) from None
     try:
         _check_rate(sound.samplerate, name)
@@ -260,7 +258,6 @@ def _open(path: str | Path) -> _ForwardFile:
 
 
 def _frames(sound: _ForwardFile, name: str) -> Iterator[NDArray[np.float32]]:
-    """Yields [n, channels] until the file ends."""
     position = 0
     try:
         while len(frames := sound.read(_FRAMES_PER_READ, dtype="float32", always_2d=True)):
@@ -272,7 +269,6 @@ def _frames(sound: _ForwardFile, name: str) -> Iterator[NDArray[np.float32]]:
 
 
 def _pieces(path: str | Path, sample_rate: float) -> Iterator[NDArray[np.float32]]:
-    """Yields a file's samples at ``sample_rate``, cut as they come."""
     name = _name(path)
     with _open(path) as sound:
         resampler = Resampler(sound.samplerate, sample_rate)
@@ -284,7 +280,7 @@ def _pieces(path: str | Path, sample_rate: float) -> Iterator[NDArray[np.float32
 
 
 def _cut(pieces: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
-    """Cuts arrays of any length anew, into arrays of ``length``; the last may be shorter and is never empty."""
+    """Regroup arrays of any length into arrays of ``length``; the last may be shorter but never empty."""
     waiting: list[NDArray[np.float32]] = []
     held = 0
     for piece in pieces:
@@ -300,7 +296,7 @@ def _cut(pieces: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray
 
 
 def _arrivals(stream: BinaryIO) -> Iterator[bytes]:
-    """Yields what a binary stream has to give, without waiting for more than there is."""
+    """Yield bytes as soon as they are available, without waiting for a full buffer."""
     read_available = getattr(stream, "read1", stream.read)
     try:
         while received := read_available(_BYTES_PER_READ):
@@ -310,7 +306,6 @@ def _arrivals(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _to_float(samples: NDArray[np.generic]) -> NDArray[np.floating]:
-    """Scales samples of any allowed dtype to floats in [-1, 1]; floats stay as they are."""
     name = samples.dtype.name
     if name.startswith("float"):
         return samples.astype(name, copy=False)  # in the byte order of this machine
@@ -319,7 +314,6 @@ def _to_float(samples: NDArray[np.generic]) -> NDArray[np.floating]:
 
 
 def _to_mono(frames: NDArray[np.floating], name: str, position: int, rate: float) -> NDArray[np.float32]:
-    """Mixes [n, channels] to float32 [n] in [-1, 1]; ``position`` is the index of the first frame in the stream."""
     finite = np.isfinite(frames).all(axis=1)
     if not finite.all():
         second = (position + int(np.argmin(finite))) / rate
@@ -329,8 +323,8 @@ def _to_mono(frames: NDArray[np.floating], name: str, position: int, rate: float
 
 
 def _check_rate(rate: float, name: str) -> None:
-    if not isinstance(rate, numbers.Real) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(f"{name}: sample rate {rate!r} Hz; wanted {LOWEST_RATE} to {HIGHEST_RATE}; correct it")
+    if not isinstance(rate, numbers.Real) or not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"{name}: sample rate {rate!r} Hz; wanted {MIN_RATE} to {MAX_RATE}; correct it")
 
 
 def _name(path: str | Path) -> str:

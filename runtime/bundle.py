@@ -1,6 +1,6 @@
-"""A bundle: one folder with everything that transcribing needs, described by ``bundle.json``.
+"""A bundle: one folder with everything that transcription needs.
 
-- bundle.json: what is in the folder, strict and versioned: hashes, labels, audio facts, states, decoder defaults
+- bundle.json: strict, versioned description: hashes, labels, audio facts, states, decoder defaults
 - acoustic.onnx: samples and states in, natural-log probabilities and new states out
 - lm.bin: KenLM model, optional
 """
@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -21,6 +22,8 @@ import msgspec
 from edgespeech.errors import BundleError, UsageError
 from edgespeech.runtime.decoder.options import DecoderOptions
 
+log = logging.getLogger(__name__)
+
 FORMAT: Final = "edgespeech-bundle"
 VERSION = 1
 MANIFEST = "bundle.json"
@@ -28,10 +31,10 @@ ACOUSTIC = "acoustic.onnx"
 LANGUAGE_MODEL = "lm.bin"
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
 
-# Longer steps and look-aheads are mistakes, and would ask for memory that no device has.
+# Longer steps and look-aheads are mistakes, and would need memory that no device has.
 MAX_CHUNK_SECONDS = 60.0
 
-# Of silence behind a recording. A model that hears forwards only says a letter some frames after its sound.
+# Silence appended to a recording: a unidirectional model outputs a letter some frames after its sound.
 TAIL_SECONDS = 0.3
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -39,18 +42,18 @@ NonNegative = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the parts of ``bundle.json``."""
+    """Base class of the records in ``bundle.json``."""
 
 
 class FileEntry(Record, frozen=True):
-    """A file of the bundle: its size and the hexadecimal SHA-256 of its bytes."""
+    """Size and hexadecimal SHA-256 of a file of the bundle."""
 
     bytes: NonNegative
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class StateEntry(Record, frozen=True):
-    """A streaming state: graph input ``name`` and graph output ``output``, [batch, *shape], filled with ``initial``."""
+    """A streaming state: graph input ``name`` and graph output ``output``, [batch, *shape], initially ``initial``."""
 
     name: str
     output: str
@@ -60,14 +63,14 @@ class StateEntry(Record, frozen=True):
 
 
 class AudioFacts(Record, frozen=True):
-    """Samples in, frames out.
+    """Sample rate, frames, chunks and look-ahead of the acoustic model.
 
     Attributes:
         sample_rate: Hertz.
         frame_samples: Samples per output frame.
         chunk_samples: Samples per step of the graph; a multiple of ``frame_samples``.
         chunk_free: Whether the graph also takes other multiples of ``frame_samples``.
-        delay_frames: Output t speaks of frame ``t - delay_frames``: look-ahead.
+        delay_frames: Look-ahead: output t belongs to frame ``t - delay_frames``.
     """
 
     sample_rate: Annotated[int, msgspec.Meta(ge=1000, le=768000)]
@@ -77,35 +80,34 @@ class AudioFacts(Record, frozen=True):
     delay_frames: NonNegative
 
     def __post_init__(self) -> None:
-        """Reject a chunk that cuts a frame, and what lasts too long."""
         if self.chunk_samples % self.frame_samples:
-            raise ValueError(f"chunk_samples {self.chunk_samples} is no multiple of {self.frame_samples}")
+            raise ValueError(f"chunk_samples {self.chunk_samples} is not a multiple of {self.frame_samples}")
         if max(self.chunk_seconds, self.lookahead_seconds) > MAX_CHUNK_SECONDS:
             raise ValueError(f"the chunk or the look-ahead is longer than {MAX_CHUNK_SECONDS:g} s")
 
     @property
     def frame_seconds(self) -> float:
-        """Seconds per output frame."""
+        """Duration of an output frame in seconds."""
         return self.frame_samples / self.sample_rate
 
     @property
     def chunk_seconds(self) -> float:
-        """Seconds per step."""
+        """Duration of a step in seconds."""
         return self.chunk_samples / self.sample_rate
 
     @property
     def lookahead_seconds(self) -> float:
-        """Seconds that an output waits for."""
+        """Duration of the look-ahead in seconds."""
         return self.delay_frames * self.frame_seconds
 
     def frames_decoded(self, samples: int) -> int:
-        """Frames in which a recording of so many samples is decoded: its own, and those of the silence behind it."""
+        """Return the number of frames of a recording, including those of the silence appended to it."""
         own = -(-samples // self.frame_samples)
         return own + round(TAIL_SECONDS / self.frame_seconds) if samples else 0
 
 
 class GraphFacts(Record, frozen=True):
-    """The acoustic graph: how the recurrence is written, the precision of its weights, its states."""
+    """Form of the recurrence, weight precision, inputs and outputs of the acoustic graph."""
 
     form: Literal["fused", "cells"]
     precision: Literal["fp32", "fp16", "int8", "int4"]
@@ -114,21 +116,20 @@ class GraphFacts(Record, frozen=True):
     output: str = "log_probs"
 
     def __post_init__(self) -> None:
-        """Reject inputs or outputs that stand twice."""
         inputs = [self.input, *(state.name for state in self.states)]
         outputs = [self.output, *(state.output for state in self.states)]
         if len(set(inputs)) != len(inputs) or len(set(outputs)) != len(outputs):
-            raise ValueError("an input or output of the graph stands twice")
+            raise ValueError("an input or output of the graph is listed twice")
 
 
 class DecoderDefaults(Record, frozen=True):
-    """Settings that suit this model; without a language model only the width and the confidence are used.
+    """Decoder settings for this model; without a language model only the width and the confidence are used.
 
     Attributes:
-        beam_width: Prefixes kept.
+        beam_width: Number of prefixes kept.
         alpha: Weight of the language model.
         beta: Natural log added for each word.
-        unknown_score: Natural log added for a word that the language model does not know.
+        unknown_score: Natural log added for an out-of-vocabulary word.
         min_confidence: Minimum mean confidence of a segment's words (``least_confidence`` in the file).
     """
 
@@ -144,11 +145,11 @@ class DecoderDefaults(Record, frozen=True):
 
 
 class Manifest(Record, frozen=True):
-    """``bundle.json``.
+    """The content of ``bundle.json``.
 
     Attributes:
-        name: For people.
-        labels: Text of each output; the blank's is empty.
+        name: Name for display.
+        labels: Text of each output; empty for the blank.
         provenance: Data, licence, training figures; free keys.
         measured: Figures measured on this bundle; free keys.
     """
@@ -166,11 +167,10 @@ class Manifest(Record, frozen=True):
     measured: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """Reject labels without blank, labels that stand twice, and file names that lead out of the folder."""
         if self.blank >= len(self.labels) or self.labels[self.blank] != "":
             raise ValueError(f"label {self.blank} is not the blank (an empty text)")
         if len(set(self.labels)) != len(self.labels):
-            raise ValueError("a label stands twice")
+            raise ValueError("a label is listed twice")
         for name in self.files:
             if name != Path(name).name or name in {"", ".", "..", MANIFEST} or "\\" in name:
                 raise ValueError(f"file name {name!r} is not a plain name")
@@ -180,19 +180,19 @@ class Manifest(Record, frozen=True):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and whose files have the right hashes."""
+    """A bundle whose files match their hashes."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def acoustic_path(self) -> Path:
-        """The ONNX graph."""
+        """Path of the ONNX graph."""
         return self.folder / ACOUSTIC
 
     @property
     def language_model_path(self) -> Path | None:
-        """The KenLM model, if the bundle has one."""
+        """Path of the KenLM model, if the bundle has one."""
         return self.folder / LANGUAGE_MODEL if LANGUAGE_MODEL in self.manifest.files else None
 
 
@@ -200,7 +200,7 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     """Read a bundle and compare every file with its hash.
 
     Args:
-        path: The folder; None for the bundle that ships with edgespeech.
+        path: Bundle folder; None for the default bundle, which is part of the package.
 
     Raises:
         BundleError: The folder or a file is missing, damaged, or of another version.
@@ -214,7 +214,8 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
         for name, entry in manifest.files.items():
             _check_file(folder / name, entry)
     except OSError as error:
-        raise BundleError(f"cannot read bundle {folder}: {error.strerror}; mend it or give another folder") from None
+        raise BundleError(f"cannot read bundle {folder}: {error.strerror}; repair it or give another folder") from None
+    log.debug("bundle %s: %s, %s, %s", folder, manifest.name, manifest.graph.form, manifest.graph.precision)
     return Bundle(folder, manifest)
 
 
@@ -230,7 +231,7 @@ def _read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{folder} has no {MANIFEST}; give a folder that `edgespeech export` wrote") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise BundleError(f"{path} is no bundle description: {reason}; export the bundle again") from None
+        raise BundleError(f"{path} is not a valid bundle description: {reason}; export the bundle again") from None
 
 
 class _Header(msgspec.Struct):
@@ -249,7 +250,7 @@ def _check_file(path: Path, entry: FileEntry) -> None:
 
 
 def describe_file(path: Path) -> FileEntry:
-    """Size and hash of a file."""
+    """Compute size and hash of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -263,21 +264,21 @@ def write_bundle(
     describe: Callable[[dict[str, FileEntry]], Manifest],
     check: Callable[[Bundle], None] | None = None,
 ) -> Bundle:
-    """Write a bundle at once or not at all: a temporary folder beside the target takes its name when it is complete.
+    """Write a bundle atomically: a temporary folder beside the target is renamed when it is complete.
 
     Args:
-        folder: The target; an older bundle there is replaced, anything else is not touched.
-        files: Content of each file, or a file to copy.
-        describe: Makes the manifest from the sizes and hashes.
-        check: Looks at the complete bundle while it still has its temporary name; an exception throws it away.
+        folder: Target folder; an older bundle there is replaced, anything else is left alone.
+        files: Content of each file, or the path of a file to copy.
+        describe: Returns the manifest for these sizes and hashes.
+        check: Called with the complete bundle before it is renamed; if it raises, nothing is written.
 
     Raises:
-        UsageError: The target exists and is no bundle, or cannot be written.
+        UsageError: The target exists and is not a bundle, or it cannot be written.
     """
     folder = Path(os.path.abspath(folder))
     try:
         if folder.exists() and not _may_be_replaced(folder):
-            raise UsageError(f"{folder} exists and is no bundle; give another folder")
+            raise UsageError(f"{folder} exists and is not a bundle; give another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:

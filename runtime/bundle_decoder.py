@@ -1,4 +1,4 @@
-"""The search that belongs to a bundle: its labels, its language model and its settings, unless options replace them."""
+"""The beam search of a bundle: its labels, language model and settings, unless options replace them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edgespeech.runtime.options import RecognizerOptions
 
 
 def bundle_decoder(bundle: Bundle, options: RecognizerOptions | None = None) -> BeamSearchDecoder:
-    """Make the search for the log-probabilities of a bundle's model.
+    """Make the beam search for the log-probabilities of a bundle's model.
 
     Args:
         bundle: From `load_bundle`.
-        options: What differs from the bundle's own settings.
+        options: Settings that differ from those of the bundle.
 
     Raises:
         EdgespeechError: The language model or a setting is invalid.

@@ -1,4 +1,4 @@
-"""Optional libraries: a clear error before the work instead of an ImportError during it."""
+"""A clear error, before the work begins, if an optional library is not installed."""
 
 from __future__ import annotations
 

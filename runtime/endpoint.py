@@ -1,7 +1,7 @@
-"""Endpoints: where a stream is cut into segments, by rules about silence and length. The acoustic state is not touched.
+"""Endpoints: rules about silence and length that cut a stream into segments without changing the acoustic state.
 
-A segment ends at a frame whose most probable label is the blank, and only there: CTC joins equal neighbours, so the
-most probable labels of the segments, joined, are those of the stream in one piece.
+A segment ends only at a frame whose most probable label is the blank: CTC merges equal neighbours, so the most probable
+labels of the segments, joined, equal those of the whole stream.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
 
-QUIET = -70.0  # dB below full scale; less than this is silence, whatever the model makes of it
-_NOTHING = 1e-10  # power that stands for none
+SILENCE_LEVEL = -70.0  # dB of full scale; audio below it is silence, whatever the model outputs
+_MIN_POWER = 1e-10
 
 
 @dataclass(frozen=True)
 class EndpointRules:
-    """What ends a segment, in seconds; None leaves a rule out.
+    """Rules that end a segment, in seconds; None disables a rule.
 
     Attributes:
-        after_speech: Silence after something was said.
-        after_nothing: Silence while nothing was said yet; what was made of noise until then is forgotten.
-        longest: Length from which the next pause between two words will do, and from twice of which any blank frame.
+        after_speech: Silence after speech.
+        after_nothing: Silence before any speech; the search starts again, without what it made of noise.
+        longest: Length from which a segment ends at the next pause between two words, and from twice that at any blank
+            frame.
     """
 
     after_speech: float | None = 1.0
@@ -36,14 +37,14 @@ class EndpointRules:
 
 @dataclass(frozen=True)
 class EndpointState:
-    """A segment so far.
+    """Facts about the segment so far.
 
     Attributes:
-        spoke: Whether a label other than the blank was the most probable one in any frame.
-        silent_frames: Frames of silence at the end.
-        frames: All frames.
-        between_words: Whether the last such label ends a word.
-        at_blank: Whether the blank is the most probable label of the last frame: only there may a segment end.
+        spoke: Whether any frame's most probable label was not the blank.
+        silent_frames: Number of silent frames at the end.
+        frames: Number of frames.
+        between_words: Whether the last label that is not the blank ends a word.
+        at_blank: Whether the last frame's most probable label is the blank, so that the segment may end.
     """
 
     spoke: bool = False
@@ -54,23 +55,22 @@ class EndpointState:
 
 
 class Endpointer:
-    """Ends segments by rules. A frame is silent if its most probable label is the blank or its sound is below `QUIET`.
+    """Applies endpoint rules. A frame is silent if its most probable label is the blank or its level is too low.
 
-    Outputs lag behind the sound by the look-ahead. So that silence counts from when it is heard, the frames between may
-    be given to `ends_early`: they count as silence, but stay with the next segment.
+    Outputs lag behind the audio by the look-ahead. So that silence counts from its beginning, the frames inside the
+    look-ahead may be given to `ends_early`: they count as silence, but belong to the next segment.
 
     Args:
-        frame_seconds: Seconds per output frame.
+        frame_seconds: Duration of an output frame in seconds.
         labels: Text of each label; those that end with a space end words.
         blank: Index of the blank.
-        rules: When to end.
+        rules: Rules in seconds.
 
     Raises:
         UsageError: A rule is not positive and finite.
     """
 
     def __init__(self, frame_seconds: float, labels: Sequence[str], blank: int, rules: EndpointRules) -> None:
-        """Turn seconds into frames."""
         self.rules = rules
         self._blank = blank
         self._word_ends = frozenset(index for index, text in enumerate(labels) if text.endswith(" "))
@@ -79,24 +79,23 @@ class Endpointer:
         self._longest = _frames(rules.longest, frame_seconds, "speech")
 
     def initial_state(self) -> EndpointState:
-        """Nothing heard yet."""
+        """Return the state before the first frame of a segment."""
         return EndpointState()
 
     def step(
         self, log_probs: NDArray[np.float32], levels: NDArray[np.float32], state: EndpointState
     ) -> tuple[int | None, EndpointState]:
-        """Look at new frames.
+        """Process new frames.
 
         Args:
             log_probs: [frames, labels].
-            levels: [frames], loudness of the sound of each frame, in dB as from `frame_levels`.
-            state: Since the last endpoint.
+            levels: [frames], level of each frame in dB, from `frame_levels`.
+            state: State since the last endpoint.
 
         Returns:
-            The number of frames up to and with the one that ends the segment (None if none does), and the state after
-            them.
+            The number of frames including the one that ends the segment (None if none does), and the next state.
         """
-        frames = zip(log_probs.argmax(axis=1).tolist(), (levels < QUIET).tolist(), strict=True)
+        frames = zip(log_probs.argmax(axis=1).tolist(), (levels < SILENCE_LEVEL).tolist(), strict=True)
         for index, (label, quiet) in enumerate(frames):
             blank = label == self._blank
             state = EndpointState(
@@ -112,18 +111,18 @@ class Endpointer:
         return None, state
 
     def may_end(self, state: EndpointState, frames: int) -> bool:
-        """Whether silence in so many more frames would end the segment at its last one."""
+        """Return whether this number of silent frames more would end the segment at its last frame."""
         return state.at_blank and self._is_silence(state, frames)
 
     def ends_early(self, log_probs: NDArray[np.float32], levels: NDArray[np.float32], state: EndpointState) -> bool:
-        """Whether frames that were heard, but of which no certain output is there yet, end the segment before them.
+        """Return whether the frames still inside the look-ahead already end the segment.
 
         Args:
-            log_probs: [frames, labels], what the outputs will be if silence comes next.
-            levels: [frames], as in `step`.
-            state: Since the last endpoint.
+            log_probs: [frames, labels], the outputs of these frames if silence follows.
+            levels: [frames], level of each frame in dB.
+            state: State since the last endpoint.
         """
-        sound = (log_probs.argmax(axis=1) != self._blank) & (levels >= QUIET)
+        sound = (log_probs.argmax(axis=1) != self._blank) & (levels >= SILENCE_LEVEL)
         return self.may_end(state, int(sound.argmax()) if sound.any() else len(sound))
 
     def _is_silence(self, state: EndpointState, more: int = 0) -> bool:
@@ -131,9 +130,9 @@ class Endpointer:
 
 
 def frame_levels(samples: NDArray[np.float32], frame_samples: int) -> NDArray[np.float32]:
-    """Loudness of each frame of float32 [frames * frame_samples]: float32 [frames], dB of full scale, at least -100."""
+    """Compute the level of each frame of float32 [frames * samples]: float32 [frames], dB of full scale, at least -100."""
     power = np.square(samples.reshape(-1, frame_samples), dtype=np.float64).mean(axis=1)
-    levels: NDArray[np.float32] = (10.0 * np.log10(np.maximum(power, _NOTHING))).astype(np.float32)
+    levels: NDArray[np.float32] = (10.0 * np.log10(np.maximum(power, _MIN_POWER))).astype(np.float32)
     return levels
 
 
@@ -141,5 +140,5 @@ def _frames(seconds: float | None, frame_seconds: float, what: str) -> float:
     if seconds is None:
         return math.inf
     if not 0.0 < seconds < math.inf:
-        raise UsageError(f"an endpoint after {seconds:g} s of {what}; wanted more than 0, or none")
+        raise UsageError(f"an endpoint after {seconds:g} s of {what}; wanted more than 0, or None")
     return max(1, round(seconds / frame_seconds))

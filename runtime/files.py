@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and checks before long work that they can be written."""
+"""Atomic writing of files, and checks before long work that a file can be written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edgespeech.errors import UsageError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside ``path``, which takes its name when the block ends without an exception.
+    """Open a temporary file that replaces ``path`` when the block ends without an exception.
 
     Raises:
-        UsageError: It cannot be written: no such folder, no permission, a full disk.
+        UsageError: The file cannot be written: no such folder, no permission, a full disk.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

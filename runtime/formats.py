@@ -1,4 +1,4 @@
-"""Transcripts as text for others to read: JSON lines, SubRip and WebVTT subtitles. Strings only, nothing is written."""
+"""Transcripts as JSON lines, and as SubRip and WebVTT subtitles."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from edgespeech.runtime.transcript import Event, RecordingHypothesis, Segment, T
 
 LINE_WIDTH = 42  # characters
 LINES_PER_CUE = 2
-CUE_SECONDS = 7.0
+MAX_CUE_SECONDS = 7.0
 VTT_HEADER = "WEBVTT\n\n"
 
 
 @dataclass(frozen=True)
 class Cue:
-    """One subtitle: lines shown from ``start`` to ``end`` seconds."""
+    """A subtitle: lines shown from ``start`` to ``end`` seconds."""
 
     start: float
     end: float
@@ -26,16 +26,16 @@ class Cue:
 
 
 def cues(piece: Segment | Event) -> tuple[Cue, ...]:
-    """Cuts a segment, or a final event, at word boundaries into subtitles.
+    """Cut a segment, or a final event, into subtitles at word boundaries.
 
     A cue has at most 2 lines of 42 characters and lasts at most 7 s, unless a single word exceeds that. Words without
-    times share the time of the segment by their length.
+    times are given times in proportion to their letters.
     """
     found: list[Cue] = []
     waiting: list[Word] = []
     for word in piece.words or _spread(piece.text, piece.start, piece.end):
         longer = [*waiting, word]
-        too_long = word.end - longer[0].start > CUE_SECONDS or len(_wrap(longer)) > LINES_PER_CUE
+        too_long = word.end - longer[0].start > MAX_CUE_SECONDS or len(_wrap(longer)) > LINES_PER_CUE
         if waiting and too_long:
             found.append(_cue(waiting))
             longer = [word]
@@ -46,41 +46,36 @@ def cues(piece: Segment | Event) -> tuple[Cue, ...]:
 
 
 def srt_cue(index: int, cue: Cue) -> str:
-    """A SubRip block, blank line included, to be appended to a file; ``index`` counts from 1."""
+    """Return a SubRip block with its blank line; ``index`` counts from 1."""
     return f"{index}\n{_span(cue, ',')}\n" + "\n".join(cue.lines) + "\n\n"
 
 
 def vtt_cue(cue: Cue) -> str:
-    """A WebVTT block, blank line included, to be appended to a file that begins with ``VTT_HEADER``."""
+    """Return a WebVTT block with its blank line, for a file that begins with ``VTT_HEADER``."""
     text = "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"{_span(cue, '.')}\n{text}\n\n"
 
 
 def to_srt(segments: Iterable[Segment]) -> str:
-    """A whole SubRip file; empty without words."""
+    """Return a SubRip file, which is empty without words."""
     all_cues = (cue for segment in segments for cue in cues(segment))
     return "".join(srt_cue(index, cue) for index, cue in enumerate(all_cues, start=1))
 
 
 def to_vtt(segments: Iterable[Segment]) -> str:
-    """A whole WebVTT file; the header alone without words."""
+    """Return a WebVTT file, which is only the header without words."""
     return VTT_HEADER + "".join(vtt_cue(cue) for segment in segments for cue in cues(segment))
 
 
 def to_json(transcript: Transcript, file: str) -> str:
-    """One line of JSON: file, duration (s), text, words, nbest (with scores), seconds (of computing), rtf.
-
-    Args:
-        transcript: What was heard.
-        file: The name to give the recording.
-    """
+    """Return one line of JSON: file, duration (s), text, words, nbest with scores, seconds of computing, rtf."""
     return json.dumps(
         {
             "file": file,
             "duration": round(transcript.duration, 3),
             "text": transcript.text,
             "words": _words(transcript.words),
-            "nbest": _readings(transcript.nbest),
+            "nbest": _hypotheses(transcript.nbest),
             "seconds": round(transcript.seconds, 4),
             "rtf": round(transcript.rtf, 5),
         }
@@ -88,9 +83,9 @@ def to_json(transcript: Transcript, file: str) -> str:
 
 
 def event_to_json(event: Event) -> str:
-    """One line of JSON: type, text, committed, tentative, start and end (s), words and nbest (final only), latency_ms.
+    """Return one line of JSON: type, text, committed, tentative, start and end (s), words and nbest, latency_ms.
 
-    The readings are left out where there is only one.
+    Only finals have words, and ``nbest`` if there are several hypotheses.
     """
     line: dict[str, object] = {
         "type": event.type,
@@ -103,7 +98,7 @@ def event_to_json(event: Event) -> str:
     if event.type == "final":
         line["words"] = _words(event.words)
         if len(event.nbest) > 1:
-            line["nbest"] = _readings(event.nbest)
+            line["nbest"] = _hypotheses(event.nbest)
     line["latency_ms"] = round(event.latency_ms, 1)
     return json.dumps(line)
 
@@ -120,21 +115,21 @@ def _words(words: Sequence[Word]) -> list[dict[str, object]]:
     ]
 
 
-def _readings(readings: Sequence[RecordingHypothesis | Hypothesis]) -> list[dict[str, object]]:
+def _hypotheses(hypotheses: Sequence[RecordingHypothesis | Hypothesis]) -> list[dict[str, object]]:
     return [
         {
-            "text": " ".join(reading.text.split()),
-            "score": round(reading.score, 3),
-            "acoustic_score": round(reading.acoustic_score, 3),
-            "lm_score": round(reading.lm_score, 3),
-            "hot_word_score": round(reading.hot_word_score, 3),
+            "text": " ".join(hypothesis.text.split()),
+            "score": round(hypothesis.score, 3),
+            "acoustic_score": round(hypothesis.acoustic_score, 3),
+            "lm_score": round(hypothesis.lm_score, 3),
+            "hot_word_score": round(hypothesis.hot_word_score, 3),
         }
-        for reading in readings
+        for hypothesis in hypotheses
     ]
 
 
 def _spread(text: str, start: float, end: float) -> list[Word]:
-    """Gives each word of a text without times a share of the time in proportion to its letters."""
+    """Give each word a part of the time in proportion to its letters."""
     per_letter = (end - start) / max(1, sum(len(word) for word in text.split()))
     words: list[Word] = []
     for word in text.split():

@@ -1,4 +1,4 @@
-"""Manifests: one utterance per line, as JSON in NeMo's style."""
+"""Manifests: one utterance per line, as JSON in the style of NeMo."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SAMPLE_CLIPS = Path(__file__).parent / "sample_clips" / "clips.jsonl"
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording, or a part of it, and what is said in it.
+    """A recording, or a part of one, and its text.
 
     Attributes:
-        audio_filepath: As it stands in the manifest.
-        path: The same, absolute; relative paths begin at the manifest's folder.
-        text: The reference; empty where none is known.
-        duration: Seconds, where known.
-        speaker: Who speaks, where known.
+        audio_filepath: Path as written in the manifest.
+        path: Absolute path; relative ones begin at the manifest's folder.
+        text: Reference text; empty if unknown.
+        duration: Seconds, if known.
+        speaker: Name of the speaker, if known.
         offset: Seconds from the beginning of the file to the beginning of the utterance.
     """
 
@@ -42,7 +42,7 @@ class Utterance:
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
-    # Unknown keys are allowed: manifests in this style carry what their makers need.
+    # Unknown keys are allowed: other programs add their own.
     audio_filepath: str
     text: str = ""
     duration: float | None = None
@@ -51,18 +51,18 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_manifest(path: str | Path, check_files: bool = False) -> list[Utterance]:
-    """Reads a manifest.
+    """Read the utterances of a manifest.
 
     Args:
         path: JSON lines with ``audio_filepath`` and, if known, ``text``, ``duration``, ``speaker`` and ``offset``.
-            Blank lines and other keys are passed over.
-        check_files: Look whether every audio file exists.
+            Blank lines and other keys are ignored.
+        check_files: Whether to check that every audio file exists.
 
     Returns:
         At least one utterance, in the order of the lines.
 
     Raises:
-        ManifestError: No such file, a directory, no utterance, a line that cannot be used, or a missing audio file.
+        ManifestError: The manifest is missing, a directory or empty, or a line or an audio file is unusable.
     """
     path = Path(path)
     folder = path.parent.absolute()
@@ -88,11 +88,11 @@ def read_manifest(path: str | Path, check_files: bool = False) -> list[Utterance
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
-    """Writes a manifest, whole or not at all; paths become relative to its folder.
+    """Write a manifest atomically, with paths relative to its folder.
 
     Args:
-        path: The file; its folder must exist.
-        utterances: What ``read_manifest`` will return again; ``audio_filepath`` is not looked at.
+        path: File in an existing folder.
+        utterances: Utterances to write; their ``audio_filepath`` is ignored.
 
     Returns:
         The number of lines.
@@ -141,7 +141,7 @@ def _utterance(line: bytes, decoder: msgspec.json.Decoder[_Line], folder: Path, 
     except msgspec.ValidationError as error:
         raise ManifestError(f"{place}: {error}; wanted an object with audio_filepath and text; correct it") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{place}: no valid JSON ({error}); wanted one object per line; correct it") from None
+        raise ManifestError(f"{place}: invalid JSON ({error}); wanted one object per line; correct it") from None
     if not fields.audio_filepath:
         raise ManifestError(f"{place}: audio_filepath is empty; wanted the path of a recording; fill it in")
     for key, seconds in (("duration", fields.duration), ("offset", fields.offset)):
@@ -158,17 +158,17 @@ def _utterance(line: bytes, decoder: msgspec.json.Decoder[_Line], folder: Path, 
 
 
 def read_samples(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
-    """Reads the samples of an utterance, which may be a part of its file.
+    """Read the samples of an utterance, which may be a part of its file.
 
     Args:
-        utterance: From ``read_manifest``.
+        utterance: Utterance to read.
         sample_rate: Hz of the result.
 
     Returns:
-        float32 [n] in [-1, 1], from ``offset`` on, ``duration`` seconds long where that is known.
+        float32 [n] in [-1, 1] from ``offset``, ``duration`` seconds long if that is known.
 
     Raises:
-        AudioError: The file cannot be heard.
+        AudioError: The file cannot be read.
     """
     samples = audio.read(utterance.path, sample_rate)
     start = round(utterance.offset * sample_rate)

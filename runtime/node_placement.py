@@ -1,4 +1,4 @@
-"""Where the nodes of a graph ran, read from a profile that onnxruntime wrote; nothing is run here."""
+"""The execution provider of each node of a graph, read from a profile written by onnxruntime."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def read_profile(path: Path) -> tuple[int | None, dict[str, int] | None]:
     """Count the nodes of a profile of one step.
 
     Args:
-        path: JSON that ``InferenceSession.end_profiling`` names.
+        path: File whose name ``InferenceSession.end_profiling`` returned.
 
     Returns:
-        Nodes that ran, and those of them that ran on the CPU, by operator, the most frequent first; twice None if the
-        profile cannot be read or names no node.
+        Number of nodes, and of those on the CPU by operator, the most frequent first; (None, None) if the profile
+        cannot be read or contains no node.
     """
     try:
         events = msgspec.json.decode(path.read_bytes(), type=list[_Event])
@@ -43,13 +43,11 @@ def read_profile(path: Path) -> tuple[int | None, dict[str, int] | None]:
 
 
 def describe_fallback(nodes: int | None, nodes_on_cpu: dict[str, int] | None) -> str:
-    """Such as ``9 of 90 nodes fell back to the CPU: 6 Identity, 3 Slice``; empty where none did.
+    """Describe the results of `read_profile`, as in ``9 of 90 nodes fell back to the CPU: 6 Identity, 3 Slice``.
 
-    Args:
-        nodes: From `read_profile`.
-        nodes_on_cpu: Likewise.
+    The text is empty if no node did.
     """
     if not nodes_on_cpu:
         return ""
-    told = ", ".join(f"{count} {operator}" for operator, count in nodes_on_cpu.items())
-    return f"{sum(nodes_on_cpu.values())} of {nodes} nodes fell back to the CPU: {told}"
+    operators = ", ".join(f"{count} {operator}" for operator, count in nodes_on_cpu.items())
+    return f"{sum(nodes_on_cpu.values())} of {nodes} nodes fell back to the CPU: {operators}"

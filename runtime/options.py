@@ -1,4 +1,4 @@
-"""Settings of a recognizer: those of the search, of the segments and of the acoustic model, checked once."""
+"""Settings of a recognizer: beam search, segments and acoustic model; one frozen record, validated once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MAX_THREADS = 256
 
 @dataclass(frozen=True)
 class RecognizerOptions(DecoderOptions):
-    """Settings of `Recognizer`. What is None among the fields of `DecoderOptions` is the bundle's own setting.
+    """Settings of `Recognizer`; None in a field of `DecoderOptions` selects the bundle's own setting.
 
     Attributes:
-        use_lm: Whether to use the language model of the bundle.
+        use_lm: Whether to use a language model.
         lm: Another KenLM model to use instead of the bundle's.
         hot_words: Expected phrases, each with the natural log that it adds to the score of a text that contains it.
         grammar: Closed grammar: only these phrases and ``<unknown>`` can be recognised; excludes a language model.
@@ -53,6 +53,14 @@ class RecognizerOptions(DecoderOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.grammar is not None:  # an iterator would be empty when it is read again
+            phrases = (self.grammar,) if isinstance(self.grammar, str) else tuple(self.grammar)
+            object.__setattr__(self, "grammar", phrases)
+        if self.hot_words is not None:  # the caller may change the original
+            object.__setattr__(self, "hot_words", dict(self.hot_words))
+        for name in ("endpoint_seconds", "empty_seconds", "longest_seconds"):
+            seconds = getattr(self, name)
+            self._require(name, seconds is None or 0.0 < seconds < math.inf, "more than 0 seconds, or None")
         self._require("nbest", self.nbest >= 1, "1 or more")
         self._require("threads", 1 <= self.threads <= MAX_THREADS, f"1 to {MAX_THREADS}")
         self._require(
@@ -73,7 +81,7 @@ class RecognizerRequest:
     Attributes:
         bundle: Bundle folder; None for the default bundle.
         options: Everything that differs from the bundle's own settings.
-        given: Names of the options that stand on the command line, as in ``{"bundle", "beam_width"}``.
+        given: Parameter names of the options that were given, as in ``{"bundle", "beam_width"}``.
     """
 
     bundle: Path | None

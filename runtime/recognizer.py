@@ -1,4 +1,4 @@
-"""From audio to text: `Recognizer` for recordings, and the door to `Stream` for audio that is still arriving."""
+"""Speech recognition with a bundle: `Recognizer` for recordings, which also begins streams."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Recognizer:
         """Transcribe a recording.
 
         Args:
-            source: An audio file, or samples ([n] or [n, channels], float in [-1, 1] or integer) and their rate.
+            source: An audio file, or samples ([n] or [n, channels], float in [-1, 1] or integer) and their rate in Hz.
 
         Raises:
             AudioError: The file or the samples are not readable audio.
@@ -101,7 +101,7 @@ class Recognizer:
         return self.transcribe_blocks([audio.from_array(samples, rate, self.sample_rate)])
 
     def transcribe_blocks(self, blocks: Iterable[Floats]) -> Transcript:
-        """Transcribe one recording that is given in blocks of samples at the model's rate."""
+        """Transcribe a recording from blocks of samples at the model's rate."""
         began = time.perf_counter()
         stream = self.stream()
         segments = [

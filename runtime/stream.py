@@ -1,4 +1,4 @@
-"""The streaming recogniser: audio goes in as it arrives, partial and final events come out."""
+"""Streaming recognition: audio goes in as it arrives, partial and final events come out."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Parts:
 
 
 class Stream:
-    """Sound goes in as it arrives, events come out; made by `Recognizer.stream`.
+    """Recognises audio as it arrives; made by `Recognizer.stream`.
 
-    However the sound is cut, the same chunks reach the model, so the text does not depend on it.
+    The model always receives the same chunks, so the text does not depend on how the audio is cut.
     """
 
     def __init__(self, parts: Parts, sample_rate: int, fast_partials: bool = False) -> None:
@@ -60,8 +60,8 @@ class Stream:
         self._waiting: Floats = np.zeros(0, np.float32)
         self._model_state = parts.model.initial_state()
         self._to_drop = self._facts.delay_frames
-        self._levels: Floats = np.zeros(0, np.float32)  # of frames heard and not decoded, dB
-        self._samples_heard = self._frames_decoded = self._segment_first_frame = 0
+        self._levels: Floats = np.zeros(0, np.float32)  # dB, of frames inside the look-ahead
+        self._samples_processed = self._frames_decoded = self._segment_first_frame = 0
         self._decoder = self._next_decoder = parts.decoder
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = parts.endpointer.initial_state()
@@ -73,13 +73,13 @@ class Stream:
     @property
     def seconds_processed(self) -> float:
         """Seconds of audio accepted so far."""
-        return self._samples_heard / self._facts.sample_rate
+        return self._samples_processed / self._facts.sample_rate
 
     def set_hot_words(self, hot_words: Mapping[str, float]) -> None:
-        """Expect other phrases from the next segment on, or from this one if no frame of it has been decoded.
+        """Change the hot words from the next segment on, or from this one if none of its frames has been decoded.
 
         Raises:
-            UsageError: A hot word will not do, or the recognizer has a grammar.
+            UsageError: A hot word is invalid, or the recognizer has a grammar.
         """
         self._next_decoder = self._decoder.with_hot_words(hot_words)
         if not self._decoder_state.frame:
@@ -89,13 +89,13 @@ class Stream:
         """Process more audio.
 
         Args:
-            samples: Any number of them, [n] or [n, channels], float in [-1, 1] or integer, at the stream's rate.
+            samples: [n] or [n, channels], n of any size, float in [-1, 1] or integer, at the stream's rate.
 
         Returns:
             ``partial`` events where the text changed and a ``final`` for each segment that ended.
 
         Raises:
-            AudioError: The samples are not audio.
+            AudioError: The samples are invalid.
             UsageError: The stream is finished.
         """
         if self._finished:
@@ -105,13 +105,13 @@ class Stream:
         return self._process(self._resampler.step(mono))
 
     def finish(self) -> list[Event]:
-        """End the stream: what is inside comes out, a little silence behind it; the last segment becomes final."""
+        """End the stream: decode the rest, with a little silence after it, and make the last segment final."""
         if self._finished:
             return []
         self._finished = True
         self._arrived = time.perf_counter()
         events = self._process(self._resampler.step(np.zeros(0, np.float32), last=True))
-        frames = self._facts.frames_decoded(self._samples_heard)
+        frames = self._facts.frames_decoded(self._samples_processed)
         while self._frames_decoded < frames:
             missing = self._parts.chunk_samples - len(self._waiting)
             chunk = np.pad(self._waiting, (0, missing))
@@ -120,7 +120,7 @@ class Stream:
         return events + list(self._end_segment())
 
     def _process(self, samples: Floats) -> list[Event]:
-        self._samples_heard += len(samples)
+        self._samples_processed += len(samples)
         self._waiting = np.concatenate([self._waiting, samples])
         size, events = self._parts.chunk_samples, []
         whole = len(self._waiting) // size * size
@@ -130,11 +130,11 @@ class Stream:
         self._waiting = self._waiting[whole:]
         return events
 
-    def _advance(self, chunk: Floats, most: int | None = None) -> list[Event]:
+    def _advance(self, chunk: Floats, max_frames: int | None = None) -> list[Event]:
         self._levels = np.concatenate([self._levels, frame_levels(chunk, self._facts.frame_samples)])
         log_probs, self._model_state = self._parts.model.step(chunk[None], self._model_state)
         dropped, self._to_drop = self._to_drop, max(0, self._to_drop - len(log_probs[0]))
-        return list(self._decode(log_probs[0][dropped:][:most]))
+        return list(self._decode(log_probs[0][dropped:][:max_frames]))
 
     def _decode(self, rows: Floats) -> Iterator[Event]:
         endpointer = self._parts.endpointer
@@ -148,12 +148,12 @@ class Stream:
             if ended is not None:
                 yield from self._end_segment()
                 continue
-            self._committed = _tidy(partial.committed)
+            self._committed = _single_spaces(partial.committed)
             if not self._fast_partials:
-                yield from self._show(_tidy(partial.text))
+                yield from self._show(_single_spaces(partial.text))
 
     def _look_ahead(self) -> Iterator[Event]:
-        """What follows from sound that was heard and has no certain outputs yet: an endpoint, a fast partial."""
+        """Use the audio inside the look-ahead: for an endpoint, or for a fast partial."""
         endpointer, state = self._parts.endpointer, self._endpoint_state
         may_end = endpointer.may_end(state, len(self._levels))
         if not may_end and not self._fast_partials:
@@ -163,10 +163,10 @@ class Stream:
             yield from self._end_segment()
         if self._fast_partials:
             partial, _ = self._decoder.step(rows, self._decoder_state)
-            yield from self._show(_tidy(partial.text), len(rows))
+            yield from self._show(_single_spaces(partial.text), len(rows))
 
     def _pad_look_ahead(self) -> Floats:
-        """Outputs [frames, labels] that will follow if silence comes next; the stream stays where it is."""
+        """Return the outputs [frames, labels] that would follow if silence came next; the stream does not change."""
         delay, size = self._facts.delay_frames, self._parts.chunk_samples
         state, rows = self._model_state, np.zeros((0, len(self._parts.decoder.labels)), np.float32)
         while len(rows) < delay:
@@ -203,7 +203,7 @@ class Stream:
         self._blank_score = 0.0
         self._shown = self._committed = ""
         if retract:
-            # The best complete reading has no words, or none worth showing, although a partial showed some.
+            # A partial showed words, but the best complete hypothesis has none or they are probably noise.
             yield self._partial("", "")
         if words:
             text = " ".join(word.word for word in words)
@@ -211,7 +211,7 @@ class Stream:
             yield Event("final", text, text, "", start, end, words, self._latency_ms(), hypotheses)
 
     def _in_stream(self, hypothesis: Hypothesis) -> Hypothesis:
-        """Times and frames from the beginning of the stream instead of the segment."""
+        """Return the hypothesis with times and frames from the beginning of the stream."""
         first = self._segment_first_frame
         offset = first * self._facts.frame_seconds
         last = max(0.0, self.seconds_processed - self._facts.frame_seconds)
@@ -225,5 +225,5 @@ class Stream:
         return (time.perf_counter() - self._arrived) * 1000.0
 
 
-def _tidy(text: str) -> str:
+def _single_spaces(text: str) -> str:
     return re.sub(" +", " ", text).lstrip(" ")

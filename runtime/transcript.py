@@ -1,4 +1,4 @@
-"""The records that leave a recognizer: events, segments and transcripts."""
+"""Results of a recognizer: events, segments and transcripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
 
 @dataclass(frozen=True)
 class RecordingHypothesis:
-    """One reading of a whole recording: a text, and natural-log scores as in `Hypothesis`, summed over the segments."""
+    """A hypothesis for a whole recording, with scores as in `Hypothesis`, summed over the segments."""
 
     text: str
     score: float
@@ -22,16 +22,16 @@ class RecordingHypothesis:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a stream has to say.
+    """A result of a stream, or a report about its source.
 
     Attributes:
-        type: ``partial`` (may still change), ``final`` (a finished segment) or ``status`` (a remark about the source).
-        text: All text of the segment so far; the remark for ``status``.
+        type: ``partial`` (may still change), ``final`` (a finished segment) or ``status`` (a report about the source).
+        text: All text of the segment so far; the report for ``status``.
         committed: The beginning of ``text`` that will not change any more.
         tentative: The rest of ``text``.
         start: Seconds from the beginning of the stream to the beginning of the segment.
-        end: Seconds from the beginning of the stream to the end of the audio that the text speaks of.
-        words: Word times; only in ``final``.
+        end: Seconds from the beginning of the stream to the end of the audio that the text covers.
+        words: Words with times; only in ``final``.
         latency_ms: Wall-clock milliseconds from the arrival of the last samples used to this event.
         nbest: Hypotheses of the segment, best first; only in ``final``.
     """
@@ -49,7 +49,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of speech between two endpoints: text and times in seconds, best hypothesis first in ``nbest``."""
+    """Speech between two endpoints, with times in seconds; ``nbest`` has the best hypothesis first."""
 
     text: str
     start: float
@@ -60,14 +60,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcript:
-    """The words of one recording.
+    """The text of one recording.
 
     Attributes:
         text: All segments joined by one space.
-        segments: The pieces between endpoints.
+        segments: The parts between endpoints.
         duration: Seconds of audio.
         seconds: Seconds of computing.
-        nbest: Readings of the whole recording, best first.
+        nbest: Hypotheses for the whole recording, best first.
     """
 
     text: str
@@ -88,11 +88,11 @@ class Transcript:
 
 
 def join_hypotheses(segments: Sequence[Segment]) -> tuple[RecordingHypothesis, ...]:
-    """Join the readings of segments: reading k takes each segment's k-th hypothesis, or its last."""
-    readings = []
+    """Join the hypotheses of segments: number k has the k-th hypothesis of each segment, or its last."""
+    joined = []
     for rank in range(max((len(segment.nbest) for segment in segments), default=0)):
         chosen = [segment.nbest[min(rank, len(segment.nbest) - 1)] for segment in segments]
-        readings.append(
+        joined.append(
             RecordingHypothesis(
                 text=" ".join(" ".join(hypothesis.text.split()) for hypothesis in chosen),
                 score=sum(hypothesis.score for hypothesis in chosen),
@@ -101,4 +101,4 @@ def join_hypotheses(segments: Sequence[Segment]) -> tuple[RecordingHypothesis, .
                 hot_word_score=sum(hypothesis.hot_word_score for hypothesis in chosen),
             )
         )
-    return tuple(readings)
+    return tuple(joined)

@@ -1,4 +1,4 @@
-"""Microphones, through sounddevice and PortAudio: which there are, and which one is meant. Nothing is heard here."""
+"""Microphones, through sounddevice and PortAudio: those that exist, and the one that a user means."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgespeech.errors import DeviceError, MissingDependencyError
-from edgespeech.runtime.audio import MOST_CHANNELS
+from edgespeech.runtime.audio import MAX_CHANNELS
 
 RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000)  # Hz, tried on every microphone
 
 
 @dataclass(frozen=True)
 class Microphone:
-    """An input device.
+    """An input device of the system; as text, one line of a list with a star for the default.
 
     Attributes:
-        index: PortAudio's number for it.
-        name: As the system calls it.
-        host_api: The sound system it is reached through, such as ALSA.
-        channels: The most it gives.
-        default_rate: Hertz it prefers.
-        rates: Those of `RATES` at which it opens; empty if it does not, or if that was not asked.
-        is_default: Whether the system's settings choose it.
+        index: PortAudio's index of the device.
+        name: Name that the system gives it.
+        host_api: Sound system that it belongs to, such as ALSA.
+        channels: Maximum number of channels.
+        default_rate: Preferred sample rate in hertz.
+        rates: Those of `RATES` at which it opens; empty if it does not open or was not tried.
+        is_default: Whether it is the system's default.
     """
 
     index: int
@@ -40,63 +40,67 @@ class Microphone:
     is_default: bool = False
 
     def __str__(self) -> str:
-        """A line for a list; the star marks the default."""
         opens = f"opens at {' '.join(map(str, self.rates))} Hz" if self.rates else "does not open"
         channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
         return f"{'*' if self.is_default else ' '} {self.index:2}  {self.name}  ({self.host_api}, {channels}, {opens})"
 
     @property
     def channel_counts(self) -> tuple[int, ...]:
-        """Channel counts to open it with, best first; some devices give all channels or nothing."""
-        return tuple(dict.fromkeys((1, min(self.channels, MOST_CHANNELS))))
+        """Channel counts to try, best first; some devices open with all their channels only."""
+        return tuple(dict.fromkeys((1, min(self.channels, MAX_CHANNELS))))
 
 
 def list_microphones() -> list[Microphone]:
-    """All input devices, each tried at every rate of `RATES`.
+    """List all input devices, each tried at every rate of `RATES`.
 
     Raises:
         MissingDependencyError: sounddevice or PortAudio is not installed.
-        DeviceError: There is none, or the sound system does not answer.
+        DeviceError: There is no microphone, or the sound system does not answer.
     """
     portaudio = import_portaudio()
-    return [replace(found, rates=_rates(portaudio, found)) for found in inputs(portaudio)]
+    return [replace(found, rates=_rates(portaudio, found)) for found in input_devices(portaudio)]
 
 
 def choose_microphone(microphones: Sequence[Microphone], device: str | int | None = None) -> Microphone:
-    """The microphone that a user means.
+    """Choose the microphone that a user means.
 
     Args:
-        microphones: Those there are, at least one.
-        device: An index, the digits of one, a name, a part of a name (capitals do not matter), or None.
+        microphones: Available microphones, at least one.
+        device: Index, its digits, a name or a part of one (case does not matter); None for the default.
 
     Raises:
-        DeviceError: None or several fit; the message lists what there is.
+        DeviceError: No or several microphones match; the message lists them.
     """
     if device is None:
-        fitting = [found for found in microphones if found.is_default] or list(microphones)
+        matching = [found for found in microphones if found.is_default] or list(microphones)
     elif isinstance(device, int) or device.strip().isdecimal():
-        fitting = [found for found in microphones if found.index == int(device)]
+        matching = [found for found in microphones if found.index == int(device)]
     else:
         wanted = device.strip().casefold()
-        fitting = [found for found in microphones if wanted in found.name.casefold()]
-        fitting = [found for found in fitting if wanted == found.name.casefold()] or fitting
-    if len(fitting) == 1:
-        return fitting[0]
-    listed = ", ".join(f"{found.index} {found.name!r} ({found.host_api})" for found in fitting or microphones)
+        matching = [found for found in microphones if wanted in found.name.casefold()]
+        matching = [found for found in matching if wanted == found.name.casefold()] or matching
+    if len(matching) == 1:
+        return matching[0]
+    listed = ", ".join(f"{found.index} {found.name!r} ({found.host_api})" for found in matching or microphones)
     if device is None:
         raise DeviceError(f"no default microphone; choose one with --device: {listed}")
-    what = f"fits {len(fitting)} microphones" if fitting else "fits no microphone"
+    what = f"matches {len(matching)} microphones" if matching else "matches no microphone"
     raise DeviceError(f"--device {str(device)!r} {what}; choose one by its index: {listed}")
 
 
-def same_microphone(microphones: Sequence[Microphone], lost: Microphone) -> Microphone | None:
-    """The microphone that was lost, if it is back; ALSA may have given it another number."""
+def find_again(microphones: Sequence[Microphone], lost: Microphone) -> Microphone | None:
+    """Find a microphone that was unplugged; ALSA may have given it another index."""
     back = [found for found in microphones if _plain_name(found) == _plain_name(lost)]
     return next((found for found in back if found.index == lost.index), back[0] if back else None)
 
 
 def import_portaudio() -> Any:
-    """The sounddevice module; MissingDependencyError or DeviceError says what to do without it."""
+    """Import the sounddevice module.
+
+    Raises:
+        MissingDependencyError: sounddevice or PortAudio is not installed.
+        DeviceError: The sound system does not start.
+    """
     try:
         return importlib.import_module("sounddevice")
     except ImportError:
@@ -108,16 +112,16 @@ def import_portaudio() -> Any:
             "the PortAudio library is not installed, and microphones need it: sudo apt-get install libportaudio2"
         ) from None
     except Exception as error:  # sounddevice.PortAudioError, in a module that did not load
-        raise DeviceError(f"the sound system does not start ({one_line(error)}); see whether it runs") from None
+        raise DeviceError(f"the sound system does not start ({error}); check that it runs") from None
 
 
-def inputs(portaudio: Any) -> list[Microphone]:
-    """The input devices, at least one, or DeviceError."""
+def input_devices(portaudio: Any) -> list[Microphone]:
+    """Return the input devices, at least one; raise DeviceError if there is none."""
     try:
         devices, host_apis = portaudio.query_devices(), portaudio.query_hostapis()
         default = portaudio.default.device[0]
     except portaudio.PortAudioError as error:
-        raise DeviceError(f"the sound system does not answer ({one_line(error)}); see whether it runs") from None
+        raise DeviceError(f"the sound system does not answer ({error}); check that it runs") from None
     found = [
         Microphone(
             index=index,
@@ -131,7 +135,7 @@ def inputs(portaudio: Any) -> list[Microphone]:
         if device["max_input_channels"] > 0
     ]
     if not found:
-        raise DeviceError("no microphone found; connect one, and see whether the system's sound settings list it")
+        raise DeviceError("no microphone found; connect one and check that the system's sound settings list it")
     return found
 
 
@@ -149,7 +153,7 @@ def _opens(portaudio: Any, microphone: Microphone, rate: int) -> bool:
 
 @contextlib.contextmanager
 def no_native_messages() -> Iterator[None]:
-    """Keep what PortAudio's and ALSA's C code prints off the terminal; what Python prints goes there as before."""
+    """Discard what the C code of PortAudio and ALSA prints on standard error; Python still prints there."""
     try:
         kept = os.dup(2)
     except OSError:  # standard error is closed: nothing can be printed
@@ -167,11 +171,6 @@ def no_native_messages() -> Iterator[None]:
         sys.stderr = ours
         os.dup2(kept, 2)
         os.close(kept)
-
-
-def one_line(error: Exception) -> str:
-    """The message of a foreign error without its line breaks."""
-    return " ".join(str(error).split())
 
 
 def _plain_name(microphone: Microphone) -> tuple[str, str]:

@@ -77,14 +77,14 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is no bundle description"),
-        (b"{", "is no bundle description"),
-        (b"null", "is no bundle description"),
-        (b"\xff\xfe{}", "is no bundle description"),
-        (b'{"version": 1, "name": "\xff"}', "is no bundle description"),
-        (b"[" * 200_000, "is no bundle description"),
-        (b'{"version": 1, "provenance": ' + b'{"a":' * 100_000, "is no bundle description"),
-        (b'{"version": 1, "a\\nb": 1}', "is no bundle description"),
+        (b"", "is not a valid bundle description"),
+        (b"{", "is not a valid bundle description"),
+        (b"null", "is not a valid bundle description"),
+        (b"\xff\xfe{}", "is not a valid bundle description"),
+        (b'{"version": 1, "name": "\xff"}', "is not a valid bundle description"),
+        (b"[" * 200_000, "is not a valid bundle description"),
+        (b'{"version": 1, "provenance": ' + b'{"a":' * 100_000, "is not a valid bundle description"),
+        (b'{"version": 1, "a\\nb": 1}', "is not a valid bundle description"),
         (b"{}", "missing required field `version`"),
         (b'{"version": 2}', "has version 2; this edgespeech reads version 1"),
         (b'{"version": "1"}', "Expected `int`"),
@@ -105,17 +105,17 @@ LIES: list[tuple[str, Callable[[Description], object]]] = [
     ("not the blank", lambda d: d.update(blank=1)),
     ("not the blank", lambda d: d.update(blank=1000)),
     (">= 0", lambda d: d.update(blank=-1)),
-    ("a label stands twice", lambda d: d.update(labels=["", "a", "a"])),
-    ("a label stands twice", lambda d: d.update(labels=["", "a", ""])),
-    ("no multiple of 640", lambda d: d["audio"].update(chunk_samples=1281)),
+    ("a label is listed twice", lambda d: d.update(labels=["", "a", "a"])),
+    ("a label is listed twice", lambda d: d.update(labels=["", "a", ""])),
+    ("not a multiple of 640", lambda d: d["audio"].update(chunk_samples=1281)),
     (">= 1", lambda d: d["audio"].update(frame_samples=0)),
     (">= 1", lambda d: d["audio"].update(chunk_samples=-640)),
     (">= 0", lambda d: d["audio"].update(delay_frames=-1)),
     (">= 1000", lambda d: d["audio"].update(sample_rate=1)),
     ("longer than 60 s", lambda d: d["audio"].update(chunk_samples=640 * 10**9)),
     ("longer than 60 s", lambda d: d["audio"].update(delay_frames=10**12)),
-    ("stands twice", lambda d: d["graph"]["states"].append(d["graph"]["states"][0])),
-    ("stands twice", lambda d: d["graph"]["states"][0].update(name="samples")),
+    ("is listed twice", lambda d: d["graph"]["states"].append(d["graph"]["states"][0])),
+    ("is listed twice", lambda d: d["graph"]["states"][0].update(name="samples")),
     (">= 0", lambda d: d["graph"]["states"][0].update(shape=[-160])),
     ("Invalid enum value", lambda d: d["graph"]["states"][0].update(dtype="object")),
     ("Invalid enum value", lambda d: d["graph"].update(form="both")),
@@ -255,7 +255,7 @@ def test_a_folder_that_is_no_bundle_is_not_touched(write: Writer, tmp_path: Path
         (tmp_path / "work" / MANIFEST).write_text(content)
     before = sorted(os.listdir(tmp_path / "work"))
     for target in (tmp_path / "work", tmp_path / "work" / "thesis.txt"):
-        with pytest.raises(UsageError, match="exists and is no bundle"):
+        with pytest.raises(UsageError, match="exists and is not a bundle"):
             write(target)
     assert sorted(os.listdir(tmp_path / "work")) == before
     assert os.listdir(tmp_path) == ["work"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.endpoint import QUIET, Endpointer, EndpointRules, frame_levels
+from edgespeech.runtime.endpoint import SILENCE_LEVEL, Endpointer, EndpointRules, frame_levels
 
 FRAME_SECONDS = 0.04
 LABELS = ("", " ", "a", "b")
@@ -37,7 +37,7 @@ def endpointer(speech: float | None = None, nothing: float | None = None, longes
 def ends(by: Endpointer, text: str, cuts: Sequence[int] = (), quiet: Sequence[int] = ()) -> list[int]:
     """Frame numbers after which a segment ended, when the frames come cut like this and some of them are quiet."""
     levels = np.zeros(len(text), np.float32)
-    levels[list(quiet)] = QUIET - 1.0
+    levels[list(quiet)] = SILENCE_LEVEL - 1.0
     found, heard, state = [], 0, by.initial_state()
     for piece in np.split(rows(text), sorted(min(cut, len(text)) for cut in cuts)):
         while len(piece):

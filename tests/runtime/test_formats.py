@@ -10,8 +10,8 @@ import pytest
 
 from edgespeech.runtime.decoder.hypothesis import Word
 from edgespeech.runtime.formats import (
-    CUE_SECONDS,
     LINE_WIDTH,
+    MAX_CUE_SECONDS,
     VTT_HEADER,
     Cue,
     cues,
@@ -100,7 +100,7 @@ def test_long_segments_are_cut_at_word_boundaries() -> None:
     assert " ".join(line for cue in pieces for line in cue.lines) == LONG.text
     assert all(len(line) <= LINE_WIDTH for cue in pieces for line in cue.lines)
     assert {len(cue.lines) for cue in pieces[:-1]} == {2}
-    assert all(0 < cue.end - cue.start <= CUE_SECONDS for cue in pieces)
+    assert all(0 < cue.end - cue.start <= MAX_CUE_SECONDS for cue in pieces)
     assert all(before.end <= after.start for before, after in zip(pieces, pieces[1:], strict=False))
     assert (pieces[0].start, pieces[-1].end) == (LONG.words[0].start, LONG.words[-1].end)
 

@@ -56,10 +56,10 @@ def test_windows_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        (b'{"audio_filepath": "a.wav"', "no valid JSON"),
-        (b"a.wav hello", "no valid JSON"),
-        (b'{"audio_filepath": "\xff.wav"}', "no valid JSON"),
-        (b'{"audio_filepath": "a.wav", "duration": NaN}', "no valid JSON"),
+        (b'{"audio_filepath": "a.wav"', "invalid JSON"),
+        (b"a.wav hello", "invalid JSON"),
+        (b'{"audio_filepath": "\xff.wav"}', "invalid JSON"),
+        (b'{"audio_filepath": "a.wav", "duration": NaN}', "invalid JSON"),
         (b'["a.wav"]', "Expected `object`"),
         (b'{"text": "hello"}', "audio_filepath"),
         (b'{"audio_filepath": ""}', "audio_filepath is empty"),

@@ -153,7 +153,7 @@ def test_missing_or_unreadable_audio_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="'b.wav' does not exist"):
         evaluated(FixedRecognizer("a"), manifest)
     (tmp_path / "b.wav").write_text("no sound")
-    with pytest.raises(AudioError, match="no known format"):
+    with pytest.raises(AudioError, match="unknown format"):
         evaluated(FixedRecognizer("a"), manifest)
 
 

@@ -1,0 +1,265 @@
+"""Checkpoint to bundle, for every kind of model; and everything that must not become a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from edgespeech.errors import CheckpointError, EdgespeechError, LanguageModelError, UsageError, VerificationError
+from edgespeech.export.pipeline import ExportSettings, export
+from edgespeech.export.streaming_graph import build_graph
+from edgespeech.reference.model.checkpoint import save_checkpoint
+from edgespeech.reference.model.config import ConvolutionConfig, FeatureConfig
+from edgespeech.runtime.acoustic_model import AcousticModel
+from edgespeech.runtime.bundle import Bundle, load_bundle
+
+Samples = NDArray[np.float32]
+Noise = Callable[[int], Samples]
+Form = Literal["fused", "cells"]
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def make(tmp_path: Path, noise: Noise) -> Callable[..., Bundle]:
+    """Export a model to ``tmp_path / "bundle"``."""
+
+    def run(model: Any, speech: Any = None, report: Any = None, **settings: Any) -> Bundle:
+        save_checkpoint(model, tmp_path / "ckpt.pt", {"name": "tiny", "dev_wer": 0.5})
+        chosen = ExportSettings(**{"chunk_ms": 80.0, **settings})
+        return export(
+            tmp_path / "ckpt.pt",
+            tmp_path / "bundle",
+            speech or (lambda _: [noise(8000)]),
+            chosen,
+            report or (lambda _: None),
+        )
+
+    return run
+
+
+def stream(bundle: Bundle, samples: Samples) -> Samples:
+    """What the runtime hears, delay dropped, end padded with silence."""
+    graph, facts = AcousticModel(bundle), bundle.manifest.audio
+    frames = -(-len(samples) // facts.frame_samples)
+    padded = np.zeros((1, (frames + facts.delay_frames) * facts.frame_samples + facts.chunk_samples), np.float32)
+    padded[0, : len(samples)] = samples
+    state, pieces = graph.initial_state(), []
+    for start in range(0, padded.shape[1] - facts.chunk_samples + 1, facts.chunk_samples):
+        log_probs, state = graph.step(padded[:, start : start + facts.chunk_samples], state)
+        pieces.append(log_probs[0])
+    return np.concatenate(pieces)[facts.delay_frames :][:frames]
+
+
+def whole(model: Any, samples: Samples) -> Samples:
+    with torch.no_grad():
+        log_probs = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0][0]
+    return np.asarray(log_probs.numpy())
+
+
+def left_behind(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != "ckpt.pt")
+
+
+@pytest.mark.parametrize("form", ["fused", "cells"])
+def test_every_kind_becomes_a_bundle(tiny_model: Any, form: Form, make: Any, tmp_path: Path, noise: Noise) -> None:
+    said: list[str] = []
+    bundle = make(tiny_model, form=form, report=said.append)
+    assert left_behind(tmp_path) == ["bundle"]
+    assert load_bundle(tmp_path / "bundle") == bundle
+    facts = bundle.manifest
+    assert facts.labels == tiny_model.labels.symbols
+    assert (facts.audio.sample_rate, facts.audio.frame_samples, facts.audio.chunk_samples) == (16000, 640, 1280)
+    assert facts.audio.delay_frames == 3
+    assert facts.audio.chunk_free == (form == "fused")
+    assert (facts.graph.form, facts.graph.precision) == (form, "fp32")
+    assert facts.name == "tiny" and facts.provenance["dev_wer"] == 0.5 and "exported" in facts.provenance
+    np.testing.assert_allclose(stream(bundle, noise(7001)), whole(tiny_model, noise(7001)), atol=2e-5)
+    assert "onnxruntime against torch, chunk by chunk" in "\n".join(said)
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "no-lookahead": {"lookahead_frames": 0},
+    "no-batch-norm": {"batch_norm": False},
+    "kernel-is-stride": {
+        "convolutions": (
+            ConvolutionConfig(channels=6, kernel=2, stride=2, frequency_kernel=2, frequency_stride=2),
+            ConvolutionConfig(channels=5, kernel=2, stride=2),
+        )
+    },
+    "hop-is-window": {"features": FeatureConfig(window_samples=160, bins=8)},
+    "linear-hamming": {"features": FeatureConfig(scale="linear", window="hamming")},
+    "one-convolution-stride-1": {"convolutions": (ConvolutionConfig(channels=4, kernel=3),)},
+    "long-lookahead": {"lookahead_frames": 20},
+    "one-layer": {"layers": 1},
+}
+
+
+@pytest.mark.parametrize("form", ["fused", "cells"])
+@pytest.mark.parametrize("front_end", ["1d", "2d"])
+@pytest.mark.parametrize("shape", ODD.values(), ids=ODD.keys())
+def test_odd_shapes_become_bundles(
+    shape: dict[str, Any], front_end: str, form: Form, make: Any, tiny_model_factory: Any, noise: Noise
+) -> None:
+    model = tiny_model_factory(front_end=front_end, **shape)
+    bundle = make(model, form=form)
+    assert not any(0 in state.shape for state in bundle.manifest.graph.states)
+    np.testing.assert_allclose(stream(bundle, noise(5000)), whole(model, noise(5000)), atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["fused", "cells"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
+def test_clipping_at_twenty_is_in_the_graph(
+    cell: str, form: Form, make: Any, tiny_model_factory: Any, noise: Noise
+) -> None:
+    model = tiny_model_factory(cell=cell, batch_norm=False)
+    with torch.no_grad():
+        for layer in (model.convolutions[0].convolution, model.lookahead):
+            layer.weight *= 400.0
+        if cell == "rnn":
+            model.recurrents[0].rnn.weight_ih_l0 *= 20.0
+            model.recurrents[0].rnn.weight_hh_l0 *= 0.1
+        model.output.linear.weight *= 0.05
+    tops: list[float] = []
+    stages = [model.convolutions[0], model.lookahead, *([model.recurrents[0]] if cell == "rnn" else [])]
+    handles = [stage.register_forward_hook(lambda _, __, y: tops.append(float(y.max()))) for stage in stages]
+    expected = whole(model, noise(5000))
+    assert tops == [20.0] * len(stages)
+    for handle in handles:
+        handle.remove()
+    np.testing.assert_allclose(stream(make(model, form=form), noise(5000)), expected, atol=1e-3)
+
+
+def test_the_fused_graph_takes_other_chunks(make: Any, tiny_model_factory: Any, noise: Noise) -> None:
+    model = tiny_model_factory()
+    graph = AcousticModel(make(model, form="fused", chunk_ms=160.0))
+    samples = np.zeros((1, 640 * 16), np.float32)
+    samples[0, :7000] = noise(7000)
+    for frames in (1, 2, 3, 16):
+        state, pieces = graph.initial_state(), []
+        for start in range(0, 640 * 16, 640 * frames):
+            log_probs, state = graph.step(samples[:, start : start + 640 * frames], state)
+            pieces.append(log_probs[0])
+        np.testing.assert_allclose(np.concatenate(pieces)[3:14], whole(model, noise(7000)), atol=2e-5)
+
+
+def test_a_spoiled_graph_is_refused_and_nothing_is_left(
+    make: Any, tiny_model_factory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(model: Any, form: Form, chunk: int) -> Any:
+        with torch.no_grad():
+            model.output.linear.weight[3, 0] += 0.5
+            graph = build_graph(model, form, chunk)
+            model.output.linear.weight[3, 0] -= 0.5
+        return graph
+
+    monkeypatch.setattr("edgespeech.export.pipeline.build_graph", spoiled)
+    said: list[str] = []
+    with pytest.raises(VerificationError, match="no bundle was written") as caught:
+        make(tiny_model_factory(), report=said.append)
+    assert caught.value.exit_code == 1
+    assert left_behind(tmp_path) == []
+    assert any("chunk by chunk" in line for line in said)  # the figures are shown all the same
+
+
+def test_a_refused_bundle_does_not_replace_a_good_one(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    good = make(tiny_model_factory())
+    with pytest.raises(VerificationError):
+        make(tiny_model_factory(cell="lstm"), tolerance=0.0)
+    assert load_bundle(tmp_path / "bundle") == good
+    assert left_behind(tmp_path) == ["bundle"]
+
+
+@pytest.mark.parametrize("speech", [[], [np.zeros(9000, np.float32)], [np.zeros(0, np.float32)]])
+def test_silent_speech_is_refused(make: Any, tiny_model_factory: Any, tmp_path: Path, speech: list[Samples]) -> None:
+    with pytest.raises(VerificationError, match="silent"):
+        make(tiny_model_factory(), speech=lambda _: speech)
+    assert left_behind(tmp_path) == []
+
+
+def test_speech_is_asked_for_at_the_rate_of_the_model(make: Any, tiny_model_factory: Any, noise: Noise) -> None:
+    asked: list[int] = []
+
+    def speech(rate: int) -> list[Samples]:
+        asked.append(rate)
+        return [noise(4000)]
+
+    bundle = make(
+        tiny_model_factory(features=FeatureConfig(sample_rate=8000, window_samples=160, hop_samples=80)), speech
+    )
+    assert asked == [8000] and bundle.manifest.audio.sample_rate == 8000
+
+
+def test_weights_that_are_not_finite_are_refused(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    model = tiny_model_factory()
+    model.output.linear.bias.data[0] = float("nan")
+    with pytest.raises(CheckpointError, match="not finite"):
+        make(model)
+    assert left_behind(tmp_path) == []
+
+
+def test_weights_that_overflow_are_refused(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    model = tiny_model_factory(batch_norm=False)
+    model.lookahead.weight.data.abs_().mul_(100.0)
+    model.output.linear.weight.data.fill_(3e38)
+    with pytest.raises(VerificationError):
+        make(model)
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_bundle_is_not_replaced(make: Any, tiny_model_factory: Any, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "bundle"
+    precious = target if kind == "file" else target / "thesis.txt"
+    precious.parent.mkdir(exist_ok=True)
+    precious.write_text("precious", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not a bundle"):
+        make(tiny_model_factory())
+    assert precious.read_text(encoding="utf-8") == "precious"
+    assert left_behind(tmp_path) == ["bundle"]
+
+
+def test_a_bundle_or_an_empty_folder_is_replaced(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    first = make(tiny_model_factory())
+    second = make(tiny_model_factory(cell="lstm"), name="second", form="cells")
+    assert first.manifest != second.manifest
+    assert load_bundle(tmp_path / "bundle").manifest == second.manifest
+    assert second.manifest.name == "second"
+    assert left_behind(tmp_path) == ["bundle"]
+
+
+def test_a_language_model_travels_along(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    bundle = make(tiny_model_factory(), lm=GOLDEN / "tiny.bin")
+    assert bundle.language_model_path is not None
+    assert bundle.language_model_path.read_bytes() == (GOLDEN / "tiny.bin").read_bytes()
+
+
+def test_a_broken_language_model_is_refused(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    (tmp_path / "broken.bin").write_bytes(b"no model")
+    with pytest.raises(LanguageModelError):
+        make(tiny_model_factory(), lm=tmp_path / "broken.bin")
+    assert left_behind(tmp_path) == ["broken.bin"]
+
+
+@pytest.mark.parametrize("chunk_ms", [0.0, 50.0, -40.0])
+def test_a_chunk_that_cuts_a_frame_is_refused(
+    make: Any, tiny_model_factory: Any, tmp_path: Path, chunk_ms: float
+) -> None:
+    with pytest.raises(UsageError, match="multiple of one frame, 40 ms"):
+        make(tiny_model_factory(), chunk_ms=chunk_ms)
+    assert left_behind(tmp_path) == []
+
+
+def test_speech_that_cannot_be_read_leaves_nothing(make: Any, tiny_model_factory: Any, tmp_path: Path) -> None:
+    def broken(rate: int) -> list[Samples]:
+        raise EdgespeechError("no speech")
+
+    with pytest.raises(EdgespeechError, match="no speech"):
+        make(tiny_model_factory(), speech=broken)
+    assert left_behind(tmp_path) == []
