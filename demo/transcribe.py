@@ -1,14 +1,15 @@
-"""Recordings to text, one after the other."""
+"""Recordings to text, one after the other: the work of `edgespeech transcribe`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from click import format_filename
 
-from edgespeech.errors import AudioError
-from edgespeech.runtime import audio
+from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime.audio import SAMPLE_RATE, read_stream
 from edgespeech.runtime.formats import to_json, to_srt, to_vtt
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Transcript
@@ -16,53 +17,56 @@ from edgespeech.runtime.transcript import Transcript
 STANDARD_INPUT = "-"
 
 
-def transcribe_files(
-    recognizer: Recognizer,
-    files: Sequence[str],
-    form: str,
-    rate: int,
-    write: Callable[[str], None],
-    say: Callable[[str], None],
-) -> int:
-    """Transcribe each file and write its text; one that cannot be heard does not stop the others.
+@dataclass(frozen=True)
+class TranscribeRequest:
+    """Recordings to transcribe, and how to print them.
 
-    Args:
-        recognizer: Ready to use.
-        files: Paths; ``-`` is raw 16-bit mono sound on standard input.
-        form: ``text``, ``json``, ``srt`` or ``vtt``.
-        rate: Of the sound on standard input.
-        write: Takes results, without the line end.
-        say: Takes errors.
+    Attributes:
+        audio: Paths; ``-`` is raw 16-bit mono audio on standard input.
+        output_format: ``text``, ``json``, ``srt`` or ``vtt``.
+        rate: Sample rate of the audio on standard input in hertz.
 
-    Returns:
-        How many files could not be heard.
+    Raises:
+        UsageError: Subtitles of several recordings.
     """
-    failed = 0
-    for file in files:
+
+    audio: tuple[str, ...]
+    output_format: str = "text"
+    rate: int = SAMPLE_RATE
+
+    def __post_init__(self) -> None:
+        if self.output_format in {"srt", "vtt"} and len(self.audio) > 1:
+            raise UsageError(
+                f"{len(self.audio)} recordings and --format {self.output_format}: "
+                "subtitles are for one recording at a time"
+            )
+
+
+def transcribe_files(recognizer: Recognizer, request: TranscribeRequest) -> Iterator[str | AudioError]:
+    """Yield the text of each recording, without the line end, or the error of one that is not readable audio."""
+    for file in request.audio:
         try:
-            transcript = _transcribe(recognizer, file, rate)
+            transcript = _transcribe(recognizer, file, request.rate)
         except AudioError as error:
-            failed += 1
-            say(f"edgespeech: {error}")
-            continue
-        write(_render(transcript, file, form, several=len(files) > 1))
-    return failed
+            yield error
+        else:
+            yield _render(transcript, file, request)
 
 
 def _transcribe(recognizer: Recognizer, file: str, rate: int) -> Transcript:
     if file == STANDARD_INPUT:
         if sys.stdin is None:
-            raise AudioError("standard input is closed; pipe raw 16-bit mono sound to it or give a file")
-        blocks = audio.read_stream(sys.stdin.buffer, rate, to_rate=recognizer.sample_rate)
+            raise AudioError("standard input is closed; pipe raw 16-bit mono audio to it or give a file")
+        blocks = read_stream(sys.stdin.buffer, rate, to_rate=recognizer.sample_rate)
         return recognizer.transcribe_blocks(blocks)
     return recognizer.transcribe(file)
 
 
-def _render(transcript: Transcript, file: str, form: str, several: bool) -> str:
-    if form == "json":
+def _render(transcript: Transcript, file: str, request: TranscribeRequest) -> str:
+    if request.output_format == "json":
         return to_json(transcript, file)
-    if form in {"srt", "vtt"}:
-        return (to_srt if form == "srt" else to_vtt)(transcript.segments).rstrip("\n")
-    readings = [reading.text for reading in transcript.nbest] or [transcript.text]
-    prefix = f"{format_filename(file)}\t" if several else ""
-    return "\n".join(prefix + text for text in readings)
+    if request.output_format in {"srt", "vtt"}:
+        return (to_srt if request.output_format == "srt" else to_vtt)(transcript.segments).rstrip("\n")
+    hypotheses = [hypothesis.text for hypothesis in transcript.nbest] or [transcript.text]
+    prefix = f"{format_filename(file)}\t" if len(request.audio) > 1 else ""
+    return "\n".join(prefix + text for text in hypotheses)

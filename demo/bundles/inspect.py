@@ -1,4 +1,4 @@
-"""`info` and `verify`: what a bundle is, and whether it holds what it promises."""
+"""Describe a bundle, and verify that its graph and language model work as described."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from edgespeech.errors import EdgespeechError, VerificationError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 from edgespeech.runtime.endpoint import EndpointRules
-from edgespeech.runtime.live.latency import budget
+from edgespeech.runtime.live.latency import latency_budget
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
-# Between two chunkings of one graph; float32 sums in another order differ by about 1e-5.
+# float32 sums in another order differ by about 1e-5 in log-probabilities.
 CHUNKING_TOLERANCE = 1e-3
-CHUNKS_TIMED = 20
+TIMED_CHUNKS = 20
 
 
 def describe(bundle: Bundle) -> str:
-    """Facts of a bundle and the parts of its latency, as lines for people; computing is measured if possible."""
+    """Format what a bundle contains and the parts of its latency; computing time is measured if the graph runs here."""
     manifest, audio = bundle.manifest, bundle.manifest.audio
     megabytes = {name: entry.bytes / 1e6 for name, entry in manifest.files.items()}
     chunk, lookahead = audio.chunk_seconds * 1000.0, audio.lookahead_seconds * 1000.0
@@ -41,22 +41,22 @@ def describe(bundle: Bundle) -> str:
         *((key, str(value)) for key, value in manifest.measured.items()),
         *((key, str(value)) for key, value in manifest.provenance.items()),
     ]
-    parts = budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().after_speech)
+    parts = latency_budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().after_speech)
     ledger = [
-        "latency of a word, from the end of its sound (measure your own: edgespeech live --ledger):",
+        "latency of a word, from the end of its sound (measure your own: edgespeech live --latency-report):",
         *parts.rows(),
     ]
     return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *ledger])
 
 
 def seconds_per_chunk(bundle: Bundle) -> float | None:
-    """Median time that the acoustic model takes for a chunk of noise here; None if it cannot run here."""
+    """Measure the median time of the acoustic model for a chunk of noise; None if the graph cannot run here."""
     try:
         model = AcousticModel(bundle)
     except EdgespeechError:
         return None
     random, state, times = np.random.default_rng(0), model.initial_state(), []
-    for _ in range(CHUNKS_TIMED):
+    for _ in range(TIMED_CHUNKS):
         chunk = random.standard_normal((1, model.audio.chunk_samples), np.float32) * np.float32(0.1)
         began = time.perf_counter()
         _, state = model.step(chunk, state)
@@ -68,12 +68,12 @@ def verify_bundle(bundle: Bundle) -> Iterator[str]:
     """Check a bundle whose hashes were compared when it was loaded.
 
     Yields:
-        One line for each thing that was found right.
+        One line for each check that passed.
 
     Raises:
         BundleError: The graph does not load or does not match its description.
         LanguageModelError: The language model does not load or does not fit the labels.
-        VerificationError: The graph does not compute what it should.
+        VerificationError: The graph's log-probabilities are wrong.
     """
     yield f"{len(bundle.manifest.files)} files have the right size and SHA-256"
     recognizer = Recognizer(bundle)
@@ -82,11 +82,13 @@ def verify_bundle(bundle: Bundle) -> Iterator[str]:
     sound = np.random.default_rng(0).standard_normal(model.audio.chunk_samples * 6).astype(np.float32) * 0.1
     alone = model.stream(sound[None])[0]
     if not np.all(np.isfinite(alone)) or np.abs(np.exp(alone).sum(-1) - 1.0).max() > 1e-3:
-        raise VerificationError("the graph's output is no log-probability over the labels; export the bundle again")
+        raise VerificationError(
+            "the graph's outputs are not log-probabilities over the labels; export the bundle again"
+        )
     yield f"{len(alone)} frames of noise give finite log-probabilities that sum to 1"
     beside = model.stream(np.stack([np.clip(sound * 9.0, -1.0, 1.0), sound]))[1]
     _require_equal(alone, beside, "beside another stream in a batch")
-    yield f"a stream is the same beside another one: largest difference {np.abs(alone - beside).max():.1e}"
+    yield f"a stream is independent of its neighbour in a batch: largest difference {np.abs(alone - beside).max():.1e}"
     if model.audio.chunk_free:
         whole = model.stream(sound[None], len(sound))[0]
         _require_equal(alone, whole, "in one piece")

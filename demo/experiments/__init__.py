@@ -1,1 +1,1 @@
-"""Programs that print figures of the documents; not part of the command line."""
+"""Programs that print figures of the documents; they are not commands."""

@@ -1,4 +1,4 @@
-"""Would words from half-finished outputs help? Measures text from frames whose look-ahead is not there yet.
+"""Measures partials made of frames whose look-ahead has not arrived: how early words are shown, how often they change.
 
 Run: python -m edgespeech.demo.experiments.early_words CHECKPOINT MANIFEST [UTTERANCES]
 """
@@ -17,19 +17,25 @@ from edgespeech.reference.model.checkpoint import load_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime import audio
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
-from edgespeech.runtime.live.latency import Ledger
+from edgespeech.runtime.live.latency import LatencyBreakdown
 from edgespeech.runtime.manifest import read_manifest
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.tables import text_table
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
 
 Floats = NDArray[np.float32]
-KINDS = ("as it is", "taps that have arrived", "silence ahead")
+CERTAIN, ARRIVED_TAPS, ZEROS = KINDS = (
+    "certain outputs only",
+    "taps that have arrived",
+    "look-ahead padded with zeros",
+)
 CHUNK_FRAMES = 8
 
 
 @torch.inference_mode()
 def chunks(model: DeepSpeech2, samples: Floats) -> Iterator[tuple[Floats, dict[str, Floats]]]:
-    """For each chunk the rows that are certain, and those of the look-ahead as each kind guesses them."""
+    """Yield for each chunk its certain log-probabilities, and guesses of those that lack their look-ahead by kind."""
     frame, delay = model.config.frame_samples, model.delay_frames
     size = CHUNK_FRAMES * frame
     padded = np.pad(samples, (0, -len(samples) % size + -(-delay // CHUNK_FRAMES) * size))
@@ -39,45 +45,51 @@ def chunks(model: DeepSpeech2, samples: Floats) -> Iterator[tuple[Floats, dict[s
         chunk = torch.from_numpy(padded[None, start : start + size])
         rows, state = model.step(chunk, state)
         certain, dropped = rows[0, dropped:].numpy(), max(0, dropped - CHUNK_FRAMES)
-        silence, _ = model.step(torch.zeros(1, delay * frame), state)
+        with_zeros, _ = model.step(torch.zeros(1, delay * frame), state)
         convolved, _ = model.lookahead.step(
             torch.zeros(1, delay, model.config.hidden), {"context": state["lookahead_context"]}
         )
         arrived, _ = model.output.step(convolved, {})
-        yield certain, {KINDS[1]: arrived[0].numpy(), KINDS[2]: silence[0].numpy()}
+        yield certain, {ARRIVED_TAPS: arrived[0].numpy(), ZEROS: with_zeros[0].numpy()}
 
 
-def measure(model: DeepSpeech2, decoder: BeamSearchDecoder, samples: Floats, ledgers: dict[str, Ledger]) -> None:
-    """Note when each word would have been shown, for each kind."""
+def measure(
+    model: DeepSpeech2, decoder: BeamSearchDecoder, samples: Floats, breakdowns: dict[str, LatencyBreakdown]
+) -> None:
+    """Record for each kind when each word of a recording would have been shown."""
     frame_seconds = model.config.frame_samples / model.config.features.sample_rate
-    state, heard, shown = decoder.initial_state(), 0.0, dict.fromkeys(KINDS, "")
+    state, processed, shown = decoder.initial_state(), 0.0, dict.fromkeys(KINDS, "")
     for certain, guesses in chunks(model, samples):
         partial, state = decoder.step(certain, state)
-        heard += CHUNK_FRAMES * frame_seconds
-        texts = {KINDS[0]: partial.text}
+        processed += CHUNK_FRAMES * frame_seconds
+        texts = {CERTAIN: partial.text}
         texts |= {kind: decoder.step(rows, state)[0].text for kind, rows in guesses.items()}
         for kind, text in texts.items():
             if text != shown[kind]:
                 shown[kind] = text
-                ledgers[kind].step(Event("partial", text), heard)
+                breakdowns[kind].step(Event("partial", text), processed)
     best = decoder.finish(state, 1)[0]
     if best.words:
-        for ledger in ledgers.values():
-            ledger.step(Event("final", best.text, words=best.words), heard)
+        for breakdown in breakdowns.values():
+            breakdown.step(Event("final", best.text, words=best.words), processed)
+
+
+def row(kind: str, breakdown: LatencyBreakdown) -> list[str]:
+    """Return the cells of the table for one kind of partials."""
+    words = len(breakdown.word_delays)
+    delays = (f"{1000.0 * np.quantile(breakdown.word_delays, q):.0f} ms" for q in (0.5, 0.9))
+    return [kind, str(words), *delays, f"{breakdown.revisions / words:.1%}"]
 
 
 def main(checkpoint: str, manifest: str, utterances: str = "30") -> None:
-    """Print a table."""
+    """Print a table with one row per kind of partials."""
     model = load_checkpoint(Path(checkpoint))[0].eval()
     decoder = Recognizer().decoder
-    ledgers = {kind: Ledger() for kind in KINDS}
-    for utterance in read_manifest(Path(manifest))[: int(utterances)]:
-        measure(model, decoder, audio.read(utterance.path), ledgers)
-    print(f"{'partials from':<24} {'words':>6} {'shown after, median':>20} {'90 %':>8} {'taken back':>14}")
-    for kind, ledger in ledgers.items():
-        median, most = (f"{1000.0 * np.quantile(ledger.word_delays, share):.0f} ms" for share in (0.5, 0.9))
-        words = len(ledger.word_delays)
-        print(f"{kind:<24} {words:>6} {median:>20} {most:>8} {ledger.revisions / words:>13.1%}")
+    breakdowns = {kind: LatencyBreakdown() for kind in KINDS}
+    for utterance in track(read_manifest(Path(manifest))[: int(utterances)], "early words"):
+        measure(model, decoder, audio.read(utterance.path), breakdowns)
+    headings = ("partials from", "words", "shown after, median", "90 %", "revised")
+    print(text_table(headings, [row(kind, breakdown) for kind, breakdown in breakdowns.items()]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What endpoint rules do: when finals come, how often the sound is cut, what it costs in words. Nothing is timed.
+"""Measures endpoint rules: delay of finals, number of segments and word errors. Delays exclude computing.
 
 Run: python -m edgespeech.demo.experiments.endpoints MANIFEST [UTTERANCES]
 """
@@ -9,7 +9,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +16,12 @@ from edgespeech.runtime import audio
 from edgespeech.runtime.endpoint import Endpointer, EndpointRules, EndpointState
 from edgespeech.runtime.live.sources import BLOCK_SECONDS
 from edgespeech.runtime.manifest import read_manifest
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.word_errors import word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
-HISS = 1e-3  # in the pauses, so that they are not told by their loudness
+HISS = 1e-3  # in the pauses, so that their level does not give them away
 PAUSES = (1.5, 3.0)  # seconds
 RULES = (
     EndpointRules(None, None, None),
@@ -29,16 +31,19 @@ RULES = (
 )
 
 
-class Patient(Endpointer):
+class LateEndpointer(Endpointer):
     """Counts silence only once its outputs are certain."""
 
     def may_end(self, state: EndpointState, frames: int) -> bool:
-        """Never before the look-ahead is there."""
+        """Return False: frames inside the look-ahead never end a segment."""
         return False
 
 
-def spoken(manifest: Path, utterances: int) -> tuple[NDArray[np.float32], str]:
-    """Recordings in a random order with pauses around them, and what is said in them."""
+KINDS: tuple[tuple[type[Endpointer], str], ...] = ((LateEndpointer, "certain"), (Endpointer, "as it arrives"))
+
+
+def joined_speech(manifest: Path, utterances: int) -> tuple[NDArray[np.float32], str]:
+    """Return recordings in random order with pauses around them, and their text."""
     random = np.random.default_rng(0)
     known = read_manifest(manifest)
     chosen = [known[index] for index in random.permutation(len(known))[:utterances]]
@@ -51,34 +56,34 @@ def spoken(manifest: Path, utterances: int) -> tuple[NDArray[np.float32], str]:
     return np.concatenate(pieces).astype(np.float32), " ".join(one.text for one in chosen)
 
 
-def measure(recognizer: Recognizer, sound: NDArray[np.float32], reference: str) -> str:
-    """Columns of the table: segments, delays of their finals in seconds of sound, and word errors."""
+def measure(recognizer: Recognizer, samples: NDArray[np.float32], reference: str) -> list[str]:
+    """Return cells of the table: segments, median and longest delay of their finals, word error rate."""
     stream, texts, delays = recognizer.stream(), [], []
     size = round(BLOCK_SECONDS * audio.SAMPLE_RATE)
-    for start in range(0, len(sound), size):
-        for event in stream.accept(sound[start : start + size]):
+    for start in range(0, len(samples), size):
+        for event in stream.accept(samples[start : start + size]):
             if event.type == "final":
                 texts.append(event.text)
                 delays.append(stream.seconds_processed - event.end)
     texts += [event.text for event in stream.finish() if event.type == "final"]
-    median, most = (f"{1000.0 * np.quantile(delays, q):.0f} ms" if delays else "at the end" for q in (0.5, 1.0))
-    return f"{len(texts):>8} {median:>13} {most:>12} {jiwer.wer(reference, ' '.join(texts)):>8.1%}"
+    median, longest = (f"{1000.0 * np.quantile(delays, q):.0f} ms" if delays else "at the end" for q in (0.5, 1.0))
+    return [str(len(texts)), median, longest, f"{word_error_rate([reference], [' '.join(texts)]):.1%}"]
 
 
 def main(manifest: str, utterances: str = "25") -> None:
-    """Print a table."""
-    sound, reference = spoken(Path(manifest), int(utterances))
+    """Print a table with one row per set of rules and way to count silence."""
+    samples, reference = joined_speech(Path(manifest), int(utterances))
     recognizer = Recognizer()
     facts = recognizer.bundle.manifest
-    print(f"{'silence, longest':<18} {'counted':<12} {'finals':>8} {'after, median':>13} {'at most':>12} {'WER':>8}")
-    for rules in RULES:
-        for kind, how in ((Patient, "certain"), (Endpointer, "as heard")):
-            if kind is Patient and rules.after_speech is None:
-                continue
-            endpointer = kind(facts.audio.frame_seconds, facts.labels, facts.blank, rules)
-            changed = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, endpointer=endpointer))
-            name = "none" if rules.after_speech is None else f"{rules.after_speech:g} s, {rules.longest:g} s"
-            print(f"{name:<18} {how:<12} {measure(changed, sound, reference)}", flush=True)
+    cases = [(rules, *kind) for rules in RULES for kind in KINDS if rules.after_speech or kind[0] is Endpointer]
+    rows = []
+    for rules, kind, counted in track(cases, "endpoint rules"):
+        endpointer = kind(facts.audio.frame_seconds, facts.labels, facts.blank, rules)
+        changed = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, endpointer=endpointer))
+        name = "none" if rules.after_speech is None else f"{rules.after_speech:g} s, {rules.longest:g} s"
+        rows.append([name, counted, *measure(changed, samples, reference)])
+    headings = ("silence, longest", "silence counted", "finals", "after, median", "at most", "WER")
+    print(text_table(headings, rows, left=2))
 
 
 if __name__ == "__main__":

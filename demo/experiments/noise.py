@@ -1,4 +1,4 @@
-"""Words that a bundle invents where nobody speaks, with and without the noise gate.
+"""Counts words that a bundle finds in noise, with and without the minimum evidence per word.
 
 Run: python -m edgespeech.demo.experiments.noise FOLDER_OF_NOISE... (silence and hiss are always tried)
 """
@@ -15,30 +15,37 @@ from numpy.typing import NDArray
 
 from edgespeech.runtime import audio
 from edgespeech.runtime.decoder.hypothesis import Hypothesis
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.tables import text_table
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.recognizer import Recognizer
 
 SECONDS = 600
+HISS_LEVELS = (0.0, 1e-4, 1e-2)
+MAX_NAME = 40  # characters
 
 
-class OpenGate(MinEvidence):
-    """Lets everything pass, and counts the words that a closed one would have let through."""
+class AcceptAll(MinEvidence):
+    """Accepts every segment, and counts the words that another rule would accept.
 
-    def __init__(self, closed: MinEvidence) -> None:
-        """Nothing has come yet."""
+    Attributes:
+        words: Number of words in the segments that the rule accepts.
+    """
+
+    def __init__(self, rule: MinEvidence) -> None:
         super().__init__(0.0)
-        self._closed, self.words = closed, 0
+        self._rule, self.words = rule, 0
 
     def passes(self, hypothesis: Hypothesis, blank_score: float) -> bool:
-        """Always."""
-        self.words += len(hypothesis.words) * self._closed.passes(hypothesis, blank_score)
+        """Return True, after counting."""
+        self.words += len(hypothesis.words) * self._rule.passes(hypothesis, blank_score)
         return True
 
 
-def sounds(folders: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Ten minutes of each kind, or what there is."""
+def noises(folders: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield names and samples of up to ten minutes of each kind of noise."""
     hiss = np.random.default_rng(0).standard_normal(SECONDS * audio.SAMPLE_RATE, dtype=np.float32)
-    for level in (0.0, 1e-4, 1e-2):
+    for level in HISS_LEVELS:
         yield f"hiss of {level:g}", hiss * np.float32(level)
     for folder in folders:
         files = sorted(path for path in Path(folder).iterdir() if path.suffix in {".wav", ".flac", ".opus", ".ogg"})
@@ -49,14 +56,17 @@ def sounds(folders: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
 def main(folders: list[str], recognizer: Recognizer | None = None) -> None:
     """Print a table of words per minute."""
     recognizer = recognizer or Recognizer()
-    closed = recognizer.parts.min_evidence
-    print(f"{'sound':<40} {'minutes':>8} {'open':>10} {f'gate {closed.nats_per_word:g}':>10}")
-    for name, sound in sounds(folders):
-        minutes = len(sound) / audio.SAMPLE_RATE / 60.0
-        gate = OpenGate(closed)
-        opened = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, min_evidence=gate))
-        invented = len(opened.transcribe((sound, audio.SAMPLE_RATE)).words)
-        print(f"{name[-40:]:<40} {minutes:>8.1f} {invented / minutes:>10.2f} {gate.words / minutes:>10.2f}", flush=True)
+    rule = recognizer.parts.min_evidence
+    rows = []
+    for name, samples in track(noises(folders), "noise", total=len(HISS_LEVELS) + len(folders)):
+        minutes = len(samples) / audio.SAMPLE_RATE / 60.0
+        counting = AcceptAll(rule)
+        accepting = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, min_evidence=counting))
+        invented = len(accepting.transcribe((samples, audio.SAMPLE_RATE)).words)
+        per_minute = (f"{words / minutes:.2f}" for words in (invented, counting.words))
+        rows.append([name[-MAX_NAME:], f"{minutes:.1f}", *per_minute])
+    print("words per minute, with and without the minimum evidence")
+    print(text_table(("noise", "minutes", "without", f"{rule.nats_per_word:g} nats"), rows))
 
 
 if __name__ == "__main__":

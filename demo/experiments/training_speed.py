@@ -1,4 +1,4 @@
-"""What the compiled parts of training are worth on this CPU: a training step with and without them, in turns.
+"""Times a training step on this CPU with and without the compiled parts, in turns.
 
 Run: python -m edgespeech.demo.experiments.training_speed RECIPE.toml [SECONDS_PER_CLIP]
 """
@@ -28,7 +28,7 @@ PARTS = {"LSTM": lstm_tiles, "batch norm": masked_norm}
 
 
 def noise_batch(clips: int, seconds: float, sample_rate: int) -> Batch:
-    """Clips of one length, ten random letters for each second."""
+    """Make clips of noise of one length, with ten random letters per second."""
     samples, letters = round(seconds * sample_rate), round(10 * seconds)
     return Batch(
         torch.randn(clips, samples) * 0.1,
@@ -40,23 +40,23 @@ def noise_batch(clips: int, seconds: float, sample_rate: int) -> Batch:
 
 
 @contextmanager
-def only(parts: set[str]) -> Iterator[None]:
-    """Within it, training uses just these compiled parts."""
+def using_only(parts: set[str]) -> Iterator[None]:
+    """Make training use only these compiled parts while the context is open."""
     with ExitStack() as stack:
         for name in PARTS.keys() - parts:
             stack.enter_context(mock.patch.object(PARTS[name], "fits", lambda *_: False))
         yield
 
 
-def seconds_of_step(trainer: Trainer, batch: Batch) -> float:
-    """One update on the CPU."""
+def time_step(trainer: Trainer, batch: Batch) -> float:
+    """Return the seconds that one update takes on the CPU."""
     began = time.perf_counter()
     trainer.step(trainer.network, batch, torch.device("cpu"))
     return time.perf_counter() - began
 
 
 def main(recipe: Path, seconds: float = 10.0) -> None:
-    """Print multiples of real time: medians of rounds in which every choice has a turn."""
+    """Print the speed as multiples of real time: medians over rounds in which every choice has a turn."""
     keep_freed_memory()
     torch.set_num_threads(1)
     config = read_training_config(recipe)
@@ -68,8 +68,8 @@ def main(recipe: Path, seconds: float = 10.0) -> None:
     times: dict[int, list[float]] = {number: [] for number in range(len(choices))}
     for turn in range(ROUNDS + 1):
         for number, parts in enumerate(choices):
-            with only(parts):
-                took = seconds_of_step(trainer, batch)
+            with using_only(parts):
+                took = time_step(trainer, batch)
             if turn:
                 times[number].append(took)
     if lstm_tiles.library() is None:

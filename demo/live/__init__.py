@@ -1,1 +1,1 @@
-"""The live view of a terminal, and the work of `edgespeech live`."""
+"""The live view of a terminal and the work of `edgespeech live`."""

@@ -1,4 +1,4 @@
-"""Sound that never came: a device's own count of samples against the clock on the wall."""
+"""Audio that never came: a device's own count of samples against the clock on the wall."""
 
 from __future__ import annotations
 
@@ -9,42 +9,40 @@ WINDOW_SECONDS = 1.0
 
 
 class ClockWatch:
-    """Notices when a device skips sound without saying so, as after a lost USB packet or a suspended machine.
+    """Detects that a device skipped audio without reporting it, as after a lost USB packet or a suspended machine.
 
-    A block that is late is no gap: the ones behind it come sooner. So the least lateness within each second counts, and
-    a gap is a jump of it from one second to the next. A sample clock that is a little off moves it by far less.
+    A late block is not a gap: the blocks behind it come sooner. So the minimum lateness within each second counts, and
+    a gap is a jump of this minimum from one second to the next. A sample clock that is slightly off moves it far less.
+
+    Attributes:
+        gaps: Number of gaps so far.
     """
 
     def __init__(self) -> None:
-        """No gaps yet."""
         self.gaps = 0
         self.begin()
 
     def begin(self) -> None:
-        """A device was opened: what came before says nothing about it."""
-        self._heard = self._window_end = 0.0
-        self._least, self._before = math.inf, math.inf
+        """Start again with a device that was just opened; the gaps so far stay counted."""
+        self._received = self._window_end = 0.0
+        self._min_lateness, self._previous_min = math.inf, math.inf
         self._began = math.nan
 
     def step(self, seconds: float, arrived: float) -> float:
-        """Note a block.
-
-        Args:
-            seconds: Its length.
-            arrived: When it came, in seconds of a rising clock.
+        """Take the length of a block and the time of its arrival, both in seconds.
 
         Returns:
-            Seconds of sound that turned out to be missing; 0 nearly always.
+            Seconds of audio found to be missing; 0 nearly always.
         """
         if math.isnan(self._began):
             self._began, self._window_end = arrived, WINDOW_SECONDS
-        self._least = min(self._least, arrived - self._began - self._heard)
-        self._heard += seconds
-        if self._heard < self._window_end:
+        self._min_lateness = min(self._min_lateness, arrived - self._began - self._received)
+        self._received += seconds
+        if self._received < self._window_end:
             return 0.0
-        jump = self._least - self._before
-        self._before, self._least = self._least, math.inf
-        self._window_end = self._heard + WINDOW_SECONDS
+        jump = self._min_lateness - self._previous_min
+        self._previous_min, self._min_lateness = self._min_lateness, math.inf
+        self._window_end = self._received + WINDOW_SECONDS
         if jump <= GAP_SECONDS:
             return 0.0
         self.gaps += 1

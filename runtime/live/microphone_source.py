@@ -1,4 +1,4 @@
-"""A microphone as a live source: opened at its own rate, resampled as a stream, waited for when it is unplugged."""
+"""A microphone as a live source: opened at its own rate, resampled as a stream, reopened after being unplugged."""
 
 from __future__ import annotations
 
@@ -18,41 +18,40 @@ from edgespeech.runtime.audio import Resampler
 from edgespeech.runtime.live.microphone import (
     RATES,
     choose_microphone,
+    find_again,
     import_portaudio,
-    inputs,
+    input_devices,
     no_native_messages,
-    one_line,
-    same_microphone,
 )
 from edgespeech.runtime.live.microphone_clock import ClockWatch
 from edgespeech.runtime.live.sources import BLOCK_SECONDS, Block
 
 QUEUE_SECONDS = 30.0
 DEAD_SECONDS = 5.0  # without a block from an open device
-RETRY_SECONDS = 1.0  # between two looks for a device that is gone
-REMARK_SECONDS = 5.0  # between two remarks about lost sound
+RETRY_SECONDS = 1.0  # between two attempts to reopen a device that is gone
+MESSAGE_SECONDS = 5.0  # between two messages about lost audio
 _POLL_SECONDS = 0.25
 
-_one_at_a_time = threading.RLock()  # PortAudio opens and closes on one thread only
-_listening: set[int] = set()  # sources with an open stream
+_portaudio_lock = threading.RLock()  # PortAudio opens and closes streams on one thread at a time
+_open_sources: set[int] = set()
 
 
 class MicrophoneSource:
-    """A microphone that is open and listening, from here until `close`.
+    """A microphone that records from its creation until `close`.
 
-    It is opened at the rate it prefers, because drivers convert rates badly or not at all. If it goes away, silence
-    takes its place, in real time, until it comes back.
+    It is opened at the rate it prefers, because drivers convert rates badly or not at all. While it is unplugged,
+    silence takes its place in real time.
 
     Args:
         device: Part of a name, an index, or None for the default.
-        sample_rate: Hertz of the blocks; the recognizer's.
-        rate: Hertz to open the device at; None for its own, or another one that it takes.
-        clock: Seconds, rising; the clock that blocks are stamped with.
-        sleep: Waits for a number of seconds.
+        sample_rate: Sample rate of the blocks in hertz.
+        rate: Hertz to open the device at; None for the rate it prefers, or else another that works.
+        clock: Monotonic time in seconds, with which blocks are stamped.
+        sleep: Function that waits for a number of seconds.
 
     Raises:
         MissingDependencyError: sounddevice or PortAudio is not installed.
-        DeviceError: No such microphone, several that fit, or one that does not open.
+        DeviceError: No or several microphones match, or the microphone does not open.
     """
 
     def __init__(
@@ -64,33 +63,32 @@ class MicrophoneSource:
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Choose the device, open it and begin to listen."""
         self._portaudio = import_portaudio()
-        self.microphone = choose_microphone(inputs(self._portaudio), device)
+        self.microphone = choose_microphone(input_devices(self._portaudio), device)
         self.sample_rate = sample_rate
         self._clock, self._sleep = clock, sleep
         self._blocks: queue.Queue[tuple[NDArray[np.float32], float]] = queue.Queue(round(QUEUE_SECONDS / BLOCK_SECONDS))
         self._stopping = self._ended = False
         self._overflows = self._dropped_blocks = self._unplugged = 0
         self._clock_watch = ClockWatch()
-        self._losses_told, self._told_at = (0, 0), -REMARK_SECONDS
-        self._remarks: list[str] = []
+        self._reported_losses, self._reported_at = (0, 0), -MESSAGE_SECONDS
+        self._messages: list[str] = []
         self._stream: Any = None
         self._open(rate)
 
     @property
     def description(self) -> str:
-        """Name, rate and channels."""
+        """Name, rate and channels of the device."""
         channels = "1 channel" if self.channels == 1 else f"the mean of {self.channels} channels"
         return f"listening to {self.microphone.name!r} at {self.rate} Hz, {channels}"
 
     @property
     def name(self) -> str:
-        """The device's."""
+        """Name of the device in the system."""
         return self.microphone.name
 
     def counts(self) -> dict[str, int]:
-        """What was lost so far: overflows (as the device says), blocks dropped by us, clock gaps, times unplugged."""
+        """Return counts of lost audio: overflows reported by the device, dropped blocks, clock gaps, unpluggings."""
         return {
             "overflows": self._overflows,
             "blocks dropped": self._dropped_blocks,
@@ -99,85 +97,84 @@ class MicrophoneSource:
         }
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield blocks until `stop`; what was queued by then is still yielded."""
         while True:
-            yield from self._listen()
+            yield from self._read()
             if self._stopping:
                 return
             self._unplugged += 1
-            yield from self._wait()
+            yield from self._wait_for_device()
             if self._stopping:
                 return
-            self._remarks.append(f"{self.microphone.name!r} is back")
+            self._messages.append(f"{self.microphone.name!r} is back")
 
-    def remarks(self) -> list[str]:
-        """Lost sound, and a device that is gone or back."""
+    def take_messages(self) -> list[str]:
+        """Return new messages about lost audio and about a device that is gone or back."""
         losses = (self._overflows, self._dropped_blocks)
-        patient = self._clock() < self._told_at + REMARK_SECONDS
-        if losses != self._losses_told and (not patient or self._stopping or self._ended):
-            if losses[0] > self._losses_told[0]:
-                self._remarks.append(f"the device lost sound (overflows so far: {losses[0]})")
-            if losses[1] > self._losses_told[1]:
+        too_soon = self._clock() < self._reported_at + MESSAGE_SECONDS
+        if losses != self._reported_losses and (not too_soon or self._stopping or self._ended):
+            if losses[0] > self._reported_losses[0]:
+                self._messages.append(f"the device lost audio (overflows so far: {losses[0]})")
+            if losses[1] > self._reported_losses[1]:
                 seconds = losses[1] * BLOCK_SECONDS
-                self._remarks.append(f"recognition is too slow for this sound: {seconds:.1f} s dropped so far")
-            self._losses_told, self._told_at = losses, self._clock()
-        said, self._remarks = self._remarks, []
-        return said
+                self._messages.append(f"recognition is too slow: {seconds:.1f} s of audio dropped so far")
+            self._reported_losses, self._reported_at = losses, self._clock()
+        messages, self._messages = self._messages, []
+        return messages
 
     def stop(self) -> None:
-        """End after what was said by now."""
+        """End after the audio that has arrived by now."""
         self._stopping = True
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Close the stream and release the device."""
         self._stopping = True
-        with _one_at_a_time:
+        with _portaudio_lock:
             stream, self._stream = self._stream, None
-            _listening.discard(id(self))
+            _open_sources.discard(id(self))
             if stream is not None:
                 with contextlib.suppress(self._portaudio.PortAudioError):  # it may be unplugged
                     stream.close()
 
-    def _listen(self) -> Iterator[Block]:
-        """Blocks until the device is gone or `stop`."""
-        last_sign = self._clock()
+    def _read(self) -> Iterator[Block]:
+        """Yield blocks until the device is gone, or until `stop` and the queue is empty."""
+        last_block = self._clock()
         while True:
             stopping, ended = self._stopping, self._ended  # before the queue is found empty, not after
             if stopping:
                 with contextlib.suppress(self._portaudio.PortAudioError):  # it may be unplugged
-                    self._stream.abort()  # what is queued was said before the stop; what would follow was not
+                    self._stream.abort()  # what is queued arrived before the stop; what would follow did not
             try:
                 samples, arrived = self._blocks.get(timeout=0.0 if stopping or ended else _POLL_SECONDS)
             except queue.Empty:
                 if stopping:
                     break
                 if ended:
-                    self._remarks.append(
+                    self._messages.append(
                         f"{self.name!r} stopped: unplugged, or taken by another program? waiting for it"
                     )
                     break
-                if self._clock() - last_sign > DEAD_SECONDS:
-                    self._remarks.append(
-                        f"{self.name!r} gave no sound for {DEAD_SECONDS:g} s: unplugged? waiting for it"
+                if self._clock() - last_block > DEAD_SECONDS:
+                    self._messages.append(
+                        f"{self.name!r} gave no audio for {DEAD_SECONDS:g} s: unplugged? waiting for it"
                     )
                     break
                 continue
-            last_sign = self._clock()
+            last_block = self._clock()
             if gap := self._clock_watch.step(len(samples) / self.rate, arrived):
-                self._remarks.append(f"the device's clock jumped: {gap:.1f} s of sound are missing")
+                self._messages.append(f"the device's clock jumped: {gap:.1f} s of audio are missing")
             # Some drivers hand over memory that they have not filled.
             mono = np.nan_to_num(samples, posinf=0.0, neginf=0.0).clip(-1.0, 1.0).mean(axis=1, dtype=np.float32)
             yield Block(self._resampler.step(mono), arrived)
         yield Block(self._resampler.step(np.zeros(0, np.float32), last=True), self._clock())
 
-    def _wait(self) -> Iterator[Block]:
-        """Silence, as time passes, until the device is there again or `stop`."""
-        lost_at, given, next_look = self._clock(), 0, self._clock()
+    def _wait_for_device(self) -> Iterator[Block]:
+        """Yield silence in real time until the device is back or `stop`."""
+        lost_at, given, next_attempt = self._clock(), 0, self._clock()
         while not self._stopping:
-            if self._clock() >= next_look:
+            if self._clock() >= next_attempt:
                 if self._reopen():
                     return
-                next_look = self._clock() + RETRY_SECONDS
+                next_attempt = self._clock() + RETRY_SECONDS
             self._sleep(BLOCK_SECONDS)
             missing = round((self._clock() - lost_at) * self.sample_rate) - given
             given += missing
@@ -187,18 +184,18 @@ class MicrophoneSource:
         stopping = self._stopping
         self.close()
         self._stopping = stopping
-        with _one_at_a_time, contextlib.suppress(self._portaudio.PortAudioError, DeviceError), no_native_messages():
-            if not _listening:  # a fresh start closes all streams, and without it PortAudio sees no new devices
+        with _portaudio_lock, contextlib.suppress(self._portaudio.PortAudioError, DeviceError), no_native_messages():
+            if not _open_sources:  # a restart closes all streams, and without it PortAudio sees no new devices
                 self._portaudio._terminate()
                 self._portaudio._initialize()
-            found = same_microphone(inputs(self._portaudio), self.microphone)
+            found = find_again(input_devices(self._portaudio), self.microphone)
             if found is not None:
                 self.microphone = found
                 self._open(self.rate)
                 return True
         return False
 
-    def _heard(self, samples: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
+    def _on_block(self, samples: NDArray[np.float32], frames: int, times: Any, status: Any) -> None:
         # On PortAudio's thread, with the next block already on its way.
         if status.input_overflow:
             self._overflows += 1
@@ -207,15 +204,15 @@ class MicrophoneSource:
         except queue.Full:
             self._dropped_blocks += 1
 
-    def _finished(self) -> None:
+    def _on_finished(self) -> None:
         self._ended = True
 
     def _open(self, rate: int | None) -> None:
-        own = self.microphone.default_rate
+        preferred = self.microphone.default_rate
         reason = ""
-        rates = (own, self.sample_rate, *sorted(RATES, reverse=True)) if rate is None else (rate,)
+        rates = (preferred, self.sample_rate, *sorted(RATES, reverse=True)) if rate is None else (rate,)
         self._ended = False
-        with _one_at_a_time:
+        with _portaudio_lock:
             for hertz, channels in product(dict.fromkeys(rates), self.microphone.channel_counts):
                 try:
                     with no_native_messages():
@@ -225,17 +222,17 @@ class MicrophoneSource:
                             device=self.microphone.index,
                             channels=channels,
                             dtype="float32",
-                            callback=self._heard,
-                            finished_callback=self._finished,
+                            callback=self._on_block,
+                            finished_callback=self._on_finished,
                         )
                         stream.start()
                 except self._portaudio.PortAudioError as error:
-                    reason = reason or one_line(error)
+                    reason = reason or str(error)
                     continue
                 self._stream, self.rate, self.channels = stream, hertz, channels
                 self._resampler = Resampler(hertz, self.sample_rate)
                 self._clock_watch.begin()
-                _listening.add(id(self))
+                _open_sources.add(id(self))
                 return
         raise DeviceError(
             f"microphone {self.name!r} does not open{'' if rate is None else f' at {rate} Hz'} ({reason}); "

@@ -1,4 +1,4 @@
-"""The sound of a live session as a WAV file that can be heard at any moment, even after kill -9."""
+"""The audio of a live session as a WAV file that is valid at any moment, even after kill -9."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from numpy.typing import NDArray
 from edgespeech.errors import UsageError
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-_MOST_BYTES = 2**32 - 1 - _HEADER.size  # sizes in a WAV file have 32 bits: 37 hours at 16 kHz
+_MAX_BYTES = 2**32 - 1 - _HEADER.size  # sizes in a WAV file have 32 bits: 37 hours at 16 kHz
 _FULL_SCALE = 2**15
 
 
 class Recording:
-    """A new 16-bit mono WAV file whose header is right after every block.
+    """A new 16-bit mono WAV file whose header is correct after every block.
 
     Args:
-        path: Ends in .wav; must not exist.
-        sample_rate: Hertz.
+        path: File that ends in .wav and does not exist yet.
+        sample_rate: Sample rate in hertz.
 
     Raises:
         UsageError: Another ending, a file that exists, or one that cannot be written.
     """
 
     def __init__(self, path: str | Path, sample_rate: int) -> None:
-        """Begin the file."""
         self.path, self.sample_rate = Path(path), sample_rate
         if self.path.suffix.lower() != ".wav":
             raise UsageError(f"cannot record to {str(path)!r}: the name must end in .wav")
@@ -38,23 +37,23 @@ class Recording:
             raise UsageError(f"cannot record to {str(path)!r}: it exists already; give a new file") from None
         except OSError as error:
             raise UsageError(f"cannot record to {str(path)!r}: {error.strerror}; give another file") from None
-        if remark := self.add(np.zeros(0, np.float32)):
+        if message := self.add(np.zeros(0, np.float32)):
             self._file.close()
             self.path.unlink()
-            raise UsageError(remark)
+            raise UsageError(message)
 
     def add(self, samples: NDArray[np.float32]) -> str:
-        """Write float32 [n] in [-1, 1], as `as_recorded` returns it.
+        """Write float32 [n] in [-1, 1], as `round_to_16_bits` returns it.
 
         Returns:
-            A remark for people when that fails; the file then ends there and stays what it is. Else nothing.
+            A status message when writing fails, otherwise nothing. The file then ends there and stays valid.
         """
         if self._failed:
             return ""
         data = np.round(samples * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1).astype("<i2").tobytes()
         try:
-            if self._bytes + len(data) > _MOST_BYTES:
-                raise OSError(0, "a WAV file holds no more")
+            if self._bytes + len(data) > _MAX_BYTES:
+                raise OSError(0, "a WAV file cannot be longer")
             self._file.seek(_HEADER.size + self._bytes)
             self._write(data)
             self._file.seek(0)
@@ -67,7 +66,7 @@ class Recording:
         return ""
 
     def close(self) -> None:
-        """The file is whole already."""
+        """Close the file, which is complete already."""
         self._file.close()
 
     def _write(self, data: bytes) -> None:
@@ -81,7 +80,7 @@ class Recording:
         )
 
 
-def as_recorded(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a reader of the file gets: float32 [n] rounded to 16 bits. Who hears this hears what a replay will give."""
+def round_to_16_bits(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round float32 [n] to what a reader of the file gets, so that a replay gives the same text."""
     rounded = np.round(samples * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE - 1) / _FULL_SCALE
     return rounded.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Where live sound comes from: the shape of a source, and a recording that plays the part of a microphone."""
+"""Sources of live audio: the interface, and a recording that is played as if it came from a microphone."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime import audio
 
 BLOCK_SECONDS = 0.03
-LONGEST_NAP = 0.05  # seconds without looking whether to stop
+MAX_WAIT_SECONDS = 0.05  # between two checks whether to stop
 
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of sound.
+    """A short piece of audio.
 
     Attributes:
         samples: float32 [n] mono in [-1, 1], at the rate of its source.
-        arrived: When it was there to be heard, in seconds of `time.perf_counter`.
-        absent: No sound, but silence in the place of a device that is gone.
+        arrived: Time at which the block was available, in seconds of `time.perf_counter`.
+        absent: Whether this is silence in place of a device that is gone.
     """
 
     samples: NDArray[np.float32]
@@ -38,48 +38,48 @@ class Block:
 
 
 class Source(Protocol):
-    """Sound that arrives; open from the moment it is made until `close`."""
+    """Audio that arrives in blocks; open from its creation until `close`."""
 
     @property
     def sample_rate(self) -> int:
-        """Hertz of the blocks."""
+        """Sample rate of the blocks in hertz."""
 
     @property
     def name(self) -> str:
-        """Short, to tell sources apart."""
+        """Short name that tells sources apart."""
 
     @property
     def description(self) -> str:
-        """What is being heard, for people."""
+        """What the source plays or records, for the first status line."""
 
-    def __iter__(self) -> Iterator[Block]:
-        """The blocks, as they arrive."""
+    def __iter__(self) -> Iterator[Block]: ...
 
-    def remarks(self) -> list[str]:
-        """What went wrong with the sound since the last call, for people."""
+    def take_messages(self) -> list[str]:
+        """Return the status messages since the last call, such as a device that is gone."""
 
     def counts(self) -> dict[str, int]:
-        """What went wrong so far, by kind; zeros included."""
+        """Return how often each kind of problem occurred so far; zeros included."""
 
     def stop(self) -> None:
-        """Ask the iteration to end soon. Called from a signal handler: it may do no more than set an attribute."""
+        """Ask the iteration to end soon; signal handlers call this, so it only sets an attribute."""
 
     def close(self) -> None:
-        """Let go of the file or the device."""
+        """Release the file or the device."""
 
 
 class Replay:
-    """A recording that arrives as if it were spoken now.
+    """A recording whose blocks arrive as if they were spoken now.
 
     Args:
-        path: An audio file.
-        sample_rate: Hertz of the blocks; give the recognizer's, so that it hears what `Recognizer.transcribe` hears.
-        speed: 1 for real time, 2 for twice as fast; 0 or infinity for as fast as it is taken.
-        clock: Seconds, rising.
-        sleep: Waits for a number of seconds.
+        path: Audio file.
+        sample_rate: Sample rate of the blocks in hertz; with the recognizer's, the text is that of
+            `Recognizer.transcribe`.
+        speed: Playback speed: 1 for real time, 2 for twice as fast; 0 or infinity for as fast as possible.
+        clock: Monotonic time in seconds.
+        sleep: Function that waits for a number of seconds.
 
     Raises:
-        AudioError: The file cannot be heard.
+        AudioError: The file is not readable audio.
         UsageError: The speed is negative or not a number.
     """
 
@@ -92,93 +92,91 @@ class Replay:
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Open the file and read its beginning."""
         if not speed >= 0.0:
-            raise UsageError(f"a replay at speed {speed:g}; wanted 0 (as fast as possible) or more; 1 is real time")
+            raise UsageError(f"replay speed {speed:g}; wanted 0 (as fast as possible) or more; 1 is real time")
         self.sample_rate = sample_rate
-        self._pace = 0.0 if speed in (0.0, math.inf) else 1.0 / speed
+        self._seconds_per_second = 0.0 if speed in (0.0, math.inf) else 1.0 / speed
         self._clock, self._sleep = clock, sleep
         self._stopping = False
         self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS)
         self._first = next(self._blocks, np.zeros(0, np.float32))
         self.name = Path(path).stem
-        pace = "in real time" if speed == 1.0 else f"at {speed:g} x real time" if self._pace else "without waiting"
-        self.description = f"replaying {path} {pace}"
+        pace = "in real time" if speed == 1.0 else f"at {speed:g} x real time"
+        self.description = f"replaying {path} {pace if self._seconds_per_second else 'as fast as possible'}"
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield each block once the time of its last sample has come."""
         began, samples_given = self._clock(), 0
         samples = self._first
         while len(samples) and not self._stopping:
             samples_given += len(samples)
-            due = began + samples_given / self.sample_rate * self._pace
+            due = began + samples_given / self.sample_rate * self._seconds_per_second
             while (remaining := due - self._clock()) > 0.0 and not self._stopping:
-                self._sleep(min(remaining, LONGEST_NAP))
+                self._sleep(min(remaining, MAX_WAIT_SECONDS))
             if self._stopping:
                 return
-            yield Block(samples, due if self._pace else self._clock())
+            yield Block(samples, due if self._seconds_per_second else self._clock())
             samples = next(self._blocks, np.zeros(0, np.float32))
 
-    def remarks(self) -> list[str]:
-        """None: nothing goes wrong with a file but the file, and that is an error."""
+    def take_messages(self) -> list[str]:
+        """Return nothing: a file is either readable or raises."""
         return []
 
     def counts(self) -> dict[str, int]:
-        """Nothing, likewise."""
+        """Return nothing: no audio of a file is lost."""
         return {}
 
     def stop(self) -> None:
-        """What has not arrived yet will not arrive."""
+        """End the replay before the next block."""
         self._stopping = True
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file; the rest is not played."""
         self._blocks = iter(())
 
 
 def arrivals(sources: Sequence[Source]) -> Generator[tuple[int, Block], None, None]:
-    """Blocks of all sources as they arrive, each with the number of its source.
+    """Yield the blocks of all sources as they arrive, each with the index of its source.
 
-    Every source is read on a thread of its own, if there are several. An error of one ends all: it comes out here.
+    Several sources are read on one thread each. An error of one source ends all of them and is raised here.
     """
     if len(sources) == 1:
         yield from ((0, block) for block in sources[0])
         return
     waiting: queue.Queue[tuple[int, Block | Exception | None]] = queue.Queue(len(sources))
-    left = threading.Event()
+    abandoned = threading.Event()
 
     def put(item: tuple[int, Block | Exception | None]) -> None:
-        while not left.is_set():
+        while not abandoned.is_set():
             with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=LONGEST_NAP)
+                waiting.put(item, timeout=MAX_WAIT_SECONDS)
                 return
 
-    def read(number: int) -> None:
+    def read(index: int) -> None:
         ending: Exception | None = None
         try:
-            for block in sources[number]:
-                put((number, block))
-                if left.is_set():
+            for block in sources[index]:
+                put((index, block))
+                if abandoned.is_set():
                     return
-        except Exception as error:  # shown where the blocks are taken
+        except Exception as error:  # raised again where the blocks are taken
             ending = error
-        put((number, ending))
+        put((index, ending))
 
-    threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(len(sources))]
+    threads = [threading.Thread(target=read, args=(index,), daemon=True) for index in range(len(sources))]
     try:
         for thread in threads:
             thread.start()
         open_sources = len(sources)
         while open_sources:
-            number, item = waiting.get()
+            index, item = waiting.get()
             if isinstance(item, Block):
-                yield number, item
+                yield index, item
                 continue
             open_sources -= 1
             if item is not None:
                 raise item
     finally:
-        left.set()
+        abandoned.set()
         for source in sources:
             source.stop()
         for thread in threads:

@@ -26,7 +26,6 @@ NOISE = Path(__file__).parents[4] / "shared" / "noise"
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    """With the bundle that ships."""
     return Recognizer()
 
 
@@ -86,13 +85,13 @@ def test_ten_minutes_of_recorded_noise_have_hardly_any_words(recognizer: Recogni
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_an_hour_of_speech_takes_no_more_memory_than_five_minutes(tmp_path: Path) -> None:
     clips = [audio.read(utterance.path) for utterance in read_manifest(SAMPLE_CLIPS)]
-    random, heard = np.random.default_rng(0), 0
+    random, written = np.random.default_rng(0), 0
     with soundfile.SoundFile(tmp_path / "hour.wav", "w", RATE, 1) as file:
-        while heard < 3600 * RATE:
+        while written < 3600 * RATE:
             pause = np.zeros(random.integers(0, 2 * RATE), np.float32)
             piece = np.concatenate([clips[random.integers(len(clips))] * random.uniform(0.3, 1.0), pause])
             file.write(piece)
-            heard += len(piece)
+            written += len(piece)
     command = [sys.executable, "-m", "edgespeech.demo.cli", "live", "--json", "--speed", "0"]
     early, late, end, words, before = 0, 0, "", 0, 0.0
     with subprocess.Popen(
@@ -103,7 +102,7 @@ def test_an_hour_of_speech_takes_no_more_memory_than_five_minutes(tmp_path: Path
             event = json.loads(line)
             assert event["type"] == "status" or event["end"] >= before
             if event["type"] == "final":
-                late, before, words = _resident(running.pid), event["start"], words + len(event["words"])
+                late, before, words = _resident_kilobytes(running.pid), event["start"], words + len(event["words"])
                 early = early or (late if event["end"] > 300.0 else 0)
             end = event["text"]
     assert running.returncode == 0
@@ -113,7 +112,6 @@ def test_an_hour_of_speech_takes_no_more_memory_than_five_minutes(tmp_path: Path
     print(f"\nresident memory: {early} kB after five minutes, {late} kB after an hour")
 
 
-def _resident(pid: int) -> int:
-    """Kilobytes."""
+def _resident_kilobytes(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0])

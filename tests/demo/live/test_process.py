@@ -22,11 +22,12 @@ RATE = 16000
 PROGRAM = """
 import sys
 from pathlib import Path
-from edgespeech.demo.live.session import live
+from edgespeech.demo.live.terminal import run_on_terminal
 from edgespeech.runtime.bundle import load_bundle
+from edgespeech.runtime.live.request import LiveRequest
 from edgespeech.runtime.recognizer import Recognizer
 recognizer = Recognizer(load_bundle(Path(sys.argv[1])), beam_width=4, min_evidence=0.0)
-live(recognizer, replays=sys.argv[2:3], as_json=True, save=sys.argv[3], record=sys.argv[4])
+run_on_terminal(recognizer, LiveRequest(replays=sys.argv[2:3], save=sys.argv[3], record=sys.argv[4]), as_json=True)
 """
 
 
@@ -36,7 +37,7 @@ def process(tiny_bundle: Any, tmp_path: Path, noise: Callable[[int], Any]) -> It
     soundfile.write(tmp_path / "long.wav", noise(600 * RATE), RATE)
     command = [sys.executable, "-c", PROGRAM, str(tiny_bundle.folder), str(tmp_path / "long.wav")]
     with subprocess.Popen(
-        [*command, str(tmp_path / "saved.txt"), str(tmp_path / "heard.wav")],
+        [*command, str(tmp_path / "saved.txt"), str(tmp_path / "recorded.wav")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -51,7 +52,7 @@ def process(tiny_bundle: Any, tmp_path: Path, noise: Callable[[int], Any]) -> It
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_process_that_is_interrupted_gives_its_last_final(
+def test_an_interrupted_process_prints_its_last_final(
     process: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
 ) -> None:
     process.send_signal(number)
@@ -63,7 +64,7 @@ def test_a_process_that_is_interrupted_gives_its_last_final(
     assert events[-1]["text"].startswith("end: ") and events[-1]["end"] < 600.0
 
 
-def test_a_process_whose_reader_leaves_ends_quietly(process: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_process_whose_reader_leaves_ends_without_an_error(process: subprocess.Popen[str], tmp_path: Path) -> None:
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.stderr.read() == ""
@@ -72,12 +73,12 @@ def test_a_process_whose_reader_leaves_ends_quietly(process: subprocess.Popen[st
 
 
 @pytest.mark.slow
-def test_kill_9_leaves_every_final_and_a_wav_file_that_can_be_heard(tmp_path: Path) -> None:
+def test_kill_9_leaves_every_final_and_a_valid_wav_file(tmp_path: Path) -> None:
     pause = np.zeros(2 * RATE, np.float32)
     clips = [audio.read(utterance.path) for utterance in read_manifest(SAMPLE_CLIPS)]
     soundfile.write(tmp_path / "clips.wav", np.concatenate([part for clip in clips for part in (clip, pause)]), RATE)
     command = [sys.executable, "-m", "edgespeech.demo.cli", "live", "--json", "--speed"]
-    files = ["--save", str(tmp_path / "saved.txt"), "--record", str(tmp_path / "heard.wav")]
+    files = ["--save", str(tmp_path / "saved.txt"), "--record", str(tmp_path / "recorded.wav")]
     seen: list[dict[str, Any]] = []
     with subprocess.Popen(
         [*command, "10", "--replay", str(tmp_path / "clips.wav"), *files], stdout=subprocess.PIPE, text=True
@@ -90,10 +91,10 @@ def test_kill_9_leaves_every_final_and_a_wav_file_that_can_be_heard(tmp_path: Pa
     shown = [event["text"] for event in seen if event["type"] == "final"]
     saved = (tmp_path / "saved.txt").read_text().splitlines()
     assert saved[: len(shown)] == shown and len(saved) <= len(shown) + 1
-    heard, rate = soundfile.read(tmp_path / "heard.wav")
-    assert rate == RATE and len(heard) / RATE >= seen[-1]["end"]
+    recorded, rate = soundfile.read(tmp_path / "recorded.wav")
+    assert rate == RATE and len(recorded) / RATE >= seen[-1]["end"]
     again = subprocess.run(
-        [*command, "0", "--replay", str(tmp_path / "heard.wav")], capture_output=True, text=True, check=True
+        [*command, "0", "--replay", str(tmp_path / "recorded.wav")], capture_output=True, text=True, check=True
     )
     repeated = [event["text"] for event in map(json.loads, again.stdout.splitlines()) if event["type"] == "final"]
     assert repeated[: len(shown)] == shown

@@ -1,6 +1,4 @@
-"""What a live session shows on a terminal."""
-
-# ruff: noqa: D102, D105, D107  (what the stand-ins do is what the real things do)
+"""The live view of a terminal: finals, partials, the meter, several sources."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ def test_the_screen_shows_finals_partials_and_the_meter(monkeypatch: pytest.Monk
     shown.show(Event("status", "listening"))
     shown.show(final("hello there", 61.0))
     shown.show(Event("partial", "good by", "good", " by", latency_ms=41.4))
-    shown.measure(Meter(-30.0, 75.0, 7.5, 3.2))
+    shown.show_meter(Meter(-30.0, 75.0, 7.5, 3.2))
     shown.close()
     drawn = stream.getvalue()
     assert "01:01" in drawn and "hello there" in drawn and "listening" in drawn
@@ -41,13 +39,13 @@ def test_the_screen_shows_finals_partials_and_the_meter(monkeypatch: pytest.Monk
     assert "\x1b[?1049h" not in drawn
 
 
-def test_the_screen_is_calm_and_shows_the_loudest_since() -> None:
+def test_the_screen_draws_at_intervals_and_shows_the_loudest_level_since() -> None:
     times = iter(np.arange(0.0, 1.0, 0.03))
     shown, stream = screen(lambda: float(next(times)), width=120)
     drawings = []
     for block in range(30):
         before = stream.tell()
-        shown.measure(Meter(0.0 if block == 2 else -60.0, block / 10, block / 100, 0.0))
+        shown.show_meter(Meter(0.0 if block == 2 else -60.0, block / 10, block / 100, 0.0))
         if stream.tell() > before:
             drawings.append((block, "━" * 20 in stream.getvalue()[before:]))
     shown.close()
@@ -56,16 +54,16 @@ def test_the_screen_is_calm_and_shows_the_loudest_since() -> None:
     assert "real-time factor 0.10" in stream.getvalue()
 
 
-def test_of_a_long_partial_the_screen_shows_the_newest_lines() -> None:
+def test_the_newest_lines_of_a_long_partial_are_shown() -> None:
     shown, stream = screen(lambda: 0.0, width=20)
     text = " ".join(f"word{number}" for number in range(100))
     shown.show(Event("partial", text, "", text))
-    shown.measure(Meter(-60.0, 1.0, 0.0, 0.0))
+    shown.show_meter(Meter(-60.0, 1.0, 0.0, 0.0))
     shown.close()
     assert "word99" in stream.getvalue() and "word89" not in stream.getvalue()
 
 
-def test_the_output_suits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_depends_on_the_kind_of_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(choose_output(as_json=True), JsonLines)
     assert isinstance(choose_output(), PlainLines)
     monkeypatch.setattr(sys, "stdout", None)  # closed by the shell
@@ -81,15 +79,15 @@ def test_the_output_suits_where_it_goes(monkeypatch: pytest.MonkeyPatch) -> None
     assert isinstance(choose_output(), PlainLines)
 
 
-def test_clock_times() -> None:
+def test_times_have_hours_once_there_are_any() -> None:
     assert [clock_time(s) for s in (0.0, 59.99, 61.0, 3661.5)] == ["00:00", "00:59", "01:01", "1:01:01"]
 
 
-def test_troubles_and_clipping_stay_in_view(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_and_clipping_stay_in_view(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     shown, stream = screen(lambda: 0.0, width=120)
-    shown.measure(Meter(-1.0, 1.0, 0.1, 0.0, {"overflows": 3, "clipped": 12}))
+    shown.show_meter(Meter(-1.0, 1.0, 0.1, 0.0, {"overflows": 3, "clipped": 12}))
     shown.close()
     assert "\x1b[31m" in stream.getvalue()
     assert "\x1b[33m  overflows 3\x1b[0m\x1b[33m  clipped 12" in stream.getvalue()
@@ -101,7 +99,7 @@ def test_every_source_has_its_own_lines() -> None:
         shown.show(Event("status", f"listening to {name}"), name)
     for name, text in (("right", "hello"), ("left", "good morning")):  # right was faster, and stays below
         shown.show(Event("partial", text, text, ""), name)
-        shown.measure(Meter(-20.0, 5.0, 0.1, 0.0), name)
+        shown.show_meter(Meter(-20.0, 5.0, 0.1, 0.0), name)
     (line, _, below, _) = map(str, shown.view().renderables)
     assert (line, below) == ("left  good morning", "right  hello")
     shown.show(final("good morning all"), "left")

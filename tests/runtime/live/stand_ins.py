@@ -1,6 +1,6 @@
-"""A source, a recognizer and an output that tests of the live session make up."""
+"""A source, a recognizer and an output without audio, for tests of live sessions."""
 
-# ruff: noqa: D102, D105, D107  (what the stand-ins do is what the real things do)
+# ruff: noqa: D102  (the stand-ins do what the real things do)
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from edgespeech.demo.live.session import run_live
 from edgespeech.runtime.decoder.hypothesis import Word
-from edgespeech.runtime.live.outputs import Meter, Output, SaveFile
+from edgespeech.runtime.live.outputs import Meter, Output
+from edgespeech.runtime.live.save_file import SaveFile
+from edgespeech.runtime.live.session import run_session
 from edgespeech.runtime.live.sources import Block
 from edgespeech.runtime.transcript import Event
 
@@ -23,8 +24,8 @@ def final(text: str, start: float = 1.0) -> Event:
     return Event("final", text, text, "", start, start + len(words), words, 12.0)
 
 
-class Remembered(Output):
-    """Keeps everything."""
+class CollectingOutput(Output):
+    """Keeps all events and meters."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -36,7 +37,7 @@ class Remembered(Output):
         self.events.append(event)
         self.sources.append(source)
 
-    def measure(self, meter: Meter, source: str = "") -> None:
+    def show_meter(self, meter: Meter, source: str = "") -> None:
         self.meters.append(meter)
 
     def close(self) -> None:
@@ -46,8 +47,8 @@ class Remembered(Output):
         return [event.text for event in self.events if event.type == kind]
 
 
-class Sounds:
-    """A source of blocks that a test makes up; a callable among them is called when its turn comes."""
+class FakeSource:
+    """Gives one second of constant audio per value; a callable among the values is called in its turn."""
 
     sample_rate = RATE
     name = "test"
@@ -55,10 +56,10 @@ class Sounds:
 
     def __init__(self, *steps: Any) -> None:
         self.steps = steps
-        self.counted: dict[str, int] = {}
+        self.problem_counts: dict[str, int] = {}
         self.given = 0
         self.stopped = False
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def __iter__(self) -> Iterator[Block]:
         for step in self.steps:
@@ -70,12 +71,12 @@ class Sounds:
             self.given += 1
             yield Block(np.full(RATE, step, np.float32), 0.0)
 
-    def remarks(self) -> list[str]:
-        said, self.said = self.said, []
-        return said
+    def take_messages(self) -> list[str]:
+        messages, self.messages = self.messages, []
+        return messages
 
     def counts(self) -> dict[str, int]:
-        return self.counted
+        return self.problem_counts
 
     def stop(self) -> None:
         self.stopped = True
@@ -85,7 +86,7 @@ class Sounds:
 
 
 class FakeRecognizer:
-    """Every second block makes a final, the end makes the last one."""
+    """Makes a final of every second block and a last one at the end."""
 
     sample_rate = RATE
 
@@ -114,7 +115,8 @@ class FakeStream:
 
 
 def run(source: Any, output: Output | None = None, save: SaveFile | None = None) -> Any:
-    output = output or Remembered()
+    """Run a session with signal handling and return its output."""
+    output = output or CollectingOutput()
     recognizer: Any = FakeRecognizer()
-    run_live(recognizer, [source], output, save)
+    run_session(recognizer, [source], output, save=save, handle_signals=True)
     return output

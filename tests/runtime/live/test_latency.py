@@ -1,4 +1,4 @@
-"""The ledger of latency: sums that are right, delays that are measured, words that are taken back."""
+"""The parts of the latency add up; delays and revisions of words are measured from the events."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgespeech.demo.live.session import run_live
-from edgespeech.runtime.live.latency import Ledger, budget
+from edgespeech.runtime.live.latency import LatencyBreakdown, latency_budget
+from edgespeech.runtime.live.session import run_session
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
-from tests.runtime.live.stand_ins import RATE, Remembered, Sounds, final
+from tests.runtime.live.stand_ins import RATE, CollectingOutput, FakeSource, final
 
 
 def partial(text: str, latency_ms: float = 0.0) -> Event:
@@ -20,9 +20,9 @@ def partial(text: str, latency_ms: float = 0.0) -> Event:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_parts_add_up(tiny_bundle: Any, fast: bool) -> None:
+def test_the_parts_of_the_latency_add_up(tiny_bundle: Any, fast: bool) -> None:
     audio = tiny_bundle.manifest.audio
-    rows = budget(audio, audio.chunk_samples, 0.007, 1.0, fast).rows()
+    rows = latency_budget(audio, audio.chunk_samples, 0.007, 1.0, fast).rows()
     values = {row[2:14].strip(): row[14:23].strip() for row in rows}
     lookahead = audio.lookahead_seconds * 1000.0
     assert values == {
@@ -35,41 +35,41 @@ def test_the_parts_add_up(tiny_bundle: Any, fast: bool) -> None:
         "final": "1047 ms",
     }
     assert "1087 ms at most" in rows[-1]
-    short = budget(audio, audio.chunk_samples, 0.007, 0.04, fast).rows()
+    short = latency_budget(audio, audio.chunk_samples, 0.007, 0.04, fast).rows()
     assert f"{40 + lookahead + 40 + 7:.0f} ms" in short[-1], "the last label has to be certain"
-    assert not any("final" in row for row in budget(audio, audio.chunk_samples, None, None).rows())
+    assert not any("final" in row for row in latency_budget(audio, audio.chunk_samples, None, None).rows())
 
 
-def test_a_word_counts_from_when_it_was_shown_as_it_stayed() -> None:
-    ledger = Ledger()
+def test_a_word_counts_from_its_first_appearance_in_final_form() -> None:
+    breakdown = LatencyBreakdown()
     spoken = final("one two three", start=1.0)  # ends at 1.5, 2.5 and 3.5 s
-    ledger.step(partial("on"), 1.6)
-    ledger.step(partial("one", 100.0), 1.9)
-    ledger.step(partial("one to"), 2.5)
-    ledger.step(partial("one two tree"), 3.0)
-    ledger.step(replace(spoken, latency_ms=50.0), 4.5)
-    assert ledger.word_delays == pytest.approx([2.0 - 1.5, 3.0 - 2.5, 4.55 - 3.5])
-    assert ledger.final_delays == pytest.approx([4.55 - 3.5])
-    assert ledger.revisions == 0
+    breakdown.step(partial("on"), 1.6)
+    breakdown.step(partial("one", 100.0), 1.9)
+    breakdown.step(partial("one to"), 2.5)
+    breakdown.step(partial("one two tree"), 3.0)
+    breakdown.step(replace(spoken, latency_ms=50.0), 4.5)
+    assert breakdown.word_delays == pytest.approx([2.0 - 1.5, 3.0 - 2.5, 4.55 - 3.5])
+    assert breakdown.final_delays == pytest.approx([4.55 - 3.5])
+    assert breakdown.revisions == 0
 
 
-def test_words_taken_back_are_those_that_others_had_followed() -> None:
-    ledger = Ledger()
+def test_revisions_are_changes_of_words_that_others_followed() -> None:
+    breakdown = LatencyBreakdown()
     for text in ("i sea", "i see a", "eye see a", "eye see a ship"):
-        ledger.step(partial(text), 1.0)
-    assert ledger.revisions == 2  # "i" and "see" behind it
-    ledger.step(final("eye see a ship"), 2.0)
-    ledger.step(partial("next"), 3.0)
-    assert ledger.revisions == 2
+        breakdown.step(partial(text), 1.0)
+    assert breakdown.revisions == 2  # "i" and "see" behind it
+    breakdown.step(final("eye see a ship"), 2.0)
+    breakdown.step(partial("next"), 3.0)
+    assert breakdown.revisions == 2
 
 
-def test_a_session_shows_its_ledger_at_the_end(tiny_bundle: Any) -> None:
+def test_a_session_prints_its_latency_report_at_the_end(tiny_bundle: Any) -> None:
     recognizer = Recognizer(tiny_bundle, beam_width=4, min_evidence=0.0)
     loud = np.random.default_rng(0).uniform(0.1, 0.5, 3).tolist()
-    for ledger in (True, False):
-        output = Remembered()
-        run_live(recognizer, [Sounds(*loud)], output, ledger=ledger)
-        said = output.texts("status")
-        assert any("look-ahead" in row for row in said) is ledger
-        assert any("measured" in row for row in said) is ledger
+    for report in (True, False):
+        output = CollectingOutput()
+        run_session(recognizer, [FakeSource(*loud)], output, latency_report=report)
+        status = output.texts("status")
+        assert any("look-ahead" in row for row in status) is report
+        assert any("measured" in row for row in status) is report
     assert RATE == recognizer.sample_rate

@@ -1,4 +1,4 @@
-"""Microphones as the system lists them, with a sounddevice module that we play."""
+"""Microphones as the system lists them, with a fake sounddevice module."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from edgespeech.demo.live.session import live
 from edgespeech.errors import DeviceError, MissingDependencyError
-from edgespeech.runtime.live.microphone import Microphone, list_microphones, same_microphone
+from edgespeech.runtime.live.microphone import Microphone, find_again, list_microphones
 from edgespeech.runtime.live.microphone_source import MicrophoneSource
+from edgespeech.runtime.live.request import LiveRequest
+from edgespeech.runtime.live.session import run_live
 from tests.runtime.live.fake_portaudio import FakePortAudio, PortAudioError
+from tests.runtime.live.stand_ins import CollectingOutput
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     return fake
 
 
-def test_the_list_has_inputs_only_with_the_rates_they_take(portaudio: FakePortAudio) -> None:
+def test_only_inputs_are_listed_with_the_rates_they_open_at(portaudio: FakePortAudio) -> None:
     portaudio.opens = lambda index, rate, channels: rate in (44100, 48000) and (index != 3 or channels == 32)
     found = list_microphones()
     assert [(m.index, m.name, m.channels, m.default_rate, m.is_default) for m in found] == [
@@ -35,7 +37,7 @@ def test_the_list_has_inputs_only_with_the_rates_they_take(portaudio: FakePortAu
     assert str(found[0]) == "*  1  Built-in Audio  (ALSA, 2 channels, opens at 44100 48000 Hz)"
 
 
-def test_a_device_that_takes_no_rate_is_listed_as_such(portaudio: FakePortAudio) -> None:
+def test_a_device_that_opens_at_no_rate_is_listed_as_such(portaudio: FakePortAudio) -> None:
     portaudio.opens = lambda index, rate, channels: False
     assert "does not open" in str(list_microphones()[1])
 
@@ -44,26 +46,31 @@ def test_a_device_that_takes_no_rate_is_listed_as_such(portaudio: FakePortAudio)
     ("device", "index"),
     [(None, 1), ("2", 2), (3, 3), ("built", 1), ("USB MIC", 2), ("pro", 3), (" Built-in audio ", 1)],
 )
-def test_choosing(portaudio: FakePortAudio, device: str | int | None, index: int) -> None:
+def test_a_microphone_is_chosen_by_index_or_part_of_its_name(
+    portaudio: FakePortAudio, device: str | int | None, index: int
+) -> None:
     assert MicrophoneSource(device).microphone.index == index
 
 
 @pytest.mark.parametrize(
     ("device", "words"),
-    [("usb", "fits 2 microphones"), ("banjo", "fits no microphone"), ("0", "fits no microphone"), (-1, "fits no")],
+    [
+        ("usb", "matches 2 microphones"),
+        ("banjo", "matches no microphone"),
+        ("0", "matches no microphone"),
+        (-1, "matches no"),
+    ],
 )
-def test_choosing_nothing_or_several_lists_what_there_is(
-    portaudio: FakePortAudio, device: str | int, words: str
-) -> None:
+def test_no_or_several_matches_list_the_microphones(portaudio: FakePortAudio, device: str | int, words: str) -> None:
     with pytest.raises(DeviceError) as caught:
         MicrophoneSource(device)
     message = str(caught.value)
     assert words in message and "2 'USB Mic' (ALSA), 3 'USB Mic Pro' (ALSA)" in message
-    assert ("Built-in" in message) == ("fits no" in message)
+    assert ("Built-in" in message) == ("matches no" in message)
     assert "\n" not in message
 
 
-def test_without_a_default_the_only_microphone_is_taken(portaudio: FakePortAudio) -> None:
+def test_without_a_default_the_only_microphone_is_used(portaudio: FakePortAudio) -> None:
     portaudio.default.device = (-1, -1)
     with pytest.raises(DeviceError, match="no default microphone; choose one with --device: 1 "):
         MicrophoneSource()
@@ -90,7 +97,7 @@ def test_a_sound_system_that_does_not_answer(portaudio: FakePortAudio, monkeypat
 def test_sounddevice_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     recognizer: Any = SimpleNamespace(sample_rate=16000)
-    for ask in (list_microphones, MicrophoneSource, lambda: live(recognizer)):
+    for ask in (list_microphones, MicrophoneSource, lambda: run_live(recognizer, LiveRequest(), CollectingOutput())):
         with pytest.raises(MissingDependencyError, match=r"pip install 'edgespeech\[mic\]'$"):
             ask()
 
@@ -113,11 +120,11 @@ def test_portaudio_is_not_installed_or_does_not_start(
             ask()
 
 
-def test_a_lost_microphone_is_known_again_under_another_number() -> None:
+def test_an_unplugged_microphone_is_found_again_under_another_index() -> None:
     def usb(index: int, card: int, name: str = "USB Mic: Audio") -> Microphone:
         return Microphone(index, f"{name} (hw:{card},0)", "ALSA", 1, 48000)
 
     lost = usb(3, 2)
-    assert same_microphone([usb(1, 0, "Other"), usb(5, 4)], lost) == usb(5, 4)
-    assert same_microphone([usb(2, 1), usb(3, 2)], lost) == lost
-    assert same_microphone([usb(3, 2, "Other")], lost) is None
+    assert find_again([usb(1, 0, "Other"), usb(5, 4)], lost) == usb(5, 4)
+    assert find_again([usb(2, 1), usb(3, 2)], lost) == lost
+    assert find_again([usb(3, 2, "Other")], lost) is None

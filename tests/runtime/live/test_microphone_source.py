@@ -1,4 +1,4 @@
-"""A microphone as a source: rates, blocks, losses, a plug that is pulled; with a sounddevice module that we play."""
+"""A microphone as a source: rates, blocks, losses, unplugging; with a fake sounddevice module."""
 
 # ruff: noqa: D102, D105, D107  (what the stand-ins do is what the real things do)
 
@@ -27,12 +27,12 @@ RATE = 48000  # of device 2
 def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     fake = FakePortAudio()
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    monkeypatch.setattr(microphone_source, "_listening", set())
+    monkeypatch.setattr(microphone_source, "_open_sources", set())
     return fake
 
 
 class Clock:
-    """Time that passes by sleeping; what is due happens on the way."""
+    """Time that passes by sleeping; callbacks that are due run on the way."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -48,8 +48,7 @@ class Clock:
             entry[1]()
 
 
-def heard(source: MicrophoneSource) -> list[Block]:
-    """All blocks up to now."""
+def blocks_so_far(source: MicrophoneSource) -> list[Block]:
     source.stop()
     return list(source)
 
@@ -68,7 +67,7 @@ def samples(blocks: list[Block]) -> list[float]:
         (lambda index, rate, channels: (rate, channels) == (32000, 2), None, 32000, 2),
     ],
 )
-def test_the_rate_is_the_devices_own_if_it_really_takes_it(
+def test_the_device_opens_at_its_preferred_rate_if_that_works(
     portaudio: FakePortAudio, opens: Any, wanted: int | None, rate: int, channels: int
 ) -> None:
     portaudio.opens = opens
@@ -93,7 +92,7 @@ def test_blocks_are_resampled_as_one_stream(portaudio: FakePortAudio, rate: int)
     tone = 0.5 * np.sin(np.arange(rate) / rate * 2.0 * np.pi * 440.0)
     for piece in np.array_split(tone, 33):
         portaudio.streams[0].give(piece)
-    got = np.concatenate([block.samples for block in heard(source)])
+    got = np.concatenate([block.samples for block in blocks_so_far(source)])
     wanted = 0.5 * np.sin(np.arange(16000) / 16000 * 2.0 * np.pi * 440.0)
     assert abs(len(got) - 16000) <= 1 and got.dtype == np.float32
     np.testing.assert_allclose(got[100:15900], wanted[100:15900], atol=2e-3)
@@ -105,12 +104,12 @@ def test_blocks_are_the_mean_of_the_channels_in_order(portaudio: FakePortAudio) 
     stream = portaudio.streams[0]
     stream.give([[0.5, 0.25], [1.0, -1.0]])
     stream.give([[0.0, np.nan], [np.inf, 3.0]])  # seen from drivers; a stream must survive it
-    blocks = heard(source)
+    blocks = blocks_so_far(source)
     assert samples(blocks) == [0.375, 0.0, 0.0, 0.5]
     assert blocks[0].arrived <= blocks[1].arrived
 
 
-def test_the_callback_copies_and_queues_and_does_nothing_else(portaudio: FakePortAudio) -> None:
+def test_the_callback_only_copies_and_queues(portaudio: FakePortAudio) -> None:
     source = MicrophoneSource(2)
     copy = np.zeros((480, 1), np.float32)
 
@@ -129,21 +128,21 @@ def test_the_buffer_of_portaudio_is_not_kept(portaudio: FakePortAudio) -> None:
     buffer = np.full((3, 1), 0.5, np.float32)
     portaudio.streams[0].settings["callback"](buffer, 3, None, SimpleNamespace(input_overflow=False))
     buffer[:] = -1.0
-    assert samples(heard(source)) == [0.5, 0.5, 0.5]
+    assert samples(blocks_so_far(source)) == [0.5, 0.5, 0.5]
 
 
-def test_overflows_are_counted_and_told_seldom(portaudio: FakePortAudio) -> None:
+def test_overflows_are_counted_and_reported_at_intervals(portaudio: FakePortAudio) -> None:
     clock = Clock()
     source = MicrophoneSource(2, clock=clock, sleep=clock.sleep)
-    stream, said = portaudio.streams[0], []
+    stream, messages = portaudio.streams[0], []
     blocks = iter(source)
     for overflow in (False, True, True, True, False, False, True, False):
         stream.give(np.ones(RATE), overflow)
         next(blocks)
-        said.append(source.remarks())
+        messages.append(source.take_messages())
         clock.now += 1.0
-    lost = "the device lost sound (overflows so far: {})".format
-    assert said == [[], [lost(1)], [], [], [], [], [lost(4)], []]
+    lost = "the device lost audio (overflows so far: {})".format
+    assert messages == [[], [lost(1)], [], [], [], [], [lost(4)], []]
     assert source.counts()["overflows"] == 4
 
 
@@ -153,11 +152,11 @@ def test_a_full_queue_drops_the_newest_and_counts(portaudio: FakePortAudio, monk
     for value in (0.1, 0.2, 0.3):
         portaudio.streams[0].give([value])
     assert source.counts()["blocks dropped"] == 1
-    assert samples(heard(source)) == [0.1, 0.2]
-    assert any("too slow" in remark for remark in source.remarks())
+    assert samples(blocks_so_far(source)) == [0.1, 0.2]
+    assert any("too slow" in message for message in source.take_messages())
 
 
-def test_a_device_that_skips_sound_in_silence(portaudio: FakePortAudio) -> None:
+def test_audio_that_is_skipped_without_a_report_is_detected(portaudio: FakePortAudio) -> None:
     clock = Clock()
     source = MicrophoneSource(2, clock=clock, sleep=clock.sleep)
     blocks = iter(source)
@@ -165,11 +164,11 @@ def test_a_device_that_skips_sound_in_silence(portaudio: FakePortAudio) -> None:
         clock.now += 1.0 if second != 4 else 3.5
         portaudio.streams[0].give(np.zeros(RATE))
         next(blocks)
-    assert source.remarks() == ["the device's clock jumped: 2.5 s of sound are missing"]
+    assert source.take_messages() == ["the device's clock jumped: 2.5 s of audio are missing"]
     assert source.counts()["clock gaps"] == 1
 
 
-def test_pulling_the_plug_gives_silence_until_the_device_is_back(portaudio: FakePortAudio) -> None:
+def test_an_unplugged_device_gives_silence_until_it_is_back(portaudio: FakePortAudio) -> None:
     clock = Clock()
     portaudio.first_sound = [0.1]
     source = MicrophoneSource(2, rate=16000, clock=clock, sleep=clock.sleep)
@@ -180,21 +179,21 @@ def test_pulling_the_plug_gives_silence_until_the_device_is_back(portaudio: Fake
         portaudio.first_sound = [0.2]
 
     blocks: list[Block] = []
-    said: list[tuple[float, str]] = []
+    messages: list[tuple[float, str]] = []
     for block in source:
         blocks.append(block)
-        said += [(clock.now, remark) for remark in source.remarks()]
+        messages += [(clock.now, message) for message in source.take_messages()]
         if samples([block]) == [0.1]:
             portaudio.devices = devices[:2]
             portaudio.streams[0].unplug()
             clock.due.append((103.0, come_back))
         elif samples([block]) == [0.2]:
             break
-    assert [text for _, text in said] == [
+    assert [text for _, text in messages] == [
         "'USB Mic' stopped: unplugged, or taken by another program? waiting for it",
         "'USB Mic' is back",
     ]
-    assert said[0][0] == 100.0 and clock.now == pytest.approx(103.5, abs=0.6)
+    assert messages[0][0] == 100.0 and clock.now == pytest.approx(103.5, abs=0.6)
     silence = [block for block in blocks if block.absent]
     assert not any(samples(silence))
     assert sum(len(block.samples) for block in silence) == pytest.approx((clock.now - 100.0) * 16000, abs=1000)
@@ -206,22 +205,22 @@ def test_pulling_the_plug_gives_silence_until_the_device_is_back(portaudio: Fake
     source.close()
 
 
-def test_a_plug_that_is_pulled_while_the_source_waits_for_sound_is_told_once(
+def test_unplugging_while_the_source_waits_for_audio_is_reported_once(
     portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = MicrophoneSource(2)
 
-    def nothing_until_the_plug_is_pulled(timeout: float) -> Any:
+    def nothing_until_unplugged(timeout: float) -> Any:
         portaudio.streams[0].unplug()
         raise queue.Empty
 
-    monkeypatch.setattr(source._blocks, "get", nothing_until_the_plug_is_pulled)
+    monkeypatch.setattr(source._blocks, "get", nothing_until_unplugged)
     next(iter(source))
-    assert source.remarks() == ["'USB Mic' stopped: unplugged, or taken by another program? waiting for it"]
+    assert source.take_messages() == ["'USB Mic' stopped: unplugged, or taken by another program? waiting for it"]
     source.close()
 
 
-def test_while_another_source_listens_portaudio_is_not_started_afresh(portaudio: FakePortAudio) -> None:
+def test_portaudio_is_not_restarted_while_another_source_is_open(portaudio: FakePortAudio) -> None:
     clock = Clock()
     other, source = MicrophoneSource(1), MicrophoneSource(2, clock=clock, sleep=clock.sleep)
     portaudio.opens = lambda index, rate, channels: False
@@ -243,7 +242,9 @@ def test_waiting_for_a_device_can_be_ended(portaudio: FakePortAudio) -> None:
     source.close()
 
 
-def test_a_device_that_falls_silent_without_a_word(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_gives_no_blocks_counts_as_unplugged(
+    portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(microphone_source, "_POLL_SECONDS", 0.01)
     clock = Clock()
     source = MicrophoneSource(2, clock=clock, sleep=clock.sleep)
@@ -251,26 +252,26 @@ def test_a_device_that_falls_silent_without_a_word(portaudio: FakePortAudio, mon
     monkeypatch.setattr(source, "_clock", lambda: clock.now + next(ticks))
     blocks = iter(source)
     next(blocks)
-    assert source.remarks() == ["'USB Mic' gave no sound for 5 s: unplugged? waiting for it"]
+    assert source.take_messages() == ["'USB Mic' gave no audio for 5 s: unplugged? waiting for it"]
     source.close()
 
 
-def test_stopping_keeps_what_was_said_by_then(portaudio: FakePortAudio) -> None:
+def test_audio_that_arrived_before_the_stop_is_kept(portaudio: FakePortAudio) -> None:
     source = MicrophoneSource(2, rate=16000)
     portaudio.streams[0].give([0.1])
     portaudio.streams[0].give([0.2])
-    assert samples(heard(source)) == [0.1, 0.2]
+    assert samples(blocks_so_far(source)) == [0.1, 0.2]
     assert "abort" in portaudio.streams[0].calls
-    assert source.remarks() == []
+    assert source.take_messages() == []
     source.close()
     assert portaudio.streams[0].calls[-1] == "close"
 
 
-def test_a_late_block_is_no_gap_and_a_slow_clock_neither() -> None:
+def test_late_blocks_and_a_slow_sample_clock_are_not_gaps() -> None:
     watch = ClockWatch()
-    found, heard_seconds = [], 0.0
+    found, received = [], 0.0
     for block in range(2000):
-        heard_seconds += 0.03
+        received += 0.03
         late = 0.5 - (block % 100) * 0.03 if block % 100 < 16 else 0.0  # a stall, and the backlog that follows
-        found.append(watch.step(0.03, heard_seconds * 1.0005 + late))
+        found.append(watch.step(0.03, received * 1.0005 + late))
     assert not any(found) and watch.gaps == 0

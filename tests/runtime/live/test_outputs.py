@@ -1,6 +1,6 @@
-"""What a live session prints and saves."""
+"""What a live session prints and saves: JSON lines, plain lines, text files and subtitles."""
 
-# ruff: noqa: D102, D105, D107  (what the stand-ins do is what the real things do)
+# ruff: noqa: D102  (the stand-ins do what the real things do)
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from typing import Any
 import pytest
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.live import outputs as live_output
-from edgespeech.runtime.live.outputs import JsonLines, PlainLines, SaveFile, spoken_by
+from edgespeech.runtime.live import save_file
+from edgespeech.runtime.live.outputs import JsonLines, PlainLines, with_source_name
+from edgespeech.runtime.live.save_file import SaveFile
 from edgespeech.runtime.transcript import Event
-from tests.runtime.live.stand_ins import Remembered, Sounds, final, run
+from tests.runtime.live.stand_ins import CollectingOutput, FakeSource, final, run
 
 
 def test_json_lines_and_plain_lines() -> None:
     stream = io.StringIO()
-    run(Sounds(0.5, 0.5), JsonLines(stream))
+    run(FakeSource(0.5, 0.5), JsonLines(stream))
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["type"] for line in lines] == ["status", "partial", "final", "final", "status"]
     assert lines[1]["committed"] + lines[1]["tentative"] == lines[1]["text"] == "one t"
     assert lines[2]["words"][0] == {"word": "part", "start": 2.0, "end": 2.5, "confidence": 0.9}
 
-    stream, remarks = io.StringIO(), io.StringIO()
-    run(Sounds(0.5, 0.5), PlainLines(stream, remarks))
+    stream, status = io.StringIO(), io.StringIO()
+    run(FakeSource(0.5, 0.5), PlainLines(stream, status))
     assert stream.getvalue() == "part 1\nthe end\n"
-    assert remarks.getvalue().startswith("a test\nend: 2.0 s heard")
+    assert status.getvalue().startswith("a test\nend: 2.0 s of audio")
 
 
 SAVED = {
@@ -47,14 +48,14 @@ SAVED = {
 
 
 @pytest.mark.parametrize("suffix", SAVED)
-def test_saved_text_and_subtitles(tmp_path: Path, suffix: str) -> None:
+def test_text_and_subtitles_are_saved(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"talk{suffix.upper()}"
     save = SaveFile(path)
     assert [save.add(final("hello there")), save.add(final("good bye", 3661.0)), save.close()] == [""] * 3
     assert path.read_text() == SAVED[suffix]
 
 
-def test_saved_json_lines(tmp_path: Path) -> None:
+def test_json_lines_are_saved(tmp_path: Path) -> None:
     save = SaveFile(tmp_path / "talk.jsonl")
     save.add(final("hello there"))
     save.close()
@@ -71,16 +72,16 @@ def test_a_final_is_on_the_disk_before_it_is_shown(
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
     on_disk: list[bool] = []
 
-    class Looking(Remembered):
+    class Looking(CollectingOutput):
         def show(self, event: Event, source: str = "") -> None:
             if event.type == "final":
                 on_disk.append(event.text in path.read_text() and synced[-1] == path.stat().st_size)
 
-    run(Sounds(0.5, 0.5, 0.5, 0.5), Looking(), SaveFile(path))
+    run(FakeSource(0.5, 0.5, 0.5, 0.5), Looking(), SaveFile(path))
     assert on_disk == [True, True, True]
 
 
-def test_text_is_added_to_and_subtitles_are_not(tmp_path: Path) -> None:
+def test_text_is_appended_and_subtitles_are_refused(tmp_path: Path) -> None:
     for _ in range(2):
         save = SaveFile(tmp_path / "notes.txt")
         save.add(final("again"))
@@ -104,16 +105,16 @@ def test_files_that_cannot_be_saved_to(tmp_path: Path, name: str) -> None:
 def test_a_full_disk_does_not_end_the_session(tmp_path: Path) -> None:
     (tmp_path / "full.txt").symlink_to("/dev/full")
     (tmp_path / "full.vtt").symlink_to("/dev/full")
-    output = run(Sounds(0.5, 0.5, 0.5, 0.5), save=SaveFile(tmp_path / "full.txt"))
+    output = run(FakeSource(0.5, 0.5, 0.5, 0.5), save=SaveFile(tmp_path / "full.txt"))
     assert output.texts("final") == ["part 1", "part 2", "the end"]
-    remarks = [text for text in output.texts("status") if "save" in text]
-    assert len(remarks) == 2
-    assert "No space left on device" in remarks[0] and "22 bytes of text could not be saved" in remarks[1]
+    messages = [text for text in output.texts("status") if "save" in text]
+    assert len(messages) == 2
+    assert "No space left on device" in messages[0] and "22 bytes of text could not be saved" in messages[1]
     with pytest.raises(UsageError, match="No space left on device"):
         SaveFile(tmp_path / "full.vtt")
 
 
-def test_what_did_not_fit_is_written_when_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pending_text_is_written_once_there_is_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Crowded(io.FileIO):
         room = 0
 
@@ -123,7 +124,7 @@ def test_what_did_not_fit_is_written_when_there_is_room(tmp_path: Path, monkeypa
             taken, Crowded.room = min(self.room, len(data)), max(0, self.room - len(data))
             return super().write(bytes(data[:taken]))
 
-    monkeypatch.setattr(live_output, "open", lambda path, *_, **__: Crowded(path, "ab"), raising=False)
+    monkeypatch.setattr(save_file, "open", lambda path, *_, **__: Crowded(path, "ab"), raising=False)
     save = SaveFile(tmp_path / "a.txt")
     Crowded.room = 2
     assert "No space left" in save.add(final("one"))
@@ -134,7 +135,7 @@ def test_what_did_not_fit_is_written_when_there_is_room(tmp_path: Path, monkeypa
     assert (tmp_path / "a.txt").read_text() == "one\ntwo\nthree\n"
 
 
-def test_a_line_that_a_crash_tore_is_ended_first(tmp_path: Path) -> None:
+def test_a_line_torn_by_a_crash_is_ended_first(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("good by")
     save = SaveFile(tmp_path / "notes.txt")
     save.add(final("again"))
@@ -142,13 +143,13 @@ def test_a_line_that_a_crash_tore_is_ended_first(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").read_text() == "good by\nagain\n"
 
 
-def test_events_of_several_sources_say_whose_they_are(tmp_path: Path) -> None:
+def test_events_of_several_sources_carry_the_source_name(tmp_path: Path) -> None:
     event = final("hello there")
-    named = spoken_by("left", event)
+    named = with_source_name("left", event)
     assert named.text == "left: hello there" and [word.word for word in named.words] == ["left: hello", "there"]
-    assert spoken_by("", event) is event
-    stream, remarks = io.StringIO(), io.StringIO()
-    PlainLines(stream, remarks).show(event, "left")
+    assert with_source_name("", event) is event
+    stream, status = io.StringIO(), io.StringIO()
+    PlainLines(stream, status).show(event, "left")
     JsonLines(stream).show(event, "left")
     lines = stream.getvalue().splitlines()
     assert lines[0] == "left: hello there"
@@ -161,11 +162,11 @@ def test_events_of_several_sources_say_whose_they_are(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "talk.jsonl").read_text())["source"] == "left"
 
 
-def test_remarks_that_nobody_reads_do_not_end_the_session() -> None:
+def test_status_lines_that_nobody_reads_do_not_end_the_session() -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
     stream = io.StringIO()
-    run(Sounds(0.5, 0.5), PlainLines(stream, Gone()))
+    run(FakeSource(0.5, 0.5), PlainLines(stream, Gone()))
     assert stream.getvalue() == "part 1\nthe end\n"

@@ -1,4 +1,4 @@
-"""Recordings of live sessions: right at every moment, and replayed to the same events."""
+"""Recordings of live sessions: valid at every moment, and replayed to the same events."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo.live.session import live, run_live
 from edgespeech.errors import UsageError
 from edgespeech.runtime.live import recording as live_record
-from edgespeech.runtime.live.recording import Recording, as_recorded
+from edgespeech.runtime.live.recording import Recording, round_to_16_bits
+from edgespeech.runtime.live.request import LiveRequest
+from edgespeech.runtime.live.session import run_session
 from edgespeech.runtime.live.sources import Replay
 from edgespeech.runtime.recognizer import Recognizer
-from tests.runtime.live.stand_ins import RATE, Remembered
+from tests.runtime.live.stand_ins import RATE, CollectingOutput
 
 
-def test_the_file_is_whole_after_every_block(tmp_path: Path, noise: Callable[[int], Any]) -> None:
+def test_the_file_is_valid_after_every_block(tmp_path: Path, noise: Callable[[int], Any]) -> None:
     recording = Recording(tmp_path / "a.wav", RATE)
-    heard = np.zeros(0, np.float32)
+    written = np.zeros(0, np.float32)
     for samples in (*np.split(noise(1000), 4), np.full(10, 1.0, np.float32), np.full(10, -1.0, np.float32)):
         assert recording.add(samples) == ""
-        heard = np.concatenate([heard, as_recorded(samples)])
+        written = np.concatenate([written, round_to_16_bits(samples)])
         read, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
         assert rate == RATE
-        np.testing.assert_array_equal(read, heard)
-    np.testing.assert_allclose(heard[:1000], noise(1000), atol=2.0**-16)
+        np.testing.assert_array_equal(read, written)
+    np.testing.assert_allclose(written[:1000], noise(1000), atol=2.0**-16)
     recording.close()
 
 
-def test_sound_without_its_header_is_left_out(tmp_path: Path) -> None:
+def test_samples_that_the_header_does_not_count_are_ignored(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "a.wav", RATE)
     recording.add(np.zeros(100, np.float32))
     recording.close()
@@ -47,14 +48,14 @@ def test_a_recording_is_replayed_to_the_same_events(
 ) -> None:
     recognizer = Recognizer(tiny_bundle, beam_width=8, min_evidence=0.0)
     soundfile.write(tmp_path / "in.wav", noise(3 * 44100), 44100, subtype="FLOAT")
-    heard = []
+    events = []
     for source, record in (("in.wav", "one.wav"), ("one.wav", "two.wav")):
-        output, recording = Remembered(), Recording(tmp_path / record, RATE)
-        run_live(recognizer, [Replay(tmp_path / source, RATE, 0)], output, recording=recording)
+        output, recording = CollectingOutput(), Recording(tmp_path / record, RATE)
+        run_session(recognizer, [Replay(tmp_path / source, RATE, 0)], output, recording=recording)
         recording.close()
-        heard.append([(e.type, e.text, e.start, e.end, e.words) for e in output.events if e.type != "status"])
-    assert len(heard[0]) > 10
-    assert heard[0] == heard[1]
+        events.append([(e.type, e.text, e.start, e.end, e.words) for e in output.events if e.type != "status"])
+    assert len(events[0]) > 10
+    assert events[0] == events[1]
     assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
 
 
@@ -86,15 +87,14 @@ def test_a_full_disk_ends_the_recording_and_not_the_session(tmp_path: Path, monk
     assert len(soundfile.read(tmp_path / "a.wav")[0]) == 100
 
 
-def test_a_file_too_large_for_its_header_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_record, "_MOST_BYTES", 100)
+def test_a_recording_ends_at_the_largest_size_of_a_wav_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_record, "_MAX_BYTES", 100)
     recording = Recording(tmp_path / "a.wav", RATE)
     assert recording.add(np.zeros(50, np.float32)) == ""
-    assert "a WAV file holds no more" in recording.add(np.zeros(1, np.float32))
+    assert "a WAV file cannot be longer" in recording.add(np.zeros(1, np.float32))
     recording.close()
 
 
 def test_several_sources_are_not_recorded(tmp_path: Path) -> None:
-    recognizer: Any = None
     with pytest.raises(UsageError, match="--record takes one source"):
-        live(recognizer, devices=["a", "b"], record=tmp_path / "a.wav")
+        LiveRequest(devices=["a", "b"], record=tmp_path / "a.wav")

@@ -27,8 +27,8 @@ from edgespeech.runtime.recognizer import Recognizer
 from tests.runtime.live.virtual_microphone import VirtualMicrophones
 
 RATES = (16000, 44100, 48000)
-MOST_WER = 0.03
-MOST_DIFFERENCE = 1e-9  # of power
+MAX_WER = 0.03
+MAX_DIFFERENCE = 1e-9  # of power
 PATIENCE = 60.0  # seconds
 
 
@@ -112,7 +112,7 @@ class Live:
 
 
 def place(played: NDArray[np.float32], rate: int, heard: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-    """What was played, at 16 kHz, where it lies in what was heard, and the share of power that differs.
+    """What was played, at 16 kHz, where it lies in what was of audio, and the share of power that differs.
 
     Words that a model is unsure of depend on the silence before them, on a third of a sample and on the rounding of
     a recording to 16 bits: all that has to be the same.
@@ -147,17 +147,17 @@ def test_what_is_played_is_transcribed_like_the_file(
     with Live(microphones, *options) as running:
         assert f"at {rate} Hz" in running.events[0]["text"]
         assert microphones.play(tmp_path / "played.wav", rate).wait(timeout=PATIENCE) == 0
-        time.sleep(1.0)  # what is played last is heard last
+        time.sleep(1.0)  # what is played last is of audio last
         running.end()
 
     heard = audio.read(tmp_path / "heard.wav")
     placed, difference = place(audio.read(tmp_path / "played.wav", rate), rate, heard)
-    assert difference < MOST_DIFFERENCE, "sound was lost or changed on the way"
+    assert difference < MAX_DIFFERENCE, "sound was lost or changed on the way"
     recognizer = Recognizer()
     of_heard, of_played = (recognizer.transcribe((samples, 16000)).text for samples in (heard, placed))
     assert len(of_heard.split()) > 15
-    assert jiwer.wer(of_heard, running.text) <= MOST_WER
-    assert jiwer.wer(of_played, running.text) <= MOST_WER
+    assert jiwer.wer(of_heard, running.text) <= MAX_WER
+    assert jiwer.wer(of_played, running.text) <= MAX_WER
     replayed = subprocess.run(
         [sys.executable, "-m", "edgespeech.demo.cli", "live", "--replay", str(tmp_path / "heard.wav"), "--speed", "0"],
         capture_output=True,

@@ -1,10 +1,12 @@
-"""Live sessions: replays through a real tiny bundle, and everything that can end a session."""
+"""Live sessions: replays through a tiny bundle, and everything that can end a session."""
 
-# ruff: noqa: D102, D105, D107  (what the stand-ins do is what the real things do)
+# ruff: noqa: D102  (the stand-ins do what the real things do)
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,14 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo.live.session import live, run_live
-from edgespeech.errors import AudioError, EdgespeechError, UsageError
-from edgespeech.runtime.live.outputs import SaveFile
+from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime.live.request import LiveRequest
+from edgespeech.runtime.live.save_file import SaveFile
+from edgespeech.runtime.live.session import run_live, run_session
 from edgespeech.runtime.live.sources import Block, Replay
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
-from tests.runtime.live.stand_ins import RATE, Remembered, Sounds, run
+from tests.runtime.live.stand_ins import RATE, CollectingOutput, FakeSource, run
 
 
 @pytest.fixture
@@ -37,8 +40,8 @@ def recording(tmp_path: Path, noise: Callable[[int], Any]) -> Path:
 
 
 def test_a_replay_gives_the_text_of_transcribe(recognizer: Recognizer, recording: Path) -> None:
-    output = Remembered()
-    run_live(recognizer, [Replay(recording, recognizer.sample_rate, speed=0)], output)
+    output = CollectingOutput()
+    run_session(recognizer, [Replay(recording, recognizer.sample_rate, speed=0)], output)
     text = recognizer.transcribe(recording).text
     assert text
     assert " ".join(output.texts("final")) == text
@@ -50,18 +53,18 @@ def test_partials_come_while_sound_is_still_arriving(recognizer: Recognizer, rec
     given: list[int] = []
     given_at_partial: list[int] = []
 
-    class Counting(Sounds):
+    class Counting(FakeSource):
         def __iter__(self) -> Iterator[Block]:
             for block in blocks:
                 given.append(len(block.samples))
                 yield block
 
-    class Noting(Remembered):
+    class Noting(CollectingOutput):
         def show(self, event: Event, source: str = "") -> None:
             if event.type == "partial":
                 given_at_partial.append(len(given))
 
-    run_live(recognizer, [Counting()], Noting())
+    run_session(recognizer, [Counting()], Noting())
     assert len(given_at_partial) > 5
     assert given_at_partial[0] < len(blocks) / 4
     assert given_at_partial == sorted(given_at_partial)
@@ -83,17 +86,17 @@ class Clock:
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 3.0), (2.0, 1.5), (0.25, 12.0), (0.0, 0.0), (float("inf"), 0.0)])
-def test_a_replay_takes_its_time(recording: Path, speed: float, seconds: float) -> None:
+def test_a_replay_keeps_its_pace(recording: Path, speed: float, seconds: float) -> None:
     clock = Clock()
-    heard = 0
+    received = 0
     for block in Replay(recording, RATE, speed, clock=clock, sleep=clock.sleep):
-        heard += len(block.samples)
+        received += len(block.samples)
         if seconds:
-            due = 100.0 + heard / RATE / speed
+            due = 100.0 + received / RATE / speed
             assert clock.now == pytest.approx(due) and block.arrived == pytest.approx(due)
     assert clock.now - 100.0 == pytest.approx(seconds)
     assert max(clock.naps, default=0.0) <= 0.05
-    assert heard == 3 * RATE
+    assert received == 3 * RATE
 
 
 def test_a_stopped_replay_ends_at_once(recording: Path) -> None:
@@ -108,23 +111,23 @@ def test_a_stopped_replay_ends_at_once(recording: Path) -> None:
 
 
 @pytest.mark.parametrize("speed", [-1.0, float("nan")])
-def test_a_replay_at_no_speed(recording: Path, speed: float) -> None:
+def test_an_invalid_replay_speed_is_refused(recording: Path, speed: float) -> None:
     with pytest.raises(UsageError, match="speed"):
         Replay(recording, RATE, speed)
 
 
-def test_a_replay_of_nothing(tmp_path: Path, recognizer: Recognizer) -> None:
+def test_a_missing_file_is_refused_and_an_empty_one_gives_no_text(tmp_path: Path, recognizer: Recognizer) -> None:
     with pytest.raises(AudioError, match="does not exist"):
         Replay(tmp_path / "none.wav", RATE)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), RATE)
-    output = Remembered()
-    run_live(recognizer, [Replay(tmp_path / "empty.wav", RATE)], output)
+    output = CollectingOutput()
+    run_session(recognizer, [Replay(tmp_path / "empty.wav", RATE)], output)
     assert output.texts("final") == []
-    assert output.texts("status")[-1].startswith("end: 0.0 s heard")
+    assert output.texts("status")[-1].startswith("end: 0.0 s of audio")
 
 
-def test_the_order_of_a_session() -> None:
-    source: Sounds = Sounds(0.5, lambda: source.said.append("the device coughed"), 0.0, 0.1)
+def test_events_come_in_the_order_of_the_audio() -> None:
+    source: FakeSource = FakeSource(0.5, lambda: source.messages.append("the device coughed"), 0.0, 0.1)
     output = run(source)
     assert [(event.type, event.text) for event in output.events] == [
         ("status", "a test"),
@@ -133,15 +136,15 @@ def test_the_order_of_a_session() -> None:
         ("status", "the device coughed"),
         ("partial", "one t"),
         ("final", "the end"),
-        ("status", "end: 3.0 s heard, real-time factor 0.000"),
+        ("status", "end: 3.0 s of audio, real-time factor 0.000"),
     ]
-    assert [round(meter.level, 1) for meter in output.meters] == [-6.0, -90.0, -20.0]
-    assert [meter.heard for meter in output.meters] == [1.0, 2.0, 3.0]
+    assert [round(meter.level_db, 1) for meter in output.meters] == [-6.0, -90.0, -20.0]
+    assert [meter.audio_seconds for meter in output.meters] == [1.0, 2.0, 3.0]
     assert output.closed
 
 
-def test_latency_counts_the_wait_before_the_recognizer() -> None:
-    output = run(Sounds(0.5))  # its block arrived at 0 s of the clock
+def test_latency_includes_the_wait_before_recognition() -> None:
+    output = run(FakeSource(0.5))  # its block arrived at 0 s of the clock
     partial = next(event for event in output.events if event.type == "partial")
     assert partial.latency_ms > 5.0
 
@@ -150,20 +153,20 @@ def test_a_damaged_source_still_gives_its_last_final() -> None:
     def fail() -> None:
         raise AudioError("damaged")
 
-    output = Remembered()
+    output = CollectingOutput()
     with pytest.raises(AudioError, match="damaged"):
-        run(Sounds(0.5, fail, 0.5), output)
+        run(FakeSource(0.5, fail, 0.5), output)
     assert output.texts("final") == ["the end"]
     assert output.closed
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_ends_the_utterance_properly(name: str) -> None:
+def test_a_signal_ends_the_session_with_a_last_final(name: str) -> None:
     number = getattr(signal, name)
     handler = signal.getsignal(number)
     signal.signal(number, signal.SIG_DFL)
     try:
-        source = Sounds(0.5, lambda: signal.raise_signal(number), 0.5, 0.5)
+        source = FakeSource(0.5, lambda: signal.raise_signal(number), 0.5, 0.5)
         output = run(source)
         assert signal.getsignal(number) is signal.SIG_DFL
     finally:
@@ -172,33 +175,33 @@ def test_a_signal_ends_the_utterance_properly(name: str) -> None:
     assert output.texts("final") == ["the end"]
 
 
-def test_a_second_ctrl_c_does_not_wait() -> None:
+def test_a_second_ctrl_c_interrupts_at_once() -> None:
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    output = Remembered()
+    output = CollectingOutput()
     try:
         with pytest.raises(KeyboardInterrupt):
-            run(Sounds(0.5, twice), output)
+            run(FakeSource(0.5, twice), output)
     finally:
         signal.signal(signal.SIGINT, handler)
     assert output.closed
 
 
-def test_nohup_is_respected() -> None:
+def test_sighup_is_ignored_under_nohup() -> None:
     handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        source = Sounds(0.5, lambda: signal.raise_signal(signal.SIGHUP), 0.5)
+        source = FakeSource(0.5, lambda: signal.raise_signal(signal.SIGHUP), 0.5)
         run(source)
     finally:
         signal.signal(signal.SIGHUP, handler)
     assert source.given == 2
 
 
-class Failing(Remembered):
-    """Takes two events and no more."""
+class Failing(CollectingOutput):
+    """An output that fails after two events."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__()
@@ -210,39 +213,39 @@ class Failing(Remembered):
         super().show(event)
 
 
-def test_when_the_reader_leaves_the_session_ends_and_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    abandoned: list[bool] = []
-    monkeypatch.setattr("edgespeech.demo.live.session.abandon_standard_output", lambda: abandoned.append(True))
-    source = Sounds(0.5, 0.5, 0.5, 0.5)
-    run(source, Failing(BrokenPipeError()), SaveFile(tmp_path / "a.txt"))
-    assert source.given == 2 and abandoned
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])
+def test_a_failing_output_ends_the_session_after_everything_is_saved(tmp_path: Path, error: OSError) -> None:
+    source, output = FakeSource(0.5, 0.5, 0.5, 0.5), Failing(error)
+    with pytest.raises(type(error)):
+        run(source, output, SaveFile(tmp_path / "a.txt"))
+    assert source.given == 2 and output.closed
     assert (tmp_path / "a.txt").read_text() == "part 1\nthe end\n"
 
 
-def test_when_standard_output_is_full_the_session_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgespeech.demo.live.session.abandon_standard_output", lambda: None)
-    with pytest.raises(EdgespeechError, match="standard output cannot be written: No space left"):
-        run(Sounds(0.5, 0.5), Failing(OSError(28, "No space left on device")), SaveFile(tmp_path / "a.txt"))
-    assert (tmp_path / "a.txt").read_text() == "part 1\nthe end\n"
+def test_a_request_opens_its_sources_and_files(recognizer: Recognizer, recording: Path, tmp_path: Path) -> None:
+    output = CollectingOutput()
+    request = LiveRequest(
+        replays=[recording], speed=0, save=tmp_path / "saved.txt", record=tmp_path / "copy.wav", latency_report=True
+    )
+    run_live(recognizer, request, output)
+    text = recognizer.transcribe(recording).text
+    assert output.texts("final") == (tmp_path / "saved.txt").read_text().splitlines() == [text]
+    assert soundfile.info(tmp_path / "copy.wav").frames == 3 * RATE
+    assert any("look-ahead" in message for message in output.texts("status"))
+    assert output.closed
 
 
-def test_clashing_options(recognizer: Recognizer, recording: Path) -> None:
-    with pytest.raises(UsageError, match="--device and --replay exclude each other"):
-        live(recognizer, devices=["0"], replays=[recording])
-
-
-def test_a_wrong_save_file_is_told_before_anything_is_shown(
-    recognizer: Recognizer, recording: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_save_file_is_refused_before_anything_is_shown(recognizer: Recognizer, recording: Path) -> None:
+    output = CollectingOutput()
     with pytest.raises(UsageError, match=r"must end in .srt"):
-        live(recognizer, replays=[recording], save=recording.parent / "x.doc")
-    assert capsys.readouterr() == ("", "")
+        run_live(recognizer, LiveRequest(replays=[recording], save=recording.parent / "x.doc"), output)
+    assert output.events == []
 
 
-def test_live_on_a_pipe_prints_plain_lines(
-    recognizer: Recognizer, recording: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    live(recognizer, replays=[recording], speed=0)
-    shown = capsys.readouterr()
-    assert shown.out == recognizer.transcribe(recording).text + "\n"
-    assert "noise.wav" in shown.err.splitlines()[0] and "end: 3.0 s heard" in shown.err.splitlines()[-1]
+def test_a_session_needs_no_command_line() -> None:
+    program = """
+import sys
+import edgespeech.runtime.live.session
+assert not {"click", "rich", "sounddevice"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

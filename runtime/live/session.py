@@ -1,0 +1,170 @@
+"""A live session: sources of audio, a recognition stream for each, and what ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from edgespeech.errors import AudioError, DeviceError, EdgespeechError
+from edgespeech.runtime.live.live_stream import LiveStream, SharedOutput
+from edgespeech.runtime.live.microphone_source import MicrophoneSource
+from edgespeech.runtime.live.outputs import Output
+from edgespeech.runtime.live.recording import Recording
+from edgespeech.runtime.live.request import LiveRequest
+from edgespeech.runtime.live.save_file import SaveFile
+from edgespeech.runtime.live.sources import Replay, Source, arrivals
+from edgespeech.runtime.recognizer import Recognizer
+
+
+def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handle_signals: bool = False) -> None:
+    """Transcribe microphones, or recordings as if they came from one, until they end.
+
+    Args:
+        recognizer: Recognizer whose model all sources share.
+        request: Sources, files and settings.
+        output: Receives every event; closed at the end.
+        handle_signals: As in `run_session`.
+
+    Raises:
+        UsageError: A setting is out of range, or a file cannot be written.
+        DeviceError: A microphone is missing, does not open or is lost for good.
+        MissingDependencyError: A microphone needs a library that is not installed.
+        AudioError: A recording is not readable audio.
+        OSError: The output failed.
+    """
+    with contextlib.ExitStack() as stack:
+        sources: list[Source] = []
+        for source in _open_sources(request, recognizer.sample_rate):
+            sources.append(stack.enter_context(contextlib.closing(source)))
+        recording = None
+        if request.record is not None:
+            recording = stack.enter_context(contextlib.closing(Recording(request.record, recognizer.sample_rate)))
+        run_session(
+            recognizer,
+            sources,
+            output,
+            save=None if request.save is None else SaveFile(request.save),
+            recording=recording,
+            latency_report=request.latency_report,
+            fast_partials=request.fast_partials,
+            handle_signals=handle_signals,
+        )
+
+
+def run_session(
+    recognizer: Recognizer,
+    sources: Sequence[Source],
+    output: Output,
+    *,
+    save: SaveFile | None = None,
+    recording: Recording | None = None,
+    latency_report: bool = False,
+    fast_partials: bool = True,
+    handle_signals: bool = False,
+) -> None:
+    """Process open sources until they end, a signal arrives or the output fails; then close the outputs.
+
+    Args:
+        recognizer: Makes a stream for each source.
+        sources: Open sources; the caller closes them.
+        output: Receives every event, status events included.
+        save: Receives the finals, each before it is shown.
+        recording: Receives the audio, if there is one source.
+        latency_report: Whether to measure the latency and report its parts at the end.
+        fast_partials: As in `Recognizer.stream`.
+        handle_signals: Whether SIGINT (Ctrl-C), SIGTERM and SIGHUP end the session in good order: speech so far
+            becomes a last final. A second signal has its usual effect.
+
+    Raises:
+        AudioError: A source is damaged; what came before has become a final.
+        DeviceError: A device failed; what came before has become a final.
+        OSError: The output failed; finals were saved nevertheless.
+    """
+    shared = SharedOutput(output, save)
+    streams = [
+        LiveStream(
+            recognizer,
+            source,
+            shared,
+            name=name,
+            recording=recording,
+            latency_report=latency_report,
+            fast_partials=fast_partials,
+        )
+        for source, name in zip(sources, _distinct_names(sources), strict=True)
+    ]
+    failure: EdgespeechError | None = None
+    with contextlib.ExitStack() as stack:
+        stack.callback(output.close)
+        if handle_signals:
+            stack.enter_context(_stop_on_signals(sources))
+        for stream, source in zip(streams, sources, strict=True):
+            stream.report(source.description)
+        try:
+            _process_blocks(sources, streams, shared)
+        except (AudioError, DeviceError) as error:
+            failure = error
+        for stream in streams:
+            stream.finish()
+        if save is not None and (message := save.close()):
+            streams[0].report(message)
+    ending = failure or shared.error
+    if ending is not None:
+        raise ending
+
+
+def _process_blocks(sources: Sequence[Source], streams: Sequence[LiveStream], output: SharedOutput) -> None:
+    with contextlib.closing(arrivals(sources)) as blocks:
+        for index, block in blocks:
+            streams[index].process(block)
+            if output.error is not None:
+                _stop(sources)
+
+
+def _stop(sources: Sequence[Source]) -> None:
+    for source in sources:
+        source.stop()
+
+
+def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | MicrophoneSource]:
+    if request.replays:
+        for path in request.replays:
+            yield Replay(path, sample_rate, request.speed)
+    else:
+        for device in request.devices or (None,):
+            yield MicrophoneSource(device, sample_rate, request.rate)
+
+
+def _distinct_names(sources: Sequence[Source]) -> list[str]:
+    """Name sources so that they can be told apart: a single one not at all, those of the same name by numbers."""
+    if len(sources) == 1:
+        return [""]
+    names = [source.name for source in sources]
+    return [name if names.count(name) == 1 else f"{name} {number}" for number, name in enumerate(names, 1)]
+
+
+@contextlib.contextmanager
+def _stop_on_signals(sources: Sequence[Source]) -> Iterator[None]:
+    """Let the first signal of each kind stop the sources; does nothing outside of the main thread."""
+    before: dict[int, Any] = {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before[number])
+        _stop(sources)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
+            continue  # under nohup a lost terminal is no reason to end
+        with contextlib.suppress(ValueError):
+            before[number] = signal.getsignal(number) or signal.SIG_DFL
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            with contextlib.suppress(ValueError):
+                signal.signal(number, handler)
