@@ -17,7 +17,7 @@ demo: .venv/.cpu ## transcribe the sample clips with the default bundle (no torc
 
 docs: .venv/.docs ## build the documents and the API reference as a site in work/site; a broken link fails
 	$(IN) -m edgespeech.demo.reference_page docs/reference/command-line.md
-	$(IN) -m mkdocs build --quiet --strict
+	$(IN) -m mkdocs build --strict
 	@echo "work/site/index.html"
 
 screenshot: .venv/.cpu ## draw the live view of README.md again (docs/live.svg)
