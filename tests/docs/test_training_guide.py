@@ -1,4 +1,4 @@
-"""The commands of docs/train-your-own.md, one after the other, on a few seconds of tones that stand for letters."""
+"""The commands of docs/guide/training.md, one after the other, on a few seconds of tones that stand for letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgespeech.reference.language_model.build import find_tool
 from tests.reference.tones import HERTZ, TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDE = (ROOT / "docs" / "train-your-own.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
 # What makes the recipe small enough for a test.
 SMALLER = {
     "hidden": "24", "layers": "1", "channels": "16", "batch_seconds": "4.0", "workers": "0", "epochs": "3",
