@@ -140,7 +140,8 @@ def find_command(arguments: list[str]) -> tuple[click.Command, click.Context, li
     Raises:
         click.UsageError: There is no such command.
     """
-    command, rest = cli, list(arguments)
+    command: click.Command = cli
+    rest = list(arguments)
     context = click.Context(cli, info_name=PROGRAM, **cli.context_settings)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         inner = command.get_command(context, rest[0])
