@@ -41,7 +41,8 @@ FORBIDDEN = {
 }
 # Names that users' files and scripts hold; each is read beside its new name.
 KEPT = re.compile(
-    r"least_confidence|--least-confidence|--noise-gate|--ledger|\"heard\"|[a-z]+_share = |\"\w+_share\"|--\w+-share"
+    r"least_confidence|--least-confidence|--noise-gate|--ledger|\"heard\"|\"remark\"|\.most_common\("
+    r"|[a-z]+_share = |\"\w+_share\"|--\w+-share"
 )
 # A history says what was; it is not written again.
 HISTORIES = {"CHANGELOG.md", "tests/test_words.py"}

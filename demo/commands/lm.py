@@ -15,9 +15,10 @@ from edgespeech.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-_LM = click.option("--lm", type=FILE, metavar="FILE", help="Another KenLM model (binary or ARPA) than the bundle's.")
+_LM = click.option("--lm", type=FILE, metavar="FILE",
+                   help="Use this KenLM model (binary or ARPA) instead of the bundle's.")  # fmt: skip
 _CACHE = click.option("--cache", type=FILE, metavar="DIR",
-                      help="Where log-probabilities are kept; default: the user's cache folder.")  # fmt: skip
+                      help="Folder that stores log-probabilities; by default in the user's cache folder.")  # fmt: skip
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -78,28 +79,42 @@ def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) 
 @click.argument("manifest", type=FILE)
 @BUNDLE
 @_LM
-@click.option("-o", "--output", type=FILE, metavar="DIR", help="Write a tuned copy instead of changing the bundle.")
-@click.option("--dry-run", is_flag=True, help="Change nothing.")
-@click.option("--report-on", type=FILE, metavar="MANIFEST", help="Other speech to measure the result on, honestly.")
-@click.option("--minutes", type=float, default=4.0, show_default=True, help="CPU time for the search.")
-@click.option("--search-beam", type=int, default=64, show_default=True, metavar="N", help="While weights are sought.")
+@click.option(
+    "-o", "--output", type=FILE, metavar="DIR", help="Write a tuned copy to this folder instead of changing the bundle."
+)
+@click.option("--dry-run", is_flag=True, help="Print the result without changing the bundle.")
+@click.option(
+    "--report-on", type=FILE, metavar="MANIFEST", help="Manifest of other speech, for an unbiased error rate."
+)
+@click.option(
+    "--minutes", type=float, default=4.0, show_default=True, help="Limit of the CPU time of the weight search."
+)
+@click.option(
+    "--search-beam",
+    type=int,
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Beam width used during the weight search.",
+)
 @click.option("--beams", default="16,32,64,128", show_default=True, metavar="N,N", help="Beam widths to choose from.")
-@click.option("--picture", type=FILE, metavar="FILE.png", help="Draw WER over alpha and beta.")
+@click.option("--picture", type=FILE, metavar="FILE.png", help="Write a PNG of the WER over alpha and beta.")
 @_JSON
 @_CACHE
-def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, **settings: Any) -> None:
-    """Find the weights of the language model and the beam width for speech like that in MANIFEST.
+def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, as_json: bool, **settings: Any) -> None:
+    """Find the language model weights and the beam width for speech like that in MANIFEST.
 
-    The result becomes the bundle's default. With --lm that model is put into the bundle as well. The error rate on
+    The result becomes the bundle's default. With --lm, that model is also put into the bundle. The error rate on
     MANIFEST itself is optimistic: --report-on measures on other speech.
     """
-    from edgespeech.demo.tune_decoder.tune import TuneRequest, tune_bundle
+    from edgespeech.demo.tune_decoder.bundle_tuning import TuneRequest, tune_bundle
 
     if not 0.0 < minutes < math.inf:
         raise UsageError(f"minutes is {minutes:g}; wanted a number above 0")
     widths = _beam_widths(beams)
     request = TuneRequest(manifest=manifest, minutes=minutes, search_beam=_width(search_beam), beams=widths, **settings)
-    click.echo(tune_bundle(request, log.info))
+    found = tune_bundle(request)
+    click.echo(json.dumps(found.as_dict()) if as_json else found.table())
 
 
 @lm.command("compare")
@@ -107,10 +122,17 @@ def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, **sett
 @BUNDLE
 @_LM
 @click.option("--beams", default="16,64,256", show_default=True, metavar="N,N", help="Beam widths to measure at.")
-@click.option("--decoder", "names", multiple=True, metavar="NAME", help="Only these; may be given more than once.")
-@click.option("--weights", multiple=True, metavar="NAME=ALPHA,BETA,UNKNOWN", help="Do not tune this decoder.")
+@click.option("--decoder", "names", multiple=True, metavar="NAME", help="Compare only this decoder; repeatable.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="NAME=ALPHA,BETA,UNKNOWN",
+    help="Use these weights instead of tuning this decoder; repeatable.",
+)
 @click.option("--tune-every", type=int, default=3, show_default=True, metavar="N", help="Tune on every Nth utterance.")
-@click.option("--minutes", type=float, default=1.0, show_default=True, help="CPU time to tune one decoder.")
+@click.option(
+    "--minutes", type=float, default=1.0, show_default=True, help="Limit of the CPU time to tune one decoder."
+)
 @_JSON
 @_CACHE
 def lm_compare(
@@ -118,17 +140,19 @@ def lm_compare(
 ) -> None:
     """Compare beam searches on the log-probabilities of MANIFEST: edgespeech, flashlight-text, pyctcdecode.
 
-    Each has its own weights, tuned alike. The error rates and CPU times are measured in turns, on one thread.
+    Each decoder has its own weights, tuned in the same way. Error rates and CPU times are measured in turns, on one
+    thread.
     """
-    from edgespeech.demo.tune_decoder.decoder_comparison import compare_on_manifest, parse_weights
+    from edgespeech.demo.tune_decoder.decoder_comparison import CompareRequest, compare_decoders, parse_weights
 
     if not 0.0 < minutes < math.inf:
         raise UsageError(f"minutes is {minutes:g}; wanted a number above 0")
     as_json = settings.pop("as_json")
-    found = compare_on_manifest(
-        manifest, beam_widths=_beam_widths(beams), names=names, given=parse_weights(weights), seconds=60.0 * minutes,
-        say=log.info, **settings,
+    request = CompareRequest(
+        manifest, beam_widths=_beam_widths(beams), decoders=names, given=parse_weights(weights), seconds=60.0 * minutes,
+        **settings,
     )  # fmt: skip
+    found = compare_decoders(request)
     click.echo(json.dumps(found.as_dict()) if as_json else found.table())
 
 

@@ -21,7 +21,7 @@ def make_conditions(noise: Sequence[Path], snrs_db: Sequence[float], rooms: Sequ
     Args:
         noise: Folders with recordings of noise; without any, no noise is added.
         snrs_db: Signal-to-noise ratios: mean power of the speech over that of the noise, in decibels.
-        rooms: Folders with room impulse responses; without any, there is no such condition.
+        rooms: Folders with room impulse responses; without any, there are no rooms.
 
     Raises:
         ConfigError: A folder has no audio.

@@ -1,1 +1,1 @@
-"""Chooses the weights of the search on a manifest, and compares decoders."""
+"""Searches for the best language model weights and beam width on a manifest, and compares decoders."""

@@ -1,6 +1,6 @@
-"""Three beam searches behind one door: edgespeech's own, flashlight-text and pyctcdecode; measures and tunes nothing.
+"""Three beam searches behind one interface: edgespeech's own, flashlight-text and pyctcdecode.
 
-All take the same log-probabilities, the same KenLM file, and weights in the same units: natural logarithms.
+All take the same log-probabilities, the same KenLM file, and weights in the same unit, natural logarithms.
 """
 
 from __future__ import annotations
@@ -17,49 +17,53 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.demo.tune_decoder.weight_search import UNKNOWN_SCORES, Reading, Weights
+from edgespeech.demo.tune_decoder.weight_search import UNKNOWN_SCORES, ScoredHypothesis, Weights
 from edgespeech.errors import LanguageModelError, MissingDependencyError, UsageError
 from edgespeech.reference.language_model.scoring import SentenceScorer
 from edgespeech.runtime.bundle import Bundle
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.language_model import LanguageModel
+from edgespeech.runtime.decoder.options import DecoderOptions
 
 Floats = NDArray[np.float32]
 
 _LN10 = math.log(10.0)
-MOST_READINGS = 50
-# flashlight-text looks at this many labels of a frame in its quicker form; see docs/results/decoder.md.
-QUICK_SYMBOLS = 10
+MAX_NBEST = 50
+# Labels per frame that the faster variant of flashlight-text expands; see docs/results/decoder.md.
+FAST_SYMBOLS = 10
 
 
 class Search(Protocol):
-    """A decoder with its weights and its beam."""
+    """A decoder with its weights and its beam width.
+
+    Log-probabilities are float32 [frames, labels], natural logarithm.
+    """
 
     def text(self, log_probs: Floats) -> str:
-        """The best reading of one utterance; log_probs is float32 [frames, labels], natural logarithm."""
+        """Return the text of the best hypothesis of one utterance."""
 
-    def readings(self, log_probs: Floats) -> list[Reading]:
-        """Several readings of one utterance, best first."""
+    def nbest(self, log_probs: Floats) -> list[ScoredHypothesis]:
+        """Return the hypotheses of one utterance, best first."""
 
 
 class Decoder(Protocol):
-    """A decoder that has read the language model."""
+    """A decoder that has loaded the language model."""
 
     @property
     def start(self) -> Weights:
-        """The weights that a tuning begins with."""
+        """The weights that a tuning starts from."""
 
     @property
     def unknown_scores(self) -> Sequence[float]:
-        """The unknown scores that a tuning tries."""
+        """The unknown scores that a tuning searches."""
 
     def search(self, weights: Weights, beam_width: int) -> Search:
-        """Set the weights and the beam width."""
+        """Return a search with these weights and this beam width."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every decoder is given: the labels, the blank's index, a KenLM model."""
+    """The input of every decoder: the labels, the index of the blank, and a KenLM model."""
 
     labels: tuple[str, ...]
     blank: int
@@ -67,102 +71,92 @@ class Task:
     scorer: SentenceScorer
 
     @classmethod
-    def of(cls, bundle: Bundle, lm: Path | None) -> Task:
-        """Take the labels of a bundle, and its language model or another one.
+    def from_bundle(cls, bundle: Bundle, lm: Path | None) -> Task:
+        """Take the labels of a bundle, and its language model unless another one is given.
 
         Raises:
-            UsageError: There is no language model.
-            LanguageModelError: It cannot be read.
+            UsageError: The bundle has no language model, and none is given.
+            LanguageModelError: The language model cannot be read.
         """
         path = lm or bundle.language_model_path
         if path is None:
             raise UsageError(f"bundle {bundle.folder} has no language model; name one with --lm")
         return cls(bundle.manifest.labels, bundle.manifest.blank, LanguageModel(path), SentenceScorer(path))
 
-    def words(self) -> list[str]:
-        """The model's words that the labels can spell, for decoders that want a lexicon.
+    def lexicon(self) -> list[str]:
+        """Return the words of the language model that the labels can spell.
 
         Raises:
             UsageError: The labels are not single characters with a space among them.
-            LanguageModelError: The model does not hold its words.
+            LanguageModelError: The language model file does not contain its vocabulary.
         """
         letters = [label for index, label in enumerate(self.labels) if index != self.blank]
         if " " not in letters or any(len(label) != 1 for label in letters):
             raise UsageError("needs labels of one character each, a space among them")
         if self.lm.vocabulary is None or self.scorer.characters:
-            raise LanguageModelError("needs a language model over words that holds its words")
+            raise LanguageModelError("needs a language model over words whose file contains its vocabulary")
         return [word for word in self.lm.vocabulary if set(word) <= set(letters)]
 
-    def reading(self, text: str, acoustic: float) -> Reading:
-        """Put the language model's opinion beside a decoder's own acoustic score."""
+    def score(self, text: str, acoustic: float) -> ScoredHypothesis:
+        """Score a text with the language model, given the acoustic score of a decoder."""
         line = " ".join(text.split())
         score = self.scorer.score(line)
-        return Reading(line, acoustic, score.log_prob, score.tokens, score.unknown)
+        return ScoredHypothesis(line, acoustic, score.log_prob, score.tokens, score.unknown)
 
 
 class Edgespeech:
-    """`BeamSearchDecoder`."""
+    """The beam search of `edgespeech.runtime.decoder`."""
 
     start = Weights(0.5, 1.5, -10.0)
     unknown_scores = UNKNOWN_SCORES
 
     def __init__(self, task: Task) -> None:
-        """Nothing to prepare."""
         self._task = task
 
     def search(self, weights: Weights, beam_width: int) -> EdgespeechSearch:
-        """Set the weights and the beam width."""
-        task = self._task
-        decoder = BeamSearchDecoder(
-            task.labels,
-            task.blank,
-            task.lm,
-            alpha=weights.alpha,
-            beta=weights.beta,
-            unknown_score=weights.unknown_score,
-            beam_width=beam_width,
-        )
+        """Return a search with these weights and this beam width."""
+        task, options = self._task, DecoderOptions(beam_width=beam_width, **weights._asdict())
+        decoder = BeamSearchDecoder(task.labels, task.blank, task.lm, options)
         return EdgespeechSearch(decoder, task)
 
 
 @dataclass(frozen=True)
 class EdgespeechSearch:
-    """A `Search`."""
+    """The search of `Edgespeech` with its settings."""
 
     decoder: BeamSearchDecoder
     task: Task
 
     def text(self, log_probs: Floats) -> str:
-        """The best reading."""
+        """Return the text of the best hypothesis."""
         return " ".join(self.decoder.decode(log_probs, 1)[0].text.split())
 
-    def readings(self, log_probs: Floats) -> list[Reading]:
-        """What survived in the beam."""
-        found = self.decoder.decode(log_probs, MOST_READINGS)
-        return [self.task.reading(hypothesis.text, hypothesis.acoustic_score) for hypothesis in found]
+    def nbest(self, log_probs: Floats) -> list[ScoredHypothesis]:
+        """Return the hypotheses that remain in the beam."""
+        found = self.decoder.decode(log_probs, MAX_NBEST)
+        return [self.task.score(hypothesis.text, hypothesis.acoustic_score) for hypothesis in found]
 
 
 class Flashlight:
-    """`LexiconDecoder` of flashlight-text: a lexicon of the model's words in a trie with smeared unigram scores.
+    """`LexiconDecoder` of flashlight-text: a trie of the model's words with smeared unigram scores.
 
     Args:
         task: Labels and language model.
-        symbols: Labels of a frame that may extend a prefix; None for all.
+        symbols: Maximum number of labels per frame that extend a prefix; None for all.
 
     Raises:
         MissingDependencyError: flashlight-text is not installed, or was compiled without KenLM.
     """
 
     start = Weights(0.5, 1.5, 0.0)
-    unknown_scores = (0.0,)  # it never invents words
+    unknown_scores = (0.0,)  # it cannot output unknown words
 
     def __init__(self, task: Task, symbols: int | None = None) -> None:
-        """Build the trie."""
         install = "not installed; run: pip install flashlight-text"
         self.task = task
         self._library = library = _import("flashlight.lib.text.decoder", install)
         kenlm = _import("flashlight.lib.text.decoder.kenlm", "compiled without KenLM; install a wheel that has it")
-        words = task.words()
+        words = task.lexicon()
         self.dictionary = _import("flashlight.lib.text.dictionary", install).Dictionary()
         for word in (*words, "<unk>"):
             self.dictionary.add_entry(word)
@@ -176,17 +170,17 @@ class Flashlight:
             _, score = self._lm.score(start, number)
             self._trie.insert([*(index[letter] for letter in word), self._space], number, score)
         self._trie.smear(library.SmearingMode.MAX)
-        # Its words end in a space, also the last one: a frame that is a space for certain lets every prefix end.
+        # Its words end in a space: a last frame with the probability 1 for the space lets every prefix end.
         self.last_frame = np.full((1, len(task.labels)), -1e4, np.float32)
         self.last_frame[0, self._space] = 0.0
 
     def search(self, weights: Weights, beam_width: int) -> FlashlightSearch:
-        """Set the weights and the beam width."""
+        """Return a search with these weights and this beam width."""
         options = self._library.LexiconDecoderOptions(
             beam_size=beam_width,
             beam_size_token=self._symbols,
             beam_threshold=25.0,
-            lm_weight=weights.alpha * _LN10,  # its scores are KenLM's, to base 10
+            lm_weight=weights.alpha * _LN10,  # it uses KenLM's scores, to base 10
             word_score=weights.beta,
             unk_score=-math.inf,
             sil_score=0.0,
@@ -202,30 +196,30 @@ class Flashlight:
 
 @dataclass(frozen=True)
 class FlashlightSearch:
-    """A `Search`."""
+    """The search of `Flashlight` with its settings."""
 
     owner: Flashlight
     decoder: Any
     weights: Weights
 
     def text(self, log_probs: Floats) -> str:
-        """The best reading."""
+        """Return the text of the best hypothesis."""
         return self._spell(self._decode(log_probs)[0])
 
-    def readings(self, log_probs: Floats) -> list[Reading]:
-        """What survived in the beam."""
-        return [self._reading(result) for result in self._decode(log_probs)[:MOST_READINGS]]
+    def nbest(self, log_probs: Floats) -> list[ScoredHypothesis]:
+        """Return the hypotheses that remain in the beam."""
+        return [self._score(result) for result in self._decode(log_probs)[:MAX_NBEST]]
 
     def _decode(self, log_probs: Floats) -> list[Any]:
         emissions = np.concatenate([log_probs, self.owner.last_frame])
         found: list[Any] = self.decoder.decode(emissions.ctypes.data, *emissions.shape)
         return found
 
-    def _reading(self, result: Any) -> Reading:
+    def _score(self, result: Any) -> ScoredHypothesis:
         text, (alpha, beta, _) = self._spell(result), self.weights
-        # emittingModelScore is that of one alignment; the score holds the sum over alignments.
+        # emittingModelScore belongs to one alignment; the score includes the sum over alignments.
         acoustic = result.score - alpha * _LN10 * result.lmScore - beta * len(text.split())
-        return self.owner.task.reading(text, acoustic)
+        return self.owner.task.score(text, acoustic)
 
     def _spell(self, result: Any) -> str:
         return " ".join(self.owner.dictionary.get_entry(index) for index in result.words if index >= 0)
@@ -242,22 +236,21 @@ class Pyctcdecode:
     unknown_scores = UNKNOWN_SCORES
 
     def __init__(self, task: Task) -> None:
-        """Read the language model."""
         install = "not installed; run: pip install --no-deps pyctcdecode pygtrie (its numpy<2 is not needed)"
         logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
         library = _import("pyctcdecode", install)
         labels = ["" if index == task.blank else label for index, label in enumerate(task.labels)]
-        self._decoder = library.build_ctcdecoder(labels, str(task.lm.path), task.words())
+        self._decoder = library.build_ctcdecoder(labels, str(task.lm.path), task.lexicon())
         self._task = task
 
     def search(self, weights: Weights, beam_width: int) -> PyctcdecodeSearch:
-        """Set the weights and the beam width."""
+        """Return a search with these weights and this beam width."""
         return PyctcdecodeSearch(self._decoder, self._task, weights, beam_width)
 
 
 @dataclass(frozen=True)
 class PyctcdecodeSearch:
-    """A `Search`; the weights are set anew before each call because the library keeps them in the decoder."""
+    """The search of `Pyctcdecode`; sets the weights before each call, because the library keeps them in the decoder."""
 
     decoder: Any
     task: Task
@@ -265,15 +258,15 @@ class PyctcdecodeSearch:
     beam_width: int
 
     def text(self, log_probs: Floats) -> str:
-        """The best reading."""
+        """Return the text of the best hypothesis."""
         self._set_weights()
         return str(self.decoder.decode(log_probs, beam_width=self.beam_width))
 
-    def readings(self, log_probs: Floats) -> list[Reading]:
-        """What survived in the beam."""
+    def nbest(self, log_probs: Floats) -> list[ScoredHypothesis]:
+        """Return the hypotheses that remain in the beam."""
         self._set_weights()
         found = self.decoder.decode_beams(log_probs, beam_width=self.beam_width, prune_history=True)
-        return [self.task.reading(text, acoustic) for text, _, _, acoustic, _ in found[:MOST_READINGS]]
+        return [self.task.score(text, acoustic) for text, _, _, acoustic, _ in found[:MAX_NBEST]]
 
     def _set_weights(self) -> None:
         alpha, beta, unknown_score = self.weights
@@ -283,7 +276,7 @@ class PyctcdecodeSearch:
 DECODERS: dict[str, Callable[[Task], Decoder]] = {
     "edgespeech": Edgespeech,
     "flashlight-text": Flashlight,
-    f"flashlight-text-{QUICK_SYMBOLS}": partial(Flashlight, symbols=QUICK_SYMBOLS),
+    f"flashlight-text-{FAST_SYMBOLS}": partial(Flashlight, symbols=FAST_SYMBOLS),
     "pyctcdecode": Pyctcdecode,
 }
 
@@ -295,7 +288,9 @@ def _import(module: str, otherwise: str) -> Any:
         raise MissingDependencyError(otherwise) from None
 
 
-def decode_all(decoder: Decoder, beam_width: int, heard: Sequence[Floats], weights: Weights) -> list[list[Reading]]:
-    """The readings of all utterances with these weights."""
+def decode_all(
+    decoder: Decoder, beam_width: int, log_probs: Sequence[Floats], weights: Weights
+) -> list[list[ScoredHypothesis]]:
+    """Return the n-best hypotheses of all utterances with these weights."""
     search = decoder.search(weights, beam_width)
-    return [search.readings(log_probs) for log_probs in heard]
+    return [search.nbest(one) for one in log_probs]

@@ -1,4 +1,4 @@
-"""Word errors and CPU time of several beam searches on the same log-probabilities, each with its own weights."""
+"""`lm compare`: word errors and CPU time of several beam searches on the same log-probabilities, each tuned."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from rapidfuzz.distance import Levenshtein
 
 from edgespeech.demo.tune_decoder.compared_decoders import DECODERS, Decoder, Task, decode_all
-from edgespeech.demo.tune_decoder.log_prob_cache import HeardUtterance
-from edgespeech.demo.tune_decoder.progress import counted, hear, narrated
-from edgespeech.demo.tune_decoder.weight_search import MOST_DECODINGS, Trial, Weights, search_weights
+from edgespeech.demo.tune_decoder.log_prob_cache import AcousticUtterance, compute_log_probs
+from edgespeech.demo.tune_decoder.weight_search import MAX_DECODINGS, Trial, Weights, search_weights
 from edgespeech.errors import EdgespeechError, UsageError
 from edgespeech.runtime.bundle import load_bundle
+from edgespeech.runtime.measure.progress import Progress, track
+from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.word_errors import count_word_errors
 
 TUNING_BEAM = 64
 
 
 @dataclass(frozen=True)
 class DecoderFigures:
-    """What was measured of one decoder; all but ``name`` and ``remark`` are empty where it could not take part.
+    """Measurements of one decoder, empty if it is unavailable.
 
     Attributes:
-        name: Of the decoder.
-        weights: Of the language model, natural logarithms.
-        decodings: How many decodings it took to find them; 0 where they were given.
+        name: Name of the decoder.
+        weights: Weights of the language model, natural logarithms.
+        decodings: Number of decodings of the search for weights; 0 if the weights were given.
         setup_seconds: CPU time to read the language model and to build a lexicon.
         wer: Word error rate by beam width.
         cpu: CPU seconds per second of audio by beam width.
-        remark: Why it did not take part, and what to do about it.
+        unavailable: The reason why the decoder cannot be used, and what to do about it.
     """
 
     name: str
@@ -41,12 +40,12 @@ class DecoderFigures:
     setup_seconds: float = 0.0
     wer: dict[int, float] = field(default_factory=dict)
     cpu: dict[int, float] = field(default_factory=dict)
-    remark: str = ""
+    unavailable: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of all decoders and what they were measured on."""
+    """The figures of all decoders and the size of what they were measured on."""
 
     utterances: int
     words: int
@@ -55,84 +54,86 @@ class Comparison:
     beam_widths: tuple[int, ...]
     decoders: tuple[DecoderFigures, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the figures for ``lm compare --json``, with ``unavailable`` also as "remark", its older key."""
         found = asdict(self)
         for entry, figures in zip(found["decoders"], self.decoders, strict=True):
             entry["weights"] = figures.weights and figures.weights._asdict()
+            entry["remark"] = figures.unavailable
         return found
 
     def table(self) -> str:
-        """For people."""
+        """Return a table with one row per decoder, followed by the decoders that are unavailable."""
         title = (
             f"{self.utterances} utterances, {self.words} words, {self.audio_seconds:.0f} s of audio; "
-            "WER and CPU seconds per second of audio, one thread"
+            "WER and CPU seconds per second of audio, one thread\n"
         )
-        columns = "".join(f"{f'beam {width}':>20}" for width in self.beam_widths)
-        rows = [f"{'':28}{columns}   set-up   weights"]
-        remarks = []
+        beams = [heading for width in self.beam_widths for heading in (f"beam {width}: WER", "CPU")]
+        rows, notes = [], []
         for figures in self.decoders:
             if figures.weights is None:
-                remarks.append(f"{figures.name}: {figures.remark}")
+                notes.append(f"{figures.name}: {figures.unavailable}")
                 continue
-            cells = "".join(f"{figures.wer[width]:11.2%} {figures.cpu[width]:8.5f}" for width in self.beam_widths)
             how = f"tuned with {figures.decodings} decodings" if figures.decodings else "given"
-            rows.append(f"{figures.name:28}{cells}{figures.setup_seconds:7.2f} s   {figures.weights}, {how}")
-        tuned = [] if self.tuned_on == 0 else [f"weights tuned on {self.tuned_on} of these utterances: optimistic"]
-        return "\n".join([title, "", *rows, *remarks, *tuned])
+            rates = [(f"{figures.wer[width]:.2%}", f"{figures.cpu[width]:.5f}") for width in self.beam_widths]
+            cells = [cell for pair in rates for cell in pair]
+            rows.append([figures.name, f"{figures.weights}, {how}", *cells, f"{figures.setup_seconds:.2f} s"])
+        if self.tuned_on:
+            notes.append(f"weights tuned on {self.tuned_on} of these utterances: optimistic")
+        return "\n".join([text_table(("decoder", "weights", *beams, "set-up"), rows, 2, title), *notes])
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
-    """A decoder that takes part, or the reason why it does not."""
+class Candidate:
+    """A decoder with its weights, or without a decoder if it is unavailable."""
 
     figures: DecoderFigures
     decoder: Decoder | None
 
 
-def enter(
+def prepare_decoders(
     decoders: Mapping[str, Callable[[Task], Decoder]],
     task: Task,
-    part: Sequence[HeardUtterance],
+    utterances: Sequence[AcousticUtterance],
     given: Mapping[str, Weights],
     seconds: float = 60.0,
-    tell: Callable[[str], None] = lambda line: None,
-) -> list[Entrant]:
-    """Make decoders ready and tune those whose weights are not given, all in the same way.
+) -> list[Candidate]:
+    """Construct decoders, and tune those whose weights are not given, all in the same way.
 
     Args:
-        decoders: By name, what makes each of them ready.
-        task: What they are given.
-        part: Utterances to tune on.
-        given: Weights of decoders that need no tuning.
-        seconds: The most CPU time that the tuning of one decoder may take.
-        tell: Takes a line after every decoding.
+        decoders: Constructors by name.
+        task: Labels and language model.
+        utterances: Utterances to tune on.
+        given: Weights of decoders that need no tuning, by name.
+        seconds: Limit of the CPU time of one tuning.
     """
-    entrants = []
-    for name, make in decoders.items():
-        began = time.process_time()
-        try:
-            decoder = make(task)
-        except EdgespeechError as error:
-            entrants.append(Entrant(DecoderFigures(name, remark=str(error)), None))
-            continue
-        setup = time.process_time() - began
-        weights, decodings = given.get(name), 0
-        if weights is None:
-            weights, decodings = _tune(name, decoder, part, seconds, tell)
-        entrants.append(Entrant(DecoderFigures(name, weights, decodings, setup), decoder))
-    return entrants
+    candidates = []
+    with Progress("tuning", MAX_DECODINGS * sum(name not in given for name in decoders)) as progress:
+        for name, make in decoders.items():
+            began = time.process_time()
+            try:
+                decoder = make(task)
+            except EdgespeechError as error:
+                candidates.append(Candidate(DecoderFigures(name, unavailable=str(error)), None))
+                continue
+            setup = time.process_time() - began
+            weights, decodings = given.get(name), 0
+            if weights is None:
+                weights, decodings = _tune(name, decoder, utterances, seconds, progress)
+            candidates.append(Candidate(DecoderFigures(name, weights, decodings, setup), decoder))
+    return candidates
 
 
 def _tune(
-    name: str, decoder: Decoder, part: Sequence[HeardUtterance], seconds: float, tell: Callable[[str], None]
+    name: str, decoder: Decoder, utterances: Sequence[AcousticUtterance], seconds: float, progress: Progress
 ) -> tuple[Weights, int]:
-    log_probs = [utterance.log_probs for utterance in part]
-    references = [utterance.reference for utterance in part]
+    log_probs = [utterance.log_probs for utterance in utterances]
+    references = [utterance.reference for utterance in utterances]
     words = sum(len(reference.split()) for reference in references)
 
-    def report(trial: Trial, best: Trial) -> None:
-        tell(f"{name}: {trial.errors / words:.2%} with {trial.weights}; best {best.errors / words:.2%}")
+    def log_trial(trial: Trial, best: Trial) -> None:
+        wer, lowest = trial.errors / words, best.errors / words
+        progress.log_step(f"{name}: {wer:.2%} with {trial.weights}; best {lowest:.2%}")
 
     found = search_weights(
         lambda weights: decode_all(decoder, TUNING_BEAM, log_probs, weights),
@@ -140,105 +141,107 @@ def _tune(
         decoder.start,
         decoder.unknown_scores,
         seconds,
-        report,
+        log_trial,
     )
     return found.best.weights, len(found.trials)
 
 
-def measure_entrants(
-    entrants: Sequence[Entrant],
-    heard: Sequence[HeardUtterance],
-    beam_widths: Sequence[int],
-    advance: Callable[[int, int], None] = lambda done, total: None,
+def measure_decoders(
+    candidates: Sequence[Candidate], utterances: Sequence[AcousticUtterance], beam_widths: Sequence[int]
 ) -> tuple[DecoderFigures, ...]:
-    """Measure in turns, so that whatever else the machine does falls on all of them; who begins changes each time.
+    """Measure decoders in turns, so that background load affects all of them alike; the first one changes each time.
 
     Args:
-        entrants: From `enter`.
-        heard: Utterances to measure on.
-        beam_widths: To measure at; the weights were tuned at 64.
-        advance: Told how many utterances are done, of how many.
+        candidates: Decoders from `prepare_decoders`.
+        utterances: Utterances to measure on.
+        beam_widths: Beam widths to measure at; the weights were tuned at 64.
 
     Returns:
         Their figures, in the same order.
     """
     races = [
-        (number, width, entrant.decoder.search(entrant.figures.weights, width))
-        for number, entrant in enumerate(entrants)
-        if entrant.decoder is not None and entrant.figures.weights is not None
+        (number, width, candidate.decoder.search(candidate.figures.weights, width))
+        for number, candidate in enumerate(candidates)
+        if candidate.decoder is not None and candidate.figures.weights is not None
         for width in beam_widths
     ]
-    shortest = min(heard, key=lambda utterance: len(utterance.log_probs))
+    shortest = min(utterances, key=lambda utterance: len(utterance.log_probs))
     for _, _, search in races:
-        search.text(shortest.log_probs)  # memory and the pages of the language model are warm from here on
+        search.text(shortest.log_probs)  # warms up memory and the pages of the language model
     errors, seconds = Counter[tuple[int, int]](), dict.fromkeys(((number, width) for number, width, _ in races), 0.0)
-    for index, utterance in enumerate(heard):
+    for index, utterance in enumerate(track(utterances, "measuring in turns")):
         turn = index * len(beam_widths) % max(1, len(races))
         for number, width, search in (*races[turn:], *races[:turn]):
             began = time.process_time()
             text = search.text(utterance.log_probs)
             seconds[number, width] += time.process_time() - began
-            errors[number, width] += Levenshtein.distance(utterance.reference.split(), text.split())
-        advance(index + 1, len(heard))
-    words = sum(len(utterance.reference.split()) for utterance in heard)
-    audio = sum(utterance.seconds for utterance in heard)
+            errors[number, width] += count_word_errors(utterance.reference, text)
+    words = sum(len(utterance.reference.split()) for utterance in utterances)
+    audio = sum(utterance.seconds for utterance in utterances)
     return tuple(
         replace(
-            entrant.figures,
+            candidate.figures,
             wer={width: errors[number, width] / words for width in beam_widths if (number, width) in seconds},
             cpu={width: seconds[number, width] / audio for width in beam_widths if (number, width) in seconds},
         )
-        for number, entrant in enumerate(entrants)
+        for number, candidate in enumerate(candidates)
     )
 
 
-def compare_on_manifest(
-    manifest: Path,
-    *,
-    bundle: Path | None,
-    lm: Path | None,
-    beam_widths: Sequence[int],
-    names: Sequence[str],
-    given: Mapping[str, Weights],
-    tune_every: int,
-    seconds: float,
-    cache: Path | None,
-    say: Callable[[str], None],
-) -> Comparison:
-    """`lm compare`: from a manifest and a bundle to the figures of every decoder.
+@dataclass(frozen=True)
+class CompareRequest:
+    """What to compare on which speech; see the options of ``edgespeech lm compare``.
 
     Raises:
-        EdgespeechError: Something given is unusable.
+        UsageError: A decoder is unknown, or ``tune_every`` is invalid.
     """
-    for name in (*names, *given):
-        if name not in DECODERS:
-            raise UsageError(f"decoder {name!r} is unknown; wanted one of: {'; '.join(DECODERS)}")
-    if tune_every < 1:
-        raise UsageError(f"every {tune_every}th utterance: wanted 1 (all of them) or more")
-    loaded = load_bundle(bundle)
-    task = Task.of(loaded, lm)
-    heard = hear(loaded, manifest, cache, say)
-    chosen = {name: make for name, make in DECODERS.items() if not names or name in names}
-    part = heard[::tune_every]
-    with narrated(MOST_DECODINGS * sum(name not in given for name in chosen)) as tell:
-        entrants = enter(chosen, task, part, given, seconds, tell)
-    with counted("measuring in turns") as advance:
-        figures = measure_entrants(entrants, heard, beam_widths, advance)
+
+    manifest: Path
+    bundle: Path | None = None
+    lm: Path | None = None
+    beam_widths: tuple[int, ...] = (16, 64, 256)
+    decoders: tuple[str, ...] = ()
+    given: Mapping[str, Weights] = field(default_factory=dict)
+    tune_every: int = 3
+    seconds: float = 60.0
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.decoders, *self.given):
+            if name not in DECODERS:
+                raise UsageError(f"decoder {name!r} is unknown; wanted one of: {'; '.join(DECODERS)}")
+        if self.tune_every < 1:
+            raise UsageError(f"every {self.tune_every}th utterance: wanted 1 (all of them) or more")
+
+
+def compare_decoders(request: CompareRequest) -> Comparison:
+    """Tune decoders on a part of the manifest, and measure them on all of it.
+
+    Raises:
+        EdgespeechError: The bundle, the language model or the manifest is invalid.
+    """
+    bundle = load_bundle(request.bundle)
+    task = Task.from_bundle(bundle, request.lm)
+    utterances = compute_log_probs(bundle, request.manifest, request.cache)
+    chosen = {name: make for name, make in DECODERS.items() if not request.decoders or name in request.decoders}
+    part = utterances[:: request.tune_every]
+    candidates = prepare_decoders(chosen, task, part, request.given, request.seconds)
+    figures = measure_decoders(candidates, utterances, request.beam_widths)
     return Comparison(
-        utterances=len(heard),
-        words=sum(len(utterance.reference.split()) for utterance in heard),
-        audio_seconds=sum(utterance.seconds for utterance in heard),
+        utterances=len(utterances),
+        words=sum(len(utterance.reference.split()) for utterance in utterances),
+        audio_seconds=sum(utterance.seconds for utterance in utterances),
         tuned_on=len(part) if any(one.decodings for one in figures) else 0,
-        beam_widths=tuple(beam_widths),
+        beam_widths=request.beam_widths,
         decoders=figures,
     )
 
 
 def parse_weights(options: Sequence[str]) -> dict[str, Weights]:
-    """Read ``NAME=ALPHA,BETA`` or ``NAME=ALPHA,BETA,UNKNOWN``, natural logarithms.
+    """Parse ``NAME=ALPHA,BETA`` or ``NAME=ALPHA,BETA,UNKNOWN``, natural logarithms.
 
     Raises:
-        UsageError: One of them is neither.
+        UsageError: One of the options is invalid.
     """
     found = {}
     for option in options:

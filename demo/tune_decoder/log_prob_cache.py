@@ -1,12 +1,13 @@
-"""Manifest -> log-probabilities of its utterances, kept on disk between commands; nothing is decoded here."""
+"""Log-probabilities of the utterances of a manifest, stored on disk between commands; nothing is decoded here."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,25 +15,30 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.errors import ManifestError, UsageError
+from edgespeech.errors import UsageError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
-from edgespeech.runtime.files import replacing
-from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
+from edgespeech.runtime.files import make_folder, replacing
+from edgespeech.runtime.manifest import Utterance, read_samples
+from edgespeech.runtime.measure.evaluation import read_references
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.word_errors import normalise
+
+log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
-_LAYOUT = 2  # of the file; another number makes old files be measured again
+_LAYOUT = 2  # version of the file format, a part of the key
 
 
 @dataclass(frozen=True, eq=False)
-class HeardUtterance:
-    """What the acoustic model makes of one utterance.
+class AcousticUtterance:
+    """The output of the acoustic model for one utterance.
 
     Attributes:
-        reference: What was said, in small letters and single spaces.
+        reference: Reference text in lower case with single spaces.
         log_probs: float32 [frames, labels], natural logarithm.
-        seconds: Of audio.
+        seconds: Length of the audio.
     """
 
     reference: str
@@ -40,53 +46,42 @@ class HeardUtterance:
     seconds: float
 
 
-def hear_manifest(
-    bundle: Bundle,
-    manifest: Path,
-    folder: Path | None = None,
-    advance: Callable[[int, int], None] = lambda done, total: None,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[HeardUtterance]:
-    """Run the acoustic model over every utterance that has a text, or read what it said the last time.
+def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None) -> list[AcousticUtterance]:
+    """Run the acoustic model over every utterance that has a reference text, or read its output from the cache.
 
-    An utterance is one piece: no endpoint cuts it. The file is found again by a hash of the acoustic model and of path,
-    size, time and part of each recording, so neither other decoder settings nor another language model make it stale.
+    No endpoint splits an utterance. The key of a stored file is a hash of the acoustic model and of path, size, time
+    and part of each recording, so it stays valid when decoder settings or the language model change.
 
     Args:
-        bundle: The model.
+        bundle: The bundle with the acoustic model.
         manifest: NeMo-style JSON lines with texts.
-        folder: Where the log-probabilities are kept; by default in the user's cache folder.
-        advance: Told how many utterances are done, of how many.
-        say: Takes remarks.
+        folder: Folder of the stored log-probabilities; by default in the user's cache folder.
 
     Raises:
-        ManifestError: The manifest, or an audio file it names, is unusable, or no utterance has a text.
+        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
     """
-    utterances = [one for one in read_manifest(manifest, check_files=True) if one.text.split()]
-    if not utterances:
-        raise ManifestError(f"{manifest} has no utterance with a text; word errors need references")
+    utterances = read_references(manifest)
     folder = cache_folder() if folder is None else folder
     path = folder / f"{_key(bundle, utterances)}.npz"
-    labels = len(bundle.manifest.labels)
-    pieces = _read(path, len(utterances), labels)
-    if pieces is None:
-        pieces = list(_listen(bundle, utterances, advance))
+    outputs = _read(path, len(utterances), len(bundle.manifest.labels))
+    if outputs is None:
+        outputs = list(_run_model(bundle, track(utterances, f"acoustic model on {manifest.name}")))
         try:
-            _write(path, pieces)
-            say(f"log-probabilities kept in {path}")
+            _write(path, outputs)
+            log.info("log-probabilities stored in %s", path)
         except (OSError, UsageError) as error:
-            say(f"log-probabilities are not kept for the next time: {error}")
+            log.warning("log-probabilities are not stored: %s", error)
     else:
-        say(f"log-probabilities of the last time taken from {path}")
+        log.info("log-probabilities read from %s", path)
     rate = bundle.manifest.audio.sample_rate
     return [
-        HeardUtterance(" ".join(utterance.text.lower().split()), log_probs, samples / rate)
-        for utterance, (log_probs, samples) in zip(utterances, pieces, strict=True)
+        AcousticUtterance(normalise(utterance.text), log_probs, samples / rate)
+        for utterance, (log_probs, samples) in zip(utterances, outputs, strict=True)
     ]
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be made again, where the system wants them: edgespeech/log_probs in it."""
+    """Return the folder edgespeech/log_probs in the user's cache folder, wherever the system has that."""
     home = Path.home()
     if sys.platform == "darwin":
         base = home / "Library" / "Caches"
@@ -97,19 +92,15 @@ def cache_folder() -> Path:
     return base / "edgespeech" / "log_probs"
 
 
-def _listen(
-    bundle: Bundle, utterances: Sequence[Utterance], advance: Callable[[int, int], None]
-) -> Iterator[tuple[Floats, int]]:
+def _run_model(bundle: Bundle, utterances: Iterator[Utterance]) -> Iterator[tuple[Floats, int]]:
     model, facts = AcousticModel(bundle), bundle.manifest.audio
-    for number, utterance in enumerate(utterances):
-        advance(number, len(utterances))
+    for utterance in utterances:
         samples = read_samples(utterance, facts.sample_rate)
         frames = facts.frames_decoded(len(samples))
-        # Output t speaks of frame t - delay: the silence lets the last frames out.
-        silence = (facts.delay_frames + frames) * facts.frame_samples - len(samples)
-        delayed = model.stream(np.pad(samples, (0, silence))[None])[0]
+        # Output t belongs to frame t - delay, so the look-ahead is padded with zeros.
+        padding = (facts.delay_frames + frames) * facts.frame_samples - len(samples)
+        delayed = model.stream(np.pad(samples, (0, padding))[None])[0]
         yield delayed[facts.delay_frames :][:frames], len(samples)
-    advance(len(utterances), len(utterances))
 
 
 def _key(bundle: Bundle, utterances: Sequence[Utterance]) -> str:
@@ -123,7 +114,7 @@ def _key(bundle: Bundle, utterances: Sequence[Utterance]) -> str:
 
 
 def _read(path: Path, utterances: int, labels: int) -> list[tuple[Floats, int]] | None:
-    """Read a file of `_write`; None where there is none, or none that fits."""
+    """Read a file that `_write` wrote; return None if there is none, or if it is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             log_probs, frames, samples = stored["log_probs"], stored["frames"], stored["samples"]
@@ -134,13 +125,13 @@ def _read(path: Path, utterances: int, labels: int) -> list[tuple[Floats, int]] 
     return list(zip(np.split(log_probs, frames.cumsum()[:-1]), samples.tolist(), strict=True))
 
 
-def _write(path: Path, pieces: Sequence[tuple[Floats, int]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log_probs = [piece for piece, _ in pieces]
+def _write(path: Path, outputs: Sequence[tuple[Floats, int]]) -> None:
+    make_folder(path.parent)
+    log_probs = [output for output, _ in outputs]
     with replacing(path) as file:
         np.savez(
             file,
             log_probs=np.concatenate(log_probs),
-            frames=[len(piece) for piece in log_probs],
-            samples=[samples for _, samples in pieces],
+            frames=[len(output) for output in log_probs],
+            samples=[samples for _, samples in outputs],
         )

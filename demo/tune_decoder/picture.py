@@ -1,4 +1,4 @@
-"""What `lm tune` found as a picture; matplotlib is needed for this only."""
+"""A picture of the search for weights that `lm tune` made; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -7,37 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from edgespeech.demo.tune_decoder.weight_search import ALPHAS, BETAS, SearchResult, Weights
-from edgespeech.errors import MissingDependencyError
 from edgespeech.runtime.files import replacing
 
 
-def require_matplotlib() -> None:
-    """Look for matplotlib.
-
-    Raises:
-        MissingDependencyError: It is not installed.
-    """
-    try:
-        import_module("matplotlib")
-    except ImportError:
-        raise MissingDependencyError(
-            "--picture needs matplotlib, which is not installed; run: pip install 'edgespeech[report]'"
-        ) from None
-
-
 def draw_tuning(result: SearchResult, title: str, path: Path) -> None:
-    """Draw a PNG: WER of the re-scored readings over alpha and beta, and the weights that were really decoded with.
+    """Write a PNG: WER of the re-scored hypotheses over alpha and beta, and the weights of the real decodings.
 
     Args:
-        result: Of the search.
-        title: For the picture.
-        path: The file.
+        result: Result of the search.
+        title: Title of the picture.
+        path: PNG file to write.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
         UsageError: The file cannot be written.
     """
-    require_matplotlib()
     figure_type: Any = import_module("matplotlib.figure").Figure
     surface, best = result.surface, result.best
     words = int(surface.words.sum())
@@ -48,12 +31,12 @@ def draw_tuning(result: SearchResult, title: str, path: Path) -> None:
     wer = 100.0 * surface.errors[slice_at].sum(axis=-1).T / words
     figure = figure_type(figsize=(8.4, 5.6), layout="constrained")
     axes = figure.subplots()
-    # Everything far from the best looks alike, so that the valley has the colours.
+    # Everything far from the minimum has one colour, which leaves the colours to the surroundings of the minimum.
     image = axes.pcolormesh(
         ALPHAS, BETAS, wer, shading="nearest", cmap="viridis_r", vmin=wer.min(), vmax=wer.min() + 0.25 * wer.max()
     )
     figure.colorbar(image, ax=axes, label="WER, %", extend="max")
-    # The best last, so that it lies on top; points off the grid are left out.
+    # The best comes last and is drawn on top; points outside the grid are left out.
     trials = [trial for trial in sorted(result.trials, key=lambda trial: -trial.errors) if _inside(trial.weights)]
     axes.scatter(
         [trial.weights.alpha for trial in trials],
@@ -78,8 +61,8 @@ def draw_tuning(result: SearchResult, title: str, path: Path) -> None:
     axes.set_ylabel("beta, natural log added for each word")
     axes.set_title(
         f"{title}: best {best.weights}\n"
-        f"squares: readings re-scored, unknown score {surface.unknown_scores[slice_at]:g}; "
-        "points: really decoded, any unknown score",
+        f"squares: n-best hypotheses re-scored, unknown score {surface.unknown_scores[slice_at]:g}; "
+        "points: decoded, any unknown score",
         fontsize=10,
     )
     with replacing(path) as file:

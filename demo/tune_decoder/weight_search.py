@@ -1,9 +1,9 @@
-"""The search for language model weights: few real decodings, many re-scorings of the readings they left behind.
+"""The search for language model weights: few real decodings, and many re-scorings of their n-best hypotheses.
 
 Minimum error rate training (F. J. Och 2003, "Minimum error rate training in statistical machine translation") on a
-grid: decode, pool the n-best readings, find the weights under which the pool has the fewest word errors, decode with
-those. When the pool asks for nothing new, the neighbours of the best weights are decoded. Only errors of real decodings
-decide.
+grid: decode, pool the n-best hypotheses, find the weights under which the pool has the fewest word errors, decode with
+those. Once the pool proposes nothing new, the neighbours of the best weights are decoded. Only the errors of real
+decodings decide.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
+
+from edgespeech.runtime.measure.word_errors import count_word_errors
 
 Errors = NDArray[np.int32]
 
 ALPHAS = np.arange(26) / 10.0
 BETAS = np.arange(-6, 21) / 2.0
 UNKNOWN_SCORES = (-5.0, -10.0, -20.0, -40.0, -80.0)
-# Far apart, so that the pool holds readings of every kind before it is asked for the first time.
+# Far apart, so that the pool is diverse before it is first searched.
 FIRST_WEIGHTS = ((0.3, 1.5, -80.0), (0.6, 1.0, -10.0), (0.6, 2.0, -40.0), (1.0, 3.0, -10.0), (1.0, 3.0, -40.0))
-MOST_DECODINGS = 24
-_PATIENCE = 6  # decodings in a row that improve nothing
+MAX_DECODINGS = 24
+_PATIENCE = 6  # decodings in a row without an improvement
 
 
 class Weights(NamedTuple):
-    """Score of a reading: log p_ctc + alpha (log p_lm + unknown_score * unknown words) + beta * words."""
+    """Weights of a score: log p_ctc + alpha (log p_lm + unknown_score * unknown words) + beta * words."""
 
     alpha: float
     beta: float
     unknown_score: float
 
     def __str__(self) -> str:
-        """For people."""
         return f"alpha {self.alpha:g}, beta {self.beta:g}, unknown score {self.unknown_score:g}"
 
 
-class Reading(NamedTuple):
+class ScoredHypothesis(NamedTuple):
     """One hypothesis of one utterance; scores are natural logarithms.
 
     Attributes:
         text: Words with single spaces.
-        acoustic: log p_ctc as the decoder has it.
-        lm: log p_lm of the words and the end, no charge for unknown words in it.
-        words: How many words beta counts: those of the text, or its characters where the model is one of characters.
-        unknown: How many of them the language model does not know.
+        acoustic: log p_ctc as computed by the decoder.
+        lm: log p_lm of the words and the end of the sentence, without the unknown score.
+        words: Number of words, or of characters if the language model is one of characters.
+        unknown: Number of them that the language model does not know.
     """
 
     text: str
@@ -59,25 +59,25 @@ class Reading(NamedTuple):
     unknown: int
 
 
-Decode = Callable[[Weights], Sequence[Sequence[Reading]]]
+Decode = Callable[[Weights], Sequence[Sequence[ScoredHypothesis]]]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A real decoding: its weights and the word errors of its best readings."""
+    """A real decoding: its weights and the word errors of its best hypotheses."""
 
     weights: Weights
     errors: int
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
-    """Word errors of the pool on the grid.
+class ErrorSurface:
+    """Word errors of the pool on the grid of weights.
 
     Attributes:
-        unknown_scores: Its first axis; the others are `ALPHAS` and `BETAS`.
+        unknown_scores: First axis of the grid; the others are `ALPHAS` and `BETAS`.
         errors: int32 [unknown scores, alphas, betas, utterances].
-        words: int32 [utterances], of the references.
+        words: Words of each reference, int32 [utterances].
     """
 
     unknown_scores: tuple[float, ...]
@@ -85,89 +85,89 @@ class Surface:
     words: Errors
 
     def weights(self, unknown: int, alpha: int, beta: int) -> Weights:
-        """The weights at a place on the grid."""
+        """Return the weights at an index of the grid."""
         return Weights(float(ALPHAS[alpha]), float(BETAS[beta]), self.unknown_scores[unknown])
 
     def best(self, chosen: slice = slice(None)) -> tuple[int, int, int]:
-        """The place on the grid with the fewest errors on the chosen utterances, averaged with its neighbours."""
+        """Return the grid index with the fewest errors on the chosen utterances, averaged with its neighbours."""
         smooth = _neighbourhood_mean(self.errors[..., chosen].sum(axis=-1).astype(np.float64))
         unknown, alpha, beta = np.unravel_index(int(smooth.argmin()), smooth.shape)
         return int(unknown), int(alpha), int(beta)
 
     def cross_validated_errors(self) -> int:
-        """Errors on every second utterance with the weights that are best for the others, and the other way round."""
+        """Count the errors on every second utterance with the best weights of the others, and the other way round."""
         halves = (slice(0, None, 2), slice(1, None, 2))
-        return sum(int(self.errors[(*self.best(tuned), heard)].sum()) for tuned, heard in (halves, halves[::-1]))
+        return sum(int(self.errors[(*self.best(tuned), tested)].sum()) for tuned, tested in (halves, halves[::-1]))
 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found.
+    """The result of a search for weights.
 
     Attributes:
         best: The decoding with the fewest errors.
-        trials: All decodings, in their order.
+        trials: All decodings in order.
         surface: Errors of the whole pool.
-        finished: Whether it ended by itself; False where the time was up.
+        finished: Whether the search converged; False if the time limit ended it.
     """
 
     best: Trial
     trials: tuple[Trial, ...]
-    surface: Surface
+    surface: ErrorSurface
     finished: bool
 
     @property
     def at_edge(self) -> bool:
-        """Whether the best weights lie on the rim of the grid, so that better ones may lie outside."""
+        """Whether the best weights are at the edge of the grid, so that better ones may lie outside."""
         alpha, beta, _ = self.best.weights
         return bool(alpha >= ALPHAS[-1] or beta <= BETAS[0] or beta >= BETAS[-1])
 
 
-class Pool:
-    """The readings of all decodings so far, each text once per utterance, with its best acoustic score."""
+class NbestPool:
+    """The hypotheses of all decodings so far: each text once per utterance, with its best acoustic score."""
 
     def __init__(self, references: Sequence[str]) -> None:
-        """Begin without readings."""
-        self._references = [reference.split() for reference in references]
-        self._readings: list[dict[str, tuple[Reading, int]]] = [{} for _ in references]
+        self._references = list(references)
+        self._hypotheses: list[dict[str, tuple[ScoredHypothesis, int]]] = [{} for _ in references]
         self._scores = np.zeros((4, 0, 0), np.float32)
         self._errors = np.zeros((0, 0), np.int32)
 
-    def add(self, readings: Sequence[Sequence[Reading]]) -> int:
-        """Add the readings of one decoding, best first; return the errors of the best ones."""
+    def add(self, nbest: Sequence[Sequence[ScoredHypothesis]]) -> int:
+        """Add the n-best hypotheses of one decoding; return the word errors of the best ones."""
         errors = 0
-        for reference, pooled, offered in zip(self._references, self._readings, readings, strict=True):
-            for reading in offered:
-                known = pooled.get(reading.text)
+        for reference, pooled, offered in zip(self._references, self._hypotheses, nbest, strict=True):
+            for one in offered:
+                known = pooled.get(one.text)
                 if known is None:
-                    pooled[reading.text] = reading, Levenshtein.distance(reference, reading.text.split())
-                elif known[0].acoustic < reading.acoustic:
-                    pooled[reading.text] = reading, known[1]
+                    pooled[one.text] = one, count_word_errors(reference, one.text)
+                elif known[0].acoustic < one.acoustic:
+                    pooled[one.text] = one, known[1]
             errors += pooled[offered[0].text][1]
-        shape = len(self._readings), max(map(len, self._readings))
+        shape = len(self._hypotheses), max(map(len, self._hypotheses))
         self._scores = np.zeros((4, *shape), np.float32)
         self._scores[0] = -np.inf
         self._errors = np.zeros(shape, np.int32)
-        for row, pooled in enumerate(self._readings):
-            for column, (reading, count) in enumerate(pooled.values()):
-                self._scores[:, row, column] = reading[1:]
+        for row, pooled in enumerate(self._hypotheses):
+            for column, (one, count) in enumerate(pooled.values()):
+                self._scores[:, row, column] = one[1:]
                 self._errors[row, column] = count
         return errors
 
     def errors(self, weights: Weights) -> Errors:
-        """Count the errors of the readings that are best under these weights: int32 [utterances]."""
+        """Count the errors of the hypotheses that are best under these weights: int32 [utterances]."""
         acoustic, lm, words, unknown = self._scores
         alpha, beta, unknown_score = map(np.float32, weights)
         best = (acoustic + alpha * (lm + unknown_score * unknown) + beta * words).argmax(axis=1)
         return np.asarray(self._errors[np.arange(len(best)), best])
 
-    def surface(self, unknown_scores: Sequence[float]) -> Surface:
+    def surface(self, unknown_scores: Sequence[float]) -> ErrorSurface:
         """Count the errors for all weights on the grid."""
         grid = [
             [[self.errors(Weights(alpha, beta, unknown)) for beta in BETAS] for alpha in ALPHAS]
             for unknown in unknown_scores
         ]
-        return Surface(tuple(unknown_scores), np.array(grid), np.array([len(words) for words in self._references]))
+        words = np.array([len(reference.split()) for reference in self._references])
+        return ErrorSurface(tuple(unknown_scores), np.array(grid), words)
 
 
 def search_weights(
@@ -176,22 +176,22 @@ def search_weights(
     start: Weights,
     unknown_scores: Sequence[float] = UNKNOWN_SCORES,
     seconds: float = math.inf,
-    heard: Callable[[Trial, Trial], None] = lambda trial, best: None,
+    on_trial: Callable[[Trial, Trial], None] = lambda trial, best: None,
 ) -> SearchResult:
-    """Find the weights with the fewest word errors. The same input gives the same result unless the time runs out.
+    """Find the weights with the fewest word errors. The same input gives the same result unless time runs out.
 
     Args:
-        decode: Decodes all utterances with given weights; the readings of each, best first, at least one.
-        references: What was said in each.
+        decode: Decodes all utterances with given weights and returns at least one hypothesis of each, best first.
+        references: Reference text of each utterance.
         start: Weights to try first.
-        unknown_scores: The grid of unknown scores; a single one is not searched.
-        seconds: Of CPU time; no decoding begins that would probably end later than this; the first two always do.
-        heard: Told after every decoding: this one, and the best so far.
+        unknown_scores: Unknown scores to search; a single one is kept.
+        seconds: Limit of the CPU time; a decoding that would probably exceed it is not begun, except for the first two.
+        on_trial: Called after every decoding with its trial and the best one so far.
 
     Returns:
-        The best of the decodings, and what led to it.
+        The best decoding, and all that led to it.
     """
-    pool, trials, futile, finished = Pool(references), list[Trial](), 0, False
+    pool, trials, futile, finished = NbestPool(references), list[Trial](), 0, False
     fixed = unknown_scores[0] if len(unknown_scores) == 1 else None
     first = [Weights(*weights) if fixed is None else Weights(*weights[:2], fixed) for weights in FIRST_WEIGHTS]
     waiting = list(dict.fromkeys([start, *first]))
@@ -202,11 +202,11 @@ def search_weights(
         else:
             tried = {trial.weights for trial in trials}
             surface = pool.surface(unknown_scores)
-            asked = surface.weights(*surface.best())
+            optimum = surface.weights(*surface.best())
             near = _neighbour(pool, _fewest_errors(trials).weights, tried, len(unknown_scores) > 1)
-            # In turns while neither helps: where the search makes errors, the pool promises too much.
-            proposed = near if asked in tried or (futile % 2 and near is not None) else asked
-            if proposed is None or futile == _PATIENCE or len(trials) >= MOST_DECODINGS:
+            # They alternate while neither improves: the pool is too optimistic where the search itself makes errors.
+            proposed = near if optimum in tried or (futile % 2 and near is not None) else optimum
+            if proposed is None or futile == _PATIENCE or len(trials) >= MAX_DECODINGS:
                 finished = True
                 break
             weights, searching = proposed, True
@@ -214,12 +214,12 @@ def search_weights(
         trials.append(Trial(weights, pool.add(decode(weights))))
         longest = max(longest, time.process_time() - decoding_began)
         futile = futile + 1 if searching and trials[-1].errors >= fewest else 0
-        heard(trials[-1], _fewest_errors(trials))
+        on_trial(trials[-1], _fewest_errors(trials))
     return SearchResult(_fewest_errors(trials), tuple(trials), pool.surface(unknown_scores), finished)
 
 
-def _neighbour(pool: Pool, best: Weights, tried: Collection[Weights], with_unknown: bool) -> Weights | None:
-    """The neighbour of the best weights that promises the fewest errors and was not tried yet."""
+def _neighbour(pool: NbestPool, best: Weights, tried: Collection[Weights], with_unknown: bool) -> Weights | None:
+    """Return the untried neighbour of the best weights under which the pool has the fewest errors."""
     neighbours = [best._replace(alpha=round(best.alpha + step, 3)) for step in (-0.1, 0.1)]
     neighbours += [best._replace(beta=best.beta + step) for step in (-1.0, -0.5, 0.5, 1.0)]
     neighbours += [best._replace(alpha=round(best.alpha + 0.1 * sign, 3), beta=best.beta + sign) for sign in (-1, 1)]
@@ -234,7 +234,7 @@ def _fewest_errors(trials: Sequence[Trial]) -> Trial:
 
 
 def _neighbourhood_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over 3 x 3 places of the last two axes; the rim is repeated outwards."""
+    """Return the mean over 3 x 3 neighbours in the last two axes; the edge is repeated outwards."""
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows, columns = values.shape[1:]
     shifted = [padded[:, row : row + rows, column : column + columns] for row in range(3) for column in range(3)]

@@ -167,9 +167,9 @@ def evaluate_manifest(
 
 
 def save_hypotheses(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """Write one JSON object per utterance: ``audio_filepath, text, pred_text, heard, corpus, condition``.
+    """Write one JSON object per utterance: ``audio_filepath, text, pred_text, corpus, condition``.
 
-    ``pred_text`` is NeMo's key for the hypothesis; ``heard`` holds the same text for scripts that read the older key.
+    ``pred_text`` is NeMo's key for the hypothesis; the key "heard" has the same value, for older scripts.
 
     Raises:
         UsageError: The file cannot be written.

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import suppress
+from functools import cache
 from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
+from rich.errors import LiveError
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
+
+
+@cache
+def error_console() -> Console:
+    """Return the console of standard error, which bars and log messages share so that messages appear above a bar."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Progress:
@@ -25,7 +34,7 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int | None = None) -> None:
-        console = Console(stderr=True, highlight=False)
+        console = error_console()
         columns = (
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
@@ -44,18 +53,19 @@ class Progress:
         """Add steps that are done, and replace the title if one is given."""
         self._bar.update(self._task, advance=steps, description=title)
 
-    def update(self, done: int, total: int) -> None:
-        """Set how many steps of how many are done."""
-        self._bar.update(self._task, completed=done, total=total)
+    def update(self, done: int, total: int, title: str | None = None) -> None:
+        """Set how many steps of how many are done, and replace the title if one is given."""
+        self._bar.update(self._task, completed=done, total=total, description=title)
 
     def log_step(self, line: str) -> None:
-        """Add one step and report its result: beside the bar, or as a log message if there is no bar."""
+        """Add one step and report its result: beside the bar, or as a log message without a terminal."""
         if not self.visible:
             log.info("%s", line)
         self.advance(title=line)
 
     def __enter__(self) -> Progress:
-        self._bar.start()
+        with suppress(LiveError):  # before rich 14.1 a bar within another bar cannot be drawn
+            self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -48,6 +48,11 @@ class WordErrors:
     deleted: Counter[str] = field(default_factory=Counter)
     inserted: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def deletion_rate(self) -> float:
+        """Deleted words, a fraction of the reference words."""
+        return self.deletions / max(1, self.words)
+
 
 def count_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
     """Align each hypothesis with its reference and count the errors; every reference has at least one word."""

@@ -1,8 +1,9 @@
-"""Log-probabilities of a manifest: those of the stream, once."""
+"""Log-probabilities of a manifest: equal to those of the recognizer, and computed once."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edgespeech.demo.tune_decoder.log_prob_cache import cache_folder, hear_manifest
+from edgespeech.demo.tune_decoder.log_prob_cache import cache_folder, compute_log_probs
 from edgespeech.errors import ManifestError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
@@ -33,7 +34,7 @@ def manifest(noise: Callable[[int], Samples], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Counts how often the acoustic model is loaded."""
+    """Count how often the acoustic model is loaded."""
     counted: list[int] = []
 
     def load(bundle: Bundle) -> AcousticModel:
@@ -44,58 +45,62 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counted
 
 
-def test_they_are_what_the_recognizer_hears(tiny_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
-    heard = hear_manifest(tiny_bundle, manifest, tmp_path / "cache")
-    assert [one.reference for one in heard] == ["the cat", "sat"]
+def test_log_probs_equal_those_of_the_recognizer(tiny_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+    utterances = compute_log_probs(tiny_bundle, manifest, tmp_path / "cache")
+    assert [one.reference for one in utterances] == ["the cat", "sat"]
     facts = tiny_bundle.manifest.audio
     samples = soundfile.read(manifest.parent / "0.wav", dtype="float32")[0]
-    assert heard[0].seconds == len(samples) / 16000
-    frames = -(-len(samples) // facts.frame_samples) + round(0.3 / facts.frame_seconds)  # its own, and the silence
-    assert heard[0].log_probs.shape == (frames, len(tiny_bundle.manifest.labels))
-    assert np.allclose(np.exp(heard[0].log_probs).sum(axis=1), 1.0, atol=1e-4)
-    # Its best path is that of the recognizer without a language model and without a beam.
+    assert utterances[0].seconds == len(samples) / 16000
+    frames = -(-len(samples) // facts.frame_samples) + round(0.3 / facts.frame_seconds)  # with the padding at the end
+    assert utterances[0].log_probs.shape == (frames, len(tiny_bundle.manifest.labels))
+    assert np.allclose(np.exp(utterances[0].log_probs).sum(axis=1), 1.0, atol=1e-4)
+    # The text is that of the recognizer, which has no language model here.
     recognizer = Recognizer(tiny_bundle, beam_width=64, endpoint_seconds=None)
-    text = recognizer.decoder.decode(heard[0].log_probs, 1)[0].text
+    text = recognizer.decoder.decode(utterances[0].log_probs, 1)[0].text
     assert " ".join(text.split()) == recognizer.transcribe(manifest.parent / "0.wav").text
 
 
-def test_the_second_time_they_come_from_the_disk(
-    tiny_bundle: Bundle, manifest: Path, tmp_path: Path, runs: list[int]
+def test_a_second_call_reads_the_cache(
+    tiny_bundle: Bundle, manifest: Path, tmp_path: Path, runs: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    said: list[str] = []
-    first = hear_manifest(tiny_bundle, manifest, tmp_path / "cache", say=said.append)
-    second = hear_manifest(tiny_bundle, manifest, tmp_path / "cache", say=said.append)
+    caplog.set_level(logging.INFO, "edgespeech")
+    first = compute_log_probs(tiny_bundle, manifest, tmp_path / "cache")
+    second = compute_log_probs(tiny_bundle, manifest, tmp_path / "cache")
     assert len(runs) == 1
     assert all(np.array_equal(a.log_probs, b.log_probs) for a, b in zip(first, second, strict=True))
     assert [(one.reference, one.seconds) for one in first] == [(one.reference, one.seconds) for one in second]
-    assert len(said) == 2 and "kept in" in said[0] and "last time" in said[1]
+    (stored,) = (tmp_path / "cache").iterdir()
+    messages = [line for line in caplog.messages if "log-probabilities" in line]
+    assert messages == [f"log-probabilities stored in {stored}", f"log-probabilities read from {stored}"]
 
 
-def test_a_changed_recording_or_a_damaged_file_is_heard_again(
+def test_a_changed_recording_or_a_damaged_cache_is_computed_again(
     tiny_bundle: Bundle, manifest: Path, noise: Callable[[int], Samples], tmp_path: Path, runs: list[int]
 ) -> None:
     cache = tmp_path / "cache"
-    hear_manifest(tiny_bundle, manifest, cache)
+    compute_log_probs(tiny_bundle, manifest, cache)
     soundfile.write(manifest.parent / "0.wav", noise(12000), 16000)
-    assert hear_manifest(tiny_bundle, manifest, cache)[0].seconds == 12000 / 16000
+    assert compute_log_probs(tiny_bundle, manifest, cache)[0].seconds == 12000 / 16000
     assert len(runs) == 2
-    for kept in cache.iterdir():
-        kept.write_bytes(kept.read_bytes()[:100])
-    assert hear_manifest(tiny_bundle, manifest, cache)[0].seconds == 12000 / 16000
+    for stored in cache.iterdir():
+        stored.write_bytes(stored.read_bytes()[:100])
+    assert compute_log_probs(tiny_bundle, manifest, cache)[0].seconds == 12000 / 16000
     assert len(runs) == 3
 
 
-def test_a_folder_that_cannot_be_written_only_costs_time(tiny_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_only_a_warning(
+    tiny_bundle: Bundle, manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("")
-    said: list[str] = []
-    assert len(hear_manifest(tiny_bundle, manifest, tmp_path / "file" / "cache", say=said.append)) == 2
-    assert len(said) == 1 and "not kept" in said[0]
+    assert len(compute_log_probs(tiny_bundle, manifest, tmp_path / "file" / "cache")) == 2
+    (record,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert "log-probabilities are not stored: cannot create" in record.getMessage()
 
 
 def test_a_manifest_without_texts_is_refused(tiny_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
     manifest.write_text('{"audio_filepath": "0.wav"}\n')
     with pytest.raises(ManifestError, match="no utterance with a text"):
-        hear_manifest(tiny_bundle, manifest, tmp_path)
+        compute_log_probs(tiny_bundle, manifest, tmp_path)
 
 
 def test_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from rich.console import Console
 
 from edgespeech.runtime.measure.progress import Progress, track
 
@@ -14,6 +15,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    monkeypatch.setattr("edgespeech.runtime.measure.progress.error_console", lambda: console)
 
 
 def test_nothing_is_drawn_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

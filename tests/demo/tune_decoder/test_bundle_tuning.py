@@ -1,4 +1,4 @@
-"""`lm tune` from the command line: figures, files, and what it refuses."""
+"""The command `lm tune`: its figures, the files it writes, and the input it refuses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edgespeech.demo.tune_decoder.measurements import BeamFigures
-from edgespeech.demo.tune_decoder.tune import require_writable, write_settings
+from edgespeech.demo.tune_decoder.bundle_tuning import require_writable_bundle, write_settings
+from edgespeech.demo.tune_decoder.decoder_tuning import BeamFigures
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import Bundle, DecoderDefaults, load_bundle
 
@@ -27,7 +28,7 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 @pytest.fixture
 def bundle(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
-    """A bundle with the language model of a, b, ab, bab."""
+    """A bundle with a language model of the words a, b, ab, bab."""
     write_settings(tiny_bundle, DecoderDefaults(beam_width=8), {}, GOLDEN / "tiny.bin", tmp_path / "bundle")
     return load_bundle(tmp_path / "bundle")
 
@@ -54,9 +55,8 @@ def test_the_settings_are_written_into_the_bundle(
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
     tuned = load_bundle(bundle.folder)
-    assert found["after"] == {
-        name: getattr(tuned.manifest.decoder, name) for name in tuned.manifest.decoder.__struct_fields__
-    }
+    assert found["after"] == msgspec.to_builtins(tuned.manifest.decoder)
+    assert "least_confidence" in found["after"]  # the key of bundle.json
     assert found["before"]["beam_width"] == 8 and tuned.manifest.decoder.beam_width in (2, 4)
     best = min(found["decodings"], key=lambda one: one["wer"])
     assert all(best[name] == found["after"][name] for name in ("alpha", "beta", "unknown_score"))
@@ -69,7 +69,7 @@ def test_the_settings_are_written_into_the_bundle(
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
-def test_a_table_says_that_the_figure_is_optimistic_and_a_dry_run_changes_nothing(
+def test_a_dry_run_prints_tables_and_changes_nothing(
     edgespeech: Command, bundle: Bundle, manifest: Path, tmp_path: Path
 ) -> None:
     before = (bundle.folder / "bundle.json").read_bytes()
@@ -77,13 +77,17 @@ def test_a_table_says_that_the_figure_is_optimistic_and_a_dry_run_changes_nothin
     outcome = edgespeech("lm", "tune", manifest, *arguments, "--dry-run")
     assert outcome.code == 0, outcome.err
     assert "optimistic" in outcome.out and "after   alpha" in outcome.out
+    assert outcome.out.startswith("weights tried at beam 4\n") and "<- the narrowest that is as good" in outcome.out
+    assert "WER " in outcome.err and "; best " in outcome.err  # one line per decoding
     assert (bundle.folder / "bundle.json").read_bytes() == before
 
 
-def test_settings_that_are_better_stay(
+def test_better_current_settings_stay(
     edgespeech: Command, bundle: Bundle, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgespeech.demo.tune_decoder.measurements.measure", lambda *_: BeamFigures(8, 0.0, 0.0))
+    monkeypatch.setattr(
+        "edgespeech.demo.tune_decoder.decoder_tuning.measure_settings", lambda *_: BeamFigures(8, 0.0, 0.0)
+    )
     arguments = ["--bundle", bundle.folder, "--cache", tmp_path / "cache", "--beams", "4", "--search-beam", "4"]
     outcome = edgespeech("lm", "tune", manifest, *arguments, "--json")
     assert outcome.code == 0, outcome.err
@@ -93,7 +97,7 @@ def test_settings_that_are_better_stay(
     assert "they stay" in outcome.err
 
 
-def test_another_language_model_goes_into_the_copy(
+def test_another_language_model_is_put_into_the_copy(
     edgespeech: Command, tiny_bundle: Bundle, manifest: Path, tmp_path: Path
 ) -> None:
     arguments = ["--cache", tmp_path / "cache", "--beams", "4", "--search-beam", "4", "-o", tmp_path / "copy"]
@@ -112,14 +116,14 @@ def test_a_bundle_without_a_language_model_is_refused(edgespeech: Command, tiny_
     assert "no language model; name one with --lm" in outcome.err
 
 
-def test_a_bundle_that_cannot_be_changed_is_refused_at_once(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_bundle_is_refused_before_the_work(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(UsageError, match="is not writable; give -o DIR"):
-        require_writable(bundle, None)
-    require_writable(bundle, bundle.folder / "elsewhere")
+        require_writable_bundle(bundle, None)
+    require_writable_bundle(bundle, bundle.folder / "elsewhere")
 
 
-def test_files_beside_the_bundle_stay(bundle: Bundle) -> None:
+def test_other_files_in_the_bundle_folder_stay(bundle: Bundle) -> None:
     (bundle.folder / "notes.txt").write_text("mine")
     write_settings(bundle, DecoderDefaults(alpha=0.75), {"wer": 0.5}, None, None)
     written = load_bundle(bundle.folder).manifest
@@ -136,11 +140,11 @@ def test_files_beside_the_bundle_stay(bundle: Bundle) -> None:
         (["--beams", "0"], "beam width is 0"),
         (["--search-beam", "0"], "beam width is 0"),
         (["--picture", "no/such/folder.png"], "cannot write no/such/folder.png"),
-        (["--lm", "missing.bin"], "there is no language model at missing.bin"),
+        (["--lm", "missing.bin"], "no language model at missing.bin"),
         (["--report-on", "missing.jsonl"], "missing.jsonl does not exist"),
     ],
 )
-def test_what_cannot_work_is_one_line(
+def test_invalid_input_is_one_line(
     edgespeech: Command, bundle: Bundle, manifest: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     outcome = edgespeech("lm", "tune", manifest, "--bundle", bundle.folder, "--cache", tmp_path / "cache", *arguments)
@@ -148,7 +152,7 @@ def test_what_cannot_work_is_one_line(
     assert message in outcome.err.splitlines()[-1]
 
 
-def test_the_packaged_bundle_is_left_alone_where_it_is_read_only(
+def test_a_read_only_default_bundle_is_refused(
     edgespeech: Command, bundle: Bundle, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgespeech.runtime.bundle.DEFAULT_BUNDLE", bundle.folder)
