@@ -138,7 +138,7 @@ def find_command(arguments: list[str]) -> tuple[click.Command, click.Context, li
     """Return the command that the first arguments name, its context and the arguments left.
 
     Raises:
-        click.UsageError: There is no such command.
+        click.UsageError: The command does not exist.
     """
     command: click.Command = cli
     rest = list(arguments)

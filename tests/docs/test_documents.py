@@ -18,6 +18,7 @@ from edgespeech.runtime.bundle import DEFAULT_BUNDLE
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest, write_manifest
 from tests.docs import documents
 from tests.docs.documents import DOCS, ROOT, name, pages
+from tests.test_packaging import repository_files
 
 COMMAND_LINE = DOCS / "reference" / "command-line.md"
 # A history keeps names as they were; the page of commands is compared with --help itself.
@@ -112,6 +113,15 @@ def test_mentioned_files_exist() -> None:
             homes = [ROOT / code, page.parent / code]
             if PATH.fullmatch(code) and "/" in code and not any(home.exists() for home in homes):
                 wrong.append(f"{name(page)}:{number}: {code}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_code_points_to_documents_that_exist() -> None:
+    wrong = []
+    for path in repository_files():
+        if path.suffix in {".py", ".toml", ".mk"} or path.name == "Makefile":
+            mentioned = set(re.findall(r"\bdocs/[\w/-]+\.(?:md|svg|png|txt)\b", path.read_text(encoding="utf-8")))
+            wrong += [f"{name(path)}: {one}" for one in sorted(mentioned) if not (ROOT / one).exists()]
     assert not wrong, "\n".join(wrong)
 
 
