@@ -18,7 +18,7 @@ from edgespeech.demo.cli import cli
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 SHELL = {"", "sh", "bash", "shell", "console"}
-NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
+MARK = re.compile(r"<!-- (not run|slow): (.+?) -->")
 PROGRAM = "edgespeech"
 END_OF_COMMAND = {"|", "||", "&&", ";", ">", ">>", "<", "2>", "&"}
 
@@ -31,13 +31,13 @@ class Block:
         language: Name behind the fence; empty for indented blocks.
         text: Its lines.
         line: Line of the page, from 1.
-        not_run: Reason in the comment above it; empty if it runs.
+        mark: ``not run`` or ``slow`` from the comment above it, which also has the reason; usually empty.
     """
 
     language: str
     text: str
     line: int
-    not_run: str = ""
+    mark: str = ""
 
 
 def pages() -> list[Path]:
@@ -55,13 +55,13 @@ def tokens(page: Path) -> list[Token]:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    reason = ""
+    mark = ""
     for token in tokens(page):
         if token.type in {"fence", "code_block"}:
             language = (token.info.split() or [""])[0]
-            yield Block(language, token.content, (token.map or [0])[0] + 1, reason)
-        found = NOT_RUN.match(token.content) if token.type == "html_block" else None
-        reason = found[1] if found else ""
+            yield Block(language, token.content, (token.map or [0])[0] + 1, mark)
+        found = MARK.match(token.content) if token.type == "html_block" else None
+        mark = found[1] if found else ""
 
 
 def inline(page: Path) -> Iterator[tuple[Token, int]]:

@@ -35,33 +35,48 @@ def test_pages_are_found() -> None:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Lay out what the examples mention: a recording, a manifest, a language model, a bundle."""
+    """Lay out what the examples mention: a recording, a manifest, a language model, a bundle, a checkpoint."""
     clips = read_manifest(SAMPLE_CLIPS)
     soundfile.write(folder / "talk.wav", audio.read(clips[-1].path), 16000)
     write_manifest(folder / "dev.jsonl", [Utterance("talk.wav", folder / "talk.wav", clips[-1].text)])
     shutil.copyfile(DEFAULT_BUNDLE / "lm.bin", folder / "lm.bin")
     (folder / "bundle").symlink_to(DEFAULT_BUNDLE)
+    (folder / "model.pt").symlink_to(ROOT / "models" / "edge.pt")
 
 
-PYTHON_PAGES = [page for page in pages() if any(block.language == "python" for block in documents.blocks(page))]
+def pages_with(mark: str) -> list[Path]:
+    """Pages that have a Python block with this mark."""
+    return [page for page in pages() if any(b.language == "python" and b.mark == mark for b in documents.blocks(page))]
 
 
-@pytest.mark.parametrize("page", PYTHON_PAGES, ids=name)
-def test_python_blocks_run(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    prepare_folder(tmp_path)
-    monkeypatch.chdir(tmp_path)
+def run_python_blocks(page: Path, folder: Path, skipped: set[str]) -> None:
+    """Run the blocks of a page in one namespace, except for those with a skipped mark, which must compile."""
+    prepare_folder(folder)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in documents.blocks(page):
         if block.language == "python":
             # Line breaks in front, so that a traceback names the line of the page.
             code = compile("\n" * block.line + block.text, str(page), "exec")
-            if not block.not_run:
+            if block.mark not in skipped:
                 exec(code, namespace)
+
+
+@pytest.mark.parametrize("page", pages_with(""), ids=name)
+def test_python_blocks_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python_blocks(page, tmp_path, {"not run", "slow"})
     if page == ROOT / "README.md":
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].startswith("twenty") and any(line.startswith("final ") for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with("slow"), ids=name)
+def test_slow_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python_blocks(page, tmp_path, {"not run"})
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=name)

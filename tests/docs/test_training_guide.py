@@ -15,7 +15,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from edgespeech.errors import MissingDependencyError
-from edgespeech.reference.language_model.build import find_tool
+from edgespeech.reference.language_model.kenlm_tools import find_tool
 from tests.reference.tones import HERTZ, TEXTS
 
 ROOT = Path(__file__).resolve().parents[2]

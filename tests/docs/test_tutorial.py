@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgespeech.errors import MissingDependencyError
-from edgespeech.reference.language_model.build import find_tool
+from edgespeech.reference.language_model.kenlm_tools import find_tool
 from tests.docs.documents import DOCS, ROOT, Block, blocks
 
 TUTORIAL = DOCS / "guide" / "tutorial.md"
