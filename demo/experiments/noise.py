@@ -37,7 +37,7 @@ class AcceptAll(MinEvidence):
         self._rule, self.words = rule, 0
 
     def passes(self, hypothesis: Hypothesis, blank_score: float) -> bool:
-        """Return True, after counting."""
+        """Return True after counting the accepted words."""
         self.words += len(hypothesis.words) * self._rule.passes(hypothesis, blank_score)
         return True
 

@@ -23,7 +23,7 @@ class LatencyBudget:
         compute: Median time to process a chunk; None if it was not measured.
         endpoint: Silence that ends a segment; None if the rule is off. Outputs must be certain at the end of a
             segment, so this counts as one look-ahead and one frame at least.
-        fast_partials: Whether partials do not wait for the look-ahead.
+        fast_partials: Whether partials are shown without waiting for the look-ahead.
     """
 
     frame: float
@@ -60,15 +60,7 @@ class LatencyBudget:
 def latency_budget(
     audio: AudioFacts, chunk_samples: int, compute: float | None, endpoint: float | None, fast_partials: bool = True
 ) -> LatencyBudget:
-    """Compute the parts of the latency for a bundle.
-
-    Args:
-        audio: Audio settings of the bundle.
-        chunk_samples: Samples per step of the model.
-        compute: Seconds per chunk; None if unknown.
-        endpoint: Seconds of silence that end a segment; None if the rule is off.
-        fast_partials: Whether partials do not wait for the look-ahead.
-    """
+    """Compute the parts of the latency from the settings of a bundle; ``compute`` and ``endpoint`` are seconds."""
     return LatencyBudget(
         frame=1000.0 * audio.frame_seconds,
         chunk=1000.0 * chunk_samples / audio.sample_rate,

@@ -21,20 +21,14 @@ from edgespeech.runtime.transcript import Event
 
 @dataclass
 class SharedOutput:
-    """Passes the events of all sources to the output and the file of a session.
-
-    Attributes:
-        output: Receives every event.
-        save: Receives the finals, each before it is shown.
-        error: First error of the output, if it failed; later events are still saved.
-    """
+    """Passes the events of all sources to the output and the finals to the file; keeps the output's first error."""
 
     output: Output
     save: SaveFile | None = None
     error: OSError | None = None
 
     def save_final(self, event: Event, source: str) -> str:
-        """Save a final; return a status message if there is one."""
+        """Save a final and return a status message, if there is one."""
         return self.save.add(event, source) if self.save is not None else ""
 
     def show(self, event: Event, source: str) -> None:
@@ -58,14 +52,8 @@ class SharedOutput:
 class LiveStream:
     """Passes the blocks of one source to a recognition stream, and its events to the output.
 
-    Args:
-        recognizer: Makes the stream.
-        source: Open source of audio.
-        output: Output of the session.
-        name: Name shown with every event; empty if there is only one source.
-        recording: Receives the audio that is processed.
-        latency_report: Whether to measure delays and report them at the end.
-        fast_partials: As in `Recognizer.stream`.
+    ``name`` is shown with every event; it is empty if there is only one source. The other settings are those of
+    `run_session`.
     """
 
     def __init__(
@@ -118,7 +106,7 @@ class LiveStream:
             self.report(row)
 
     def report(self, message: str) -> None:
-        """Show a status event."""
+        """Show a message as a status event."""
         now = self._stream.seconds_processed
         self._output.show(Event("status", message, start=now, end=now), self._name)
 

@@ -55,18 +55,14 @@ def list_microphones() -> list[Microphone]:
 
     Raises:
         MissingDependencyError: sounddevice or PortAudio is not installed.
-        DeviceError: There is no microphone, or the sound system does not answer.
+        DeviceError: No microphone was found, or the sound system does not answer.
     """
     portaudio = import_portaudio()
     return [replace(found, rates=_rates(portaudio, found)) for found in input_devices(portaudio)]
 
 
 def choose_microphone(microphones: Sequence[Microphone], device: str | int | None = None) -> Microphone:
-    """Choose the microphone that a user means.
-
-    Args:
-        microphones: Available microphones, at least one.
-        device: Index, its digits, a name or a part of one (case does not matter); None for the default.
+    """Choose a microphone by its index, by a part of its name (case does not matter), or the default for None.
 
     Raises:
         DeviceError: No or several microphones match; the message lists them.
@@ -95,12 +91,7 @@ def find_again(microphones: Sequence[Microphone], lost: Microphone) -> Microphon
 
 
 def import_portaudio() -> Any:
-    """Import the sounddevice module.
-
-    Raises:
-        MissingDependencyError: sounddevice or PortAudio is not installed.
-        DeviceError: The sound system does not start.
-    """
+    """Import sounddevice; raise MissingDependencyError or DeviceError with what to do if that fails."""
     try:
         return importlib.import_module("sounddevice")
     except ImportError:

@@ -13,9 +13,6 @@ class ClockWatch:
 
     A late block is not a gap: the blocks behind it come sooner. So the minimum lateness within each second counts, and
     a gap is a jump of this minimum from one second to the next. A sample clock that is slightly off moves it far less.
-
-    Attributes:
-        gaps: Number of gaps so far.
     """
 
     def __init__(self) -> None:

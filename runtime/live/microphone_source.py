@@ -46,8 +46,6 @@ class MicrophoneSource:
         device: Part of a name, an index, or None for the default.
         sample_rate: Sample rate of the blocks in hertz.
         rate: Hertz to open the device at; None for the rate it prefers, or else another that works.
-        clock: Monotonic time in seconds, with which blocks are stamped.
-        sleep: Function that waits for a number of seconds.
 
     Raises:
         MissingDependencyError: sounddevice or PortAudio is not installed.

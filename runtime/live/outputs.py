@@ -56,11 +56,7 @@ class Output:
 
 
 class JsonLines(Output):
-    """Writes every event as one line of JSON.
-
-    Args:
-        stream: Flushed after every line; standard output by default.
-    """
+    """Writes every event as one line of JSON, by default on standard output."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -71,12 +67,7 @@ class JsonLines(Output):
 
 
 class PlainLines(Output):
-    """Writes the text of each final as a line, and status events to another stream.
-
-    Args:
-        stream: Receives the text; standard output by default.
-        status: Receives status events; standard error by default.
-    """
+    """Writes finals to ``stream`` (standard output) and status events to ``status`` (standard error)."""
 
     def __init__(self, stream: TextIO | None = None, status: TextIO | None = None) -> None:
         self._stream, self._status = stream, status
@@ -88,7 +79,7 @@ class PlainLines(Output):
         if event.type == "final":
             print(line, file=self._stream, flush=True)
         elif event.type == "status" and status is not None:
-            with contextlib.suppress(OSError):  # a lost status line is no reason to end the session
+            with contextlib.suppress(OSError):  # the session goes on without status lines
                 print(line, file=status, flush=True)
 
 

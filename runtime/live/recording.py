@@ -18,10 +18,6 @@ _FULL_SCALE = 2**15
 class Recording:
     """A new 16-bit mono WAV file whose header is correct after every block.
 
-    Args:
-        path: File that ends in .wav and does not exist yet.
-        sample_rate: Sample rate in hertz.
-
     Raises:
         UsageError: Another ending, a file that exists, or one that cannot be written.
     """

@@ -30,7 +30,7 @@ def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handl
 
     Raises:
         UsageError: A setting is out of range, or a file cannot be written.
-        DeviceError: A microphone is missing, does not open or is lost for good.
+        DeviceError: A microphone is missing or does not open.
         MissingDependencyError: A microphone needs a library that is not installed.
         AudioError: A recording is not readable audio.
         OSError: The output failed.
@@ -65,23 +65,16 @@ def run_session(
     fast_partials: bool = True,
     handle_signals: bool = False,
 ) -> None:
-    """Process open sources until they end, a signal arrives or the output fails; then close the outputs.
+    """Process open sources until they end, a signal arrives or the output fails; then close the output and the file.
 
-    Args:
-        recognizer: Makes a stream for each source.
-        sources: Open sources; the caller closes them.
-        output: Receives every event, status events included.
-        save: Receives the finals, each before it is shown.
-        recording: Receives the audio, if there is one source.
-        latency_report: Whether to measure the latency and report its parts at the end.
-        fast_partials: As in `Recognizer.stream`.
-        handle_signals: Whether SIGINT (Ctrl-C), SIGTERM and SIGHUP end the session in good order: speech so far
-            becomes a last final. A second signal has its usual effect.
+    ``save`` receives each final before it is shown, ``recording`` the audio of a single source. With
+    ``handle_signals``, SIGINT (Ctrl-C), SIGTERM and SIGHUP end the session in good order: the speech so far becomes a
+    last final. A second signal has its usual effect.
 
     Raises:
-        AudioError: A source is damaged; what came before has become a final.
-        DeviceError: A device failed; what came before has become a final.
-        OSError: The output failed; finals were saved nevertheless.
+        AudioError: A source is damaged; the speech before has become a final.
+        DeviceError: A device failed; the speech before has become a final.
+        OSError: The output failed; the finals are saved nevertheless.
     """
     shared = SharedOutput(output, save)
     streams = [
@@ -139,7 +132,7 @@ def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | M
 
 
 def _distinct_names(sources: Sequence[Source]) -> list[str]:
-    """Name sources so that they can be told apart: a single one not at all, those of the same name by numbers."""
+    """Number sources of the same name; a single source needs no name."""
     if len(sources) == 1:
         return [""]
     names = [source.name for source in sources]
@@ -158,7 +151,7 @@ def _stop_on_signals(sources: Sequence[Source]) -> Iterator[None]:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
-            continue  # under nohup a lost terminal is no reason to end
+            continue  # under nohup the session outlives its terminal
         with contextlib.suppress(ValueError):
             before[number] = signal.getsignal(number) or signal.SIG_DFL
             signal.signal(number, stop)

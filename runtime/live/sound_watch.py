@@ -15,11 +15,7 @@ CLIPPED_FRACTION = 0.005  # of the samples of a block; a few samples at full sca
 
 
 class SoundWatch:
-    """Checks every block of one source for silence and clipping.
-
-    Args:
-        sample_rate: Sample rate of the source in hertz.
-    """
+    """Checks every block of one source for silence and clipping."""
 
     def __init__(self, sample_rate: int) -> None:
         self.clipped_blocks = 0
@@ -27,11 +23,7 @@ class SoundWatch:
         self._muted_samples = MUTED_SECONDS * sample_rate
 
     def step(self, samples: NDArray[np.float32], absent: bool = False) -> list[str]:
-        """Check one block.
-
-        Args:
-            samples: float32 [n] mono in [-1, 1].
-            absent: Whether this is silence in place of a device that is gone.
+        """Check float32 [n], mono in [-1, 1]; ``absent`` marks silence in place of a device that is gone.
 
         Returns:
             Status messages: for silence one until sound comes back, for clipping one at the 1st, 10th, 100th block

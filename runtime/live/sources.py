@@ -75,8 +75,6 @@ class Replay:
         sample_rate: Sample rate of the blocks in hertz; with the recognizer's, the text is that of
             `Recognizer.transcribe`.
         speed: Playback speed: 1 for real time, 2 for twice as fast; 0 or infinity for as fast as possible.
-        clock: Monotonic time in seconds.
-        sleep: Function that waits for a number of seconds.
 
     Raises:
         AudioError: The file is not readable audio.

@@ -1,6 +1,6 @@
-"""A sounddevice module that tests play."""
+"""A fake sounddevice module, whose devices and audio a test controls."""
 
-# ruff: noqa: D102, D107  (what the stand-ins do is what the real things do)
+# ruff: noqa: D102  (the stand-ins do what the real things do)
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 
 
 class PortAudioError(Exception):
-    """What sounddevice raises."""
+    """Stands for the error that sounddevice raises."""
 
 
 class FakePortAudio:
-    """The part of sounddevice that is used; ``opens(index, rate, channels)`` decides what the devices take."""
+    """The part of sounddevice that is used; ``opens(index, rate, channels)`` decides how the devices open."""
 
     PortAudioError = PortAudioError
 
@@ -24,7 +24,7 @@ class FakePortAudio:
         self.opens = opens
         self.streams: list[FakeStream] = []
         self.calls: list[str] = []
-        self.first_sound: list[float] = []  # given by every stream as soon as it starts
+        self.first_samples: list[float] = []  # given by every stream as soon as it starts
         self.default = SimpleNamespace(device=(1, 0))
         self.devices = [
             self.device("Speakers", 0, 48000.0),
@@ -55,21 +55,21 @@ class FakePortAudio:
 
     def InputStream(self, **settings: Any) -> FakeStream:  # noqa: N802
         self.check_input_settings(settings["device"], settings["channels"], "", samplerate=settings["samplerate"])
-        self.streams.append(FakeStream(settings, self.first_sound))
+        self.streams.append(FakeStream(settings, self.first_samples))
         return self.streams[-1]
 
 
 class FakeStream:
-    """A stream to which a test gives sound by hand."""
+    """A stream to which a test gives samples."""
 
-    def __init__(self, settings: dict[str, Any], first_sound: list[float]) -> None:
-        self.settings, self.first_sound = settings, first_sound
+    def __init__(self, settings: dict[str, Any], first_samples: list[float]) -> None:
+        self.settings, self.first_samples = settings, first_samples
         self.calls: list[str] = []
 
     def start(self) -> None:
         self.calls.append("start")
-        if self.first_sound:
-            self.give(self.first_sound)
+        if self.first_samples:
+            self.give(self.first_samples)
 
     def abort(self) -> None:
         self.calls.append("abort")

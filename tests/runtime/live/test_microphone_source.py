@@ -1,6 +1,6 @@
 """A microphone as a source: rates, blocks, losses, unplugging; with a fake sounddevice module."""
 
-# ruff: noqa: D102, D105, D107  (what the stand-ins do is what the real things do)
+# ruff: noqa: D102  (the stand-ins do what the real things do)
 
 from __future__ import annotations
 
@@ -170,13 +170,13 @@ def test_audio_that_is_skipped_without_a_report_is_detected(portaudio: FakePortA
 
 def test_an_unplugged_device_gives_silence_until_it_is_back(portaudio: FakePortAudio) -> None:
     clock = Clock()
-    portaudio.first_sound = [0.1]
+    portaudio.first_samples = [0.1]
     source = MicrophoneSource(2, rate=16000, clock=clock, sleep=clock.sleep)
     devices = portaudio.devices
 
     def come_back() -> None:
         portaudio.devices = [*devices[:2], devices[3], devices[2]]
-        portaudio.first_sound = [0.2]
+        portaudio.first_samples = [0.2]
 
     blocks: list[Block] = []
     messages: list[tuple[float, str]] = []

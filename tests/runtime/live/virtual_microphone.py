@@ -1,4 +1,4 @@
-"""Microphones that hear what a test plays: null sinks of our own PulseAudio server, which PortAudio sees via ALSA."""
+"""Microphones that a test plays audio into: null sinks of a PulseAudio server, which PortAudio sees through ALSA."""
 
 from __future__ import annotations
 
@@ -28,14 +28,12 @@ pcm.{name} {{
 
 
 class VirtualMicrophones:
-    """A sound server with one microphone for each sample rate, named ``virtual_RATE``.
+    """A sound server with one microphone for each sample rate in hertz, named ``virtual_RATE``.
 
-    Args:
-        rates: Hertz.
+    The test is skipped where the server or its libraries are not installed.
     """
 
     def __init__(self, rates: Sequence[int]) -> None:
-        """Start the server; skip the test where it is not installed."""
         for program in ("pulseaudio", "paplay", "pactl"):
             if shutil.which(program) is None:
                 pytest.skip(f"{program} is not installed: apt-get install {PACKAGES}")
@@ -60,7 +58,7 @@ class VirtualMicrophones:
         self.start()
 
     def start(self) -> None:
-        """Start the server, again after `kill`."""
+        """Start the server; possible again after `kill`."""
         modules = [f"module-native-protocol-unix socket={self._socket} auth-anonymous=1"]
         modules += [
             f"module-null-sink sink_name={name} rate={rate} channels=1 format=s16le"
@@ -79,12 +77,12 @@ class VirtualMicrophones:
             time.sleep(0.1)
 
     def play(self, path: Path, rate: int) -> subprocess.Popen[bytes]:
-        """Begin to play a WAV file into the microphone of a rate."""
+        """Start to play a WAV file into the microphone with the given rate."""
         command = ["paplay", f"--device={self.names[rate]}", "--latency-msec=2000", str(path)]
         return subprocess.Popen(command, env=self.environment)
 
     def kill(self) -> None:
-        """Take all microphones away, as by pulling their plugs."""
+        """Kill the server, which unplugs all microphones at once."""
         self._server.kill()
         self._server.wait()
 
