@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 @click.option("--into", metavar="FILE#NAME",
               help="Write Markdown between <!-- NAME: begin --> and <!-- NAME: end --> of a document.")  # fmt: skip
 @click.option("--save", type=FILE, metavar="FILE",
-              help='JSON-lines file for references (text) and hypotheses (pred_text, and again as "heard").')  # fmt: skip
+              help='JSON-lines file for references (text) and hypotheses (pred_text, also as "heard").')  # fmt: skip
 @recognizer_options
 def evaluate(request: RecognizerRequest, **options: Any) -> None:
     """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""

@@ -75,8 +75,7 @@ def evaluate_bundles(
     """Evaluate a recognizer, and then another one if there is one, on every manifest under every condition.
 
     Raises:
-        ManifestError: A manifest is invalid, an audio file is missing, or no utterance has a text.
-        AudioError: An audio file cannot be read.
+        EdgespeechError: A manifest is invalid, an audio file cannot be read, or no utterance has a text.
     """
 
     def evaluate_all(one: Recognizer) -> list[Evaluation]:
@@ -91,11 +90,7 @@ def evaluate_bundles(
 def describe_results(request: EvaluateRequest, results: Sequence[Result], bundle: Bundle, command: str) -> str:
     """Return the results as JSON lines, as Markdown or as text, whichever was requested.
 
-    Args:
-        request: The output format, and what to print besides error rates.
-        results: The evaluations.
-        bundle: The evaluated bundle, named in Markdown.
-        command: The command line that reproduces the figures, named in Markdown.
+    Markdown names the bundle and the command line that reproduces the figures.
     """
     if request.as_json:
         return "\n".join(json.dumps(_as_dict(request, one)) for one in results)

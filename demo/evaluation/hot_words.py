@@ -18,14 +18,11 @@ from edgespeech.runtime.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class HotWordRates:
-    """Occurrences of hot words in a manifest.
+    """Occurrences of hot words in the references of a manifest, in the hypotheses, and in both.
 
     Attributes:
-        spoken: Occurrences in the references.
-        recognised: Occurrences in the hypotheses.
-        correct: Occurrences in both, counted within each utterance.
-        wer_with: Word error rate of the utterances whose reference has a hot word.
-        wer_without: Word error rate of the other utterances.
+        spoken, recognised, correct: Occurrences, counted within each utterance.
+        wer_with, wer_without: Word error rates of the utterances whose reference has a hot word, and of the others.
     """
 
     spoken: int
@@ -82,9 +79,6 @@ def compare_hot_words(
         recognizer: A recognizer without hot words.
         manifest: NeMo-style JSON lines.
         phrases: The hot words with their boosts.
-
-    Returns:
-        The rates without and with hot words.
 
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.

@@ -50,7 +50,7 @@ def _cells(one: Evaluation) -> tuple[str, ...]:
         f"{100 * one.wer:.1f}",
         str(one.interval),
         f"{100 * one.cer:.1f}",
-        f"{100 * one.deletions / one.words:.1f}",
+        f"{100 * one.errors.deletion_rate:.1f}",
         str(one.words),
         f"{one.rtf:.4f}",
     )

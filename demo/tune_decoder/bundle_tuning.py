@@ -146,7 +146,7 @@ def require_writable_bundle(bundle: Bundle, output: Path | None) -> None:
 def write_settings(
     bundle: Bundle, settings: DecoderDefaults, measured: Mapping[str, object], lm: Path | None, output: Path | None
 ) -> Path:
-    """Write the settings into the bundle or into a copy of it; the file or folder is replaced as a whole.
+    """Write the settings into the bundle or into a copy of it, as a whole, and return its folder.
 
     Args:
         bundle: Bundle to change or to copy.
@@ -154,9 +154,6 @@ def write_settings(
         measured: Figures for ``measured.tuning`` in ``bundle.json``.
         lm: Language model to put into the bundle; None keeps its own.
         output: Folder of the copy; None changes the bundle.
-
-    Returns:
-        The folder that was written.
 
     Raises:
         UsageError: The folder cannot be written.

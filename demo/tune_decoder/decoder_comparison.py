@@ -25,12 +25,9 @@ class DecoderFigures:
     """Measurements of one decoder, empty if it is unavailable.
 
     Attributes:
-        name: Name of the decoder.
-        weights: Weights of the language model, natural logarithms.
         decodings: Number of decodings of the search for weights; 0 if the weights were given.
         setup_seconds: CPU time to read the language model and to build a lexicon.
-        wer: Word error rate by beam width.
-        cpu: CPU seconds per second of audio by beam width.
+        wer, cpu: Word error rate, and CPU seconds per second of audio, by beam width.
         unavailable: The reason why the decoder cannot be used, and what to do about it.
     """
 
@@ -105,7 +102,7 @@ def prepare_decoders(
         task: Labels and language model.
         utterances: Utterances to tune on.
         given: Weights of decoders that need no tuning, by name.
-        seconds: Limit of the CPU time of one tuning.
+        seconds: Limit of the CPU time of each tuning.
     """
     candidates = []
     with Progress("tuning", MAX_DECODINGS * sum(name not in given for name in decoders)) as progress:
@@ -149,16 +146,7 @@ def _tune(
 def measure_decoders(
     candidates: Sequence[Candidate], utterances: Sequence[AcousticUtterance], beam_widths: Sequence[int]
 ) -> tuple[DecoderFigures, ...]:
-    """Measure decoders in turns, so that background load affects all of them alike; the first one changes each time.
-
-    Args:
-        candidates: Decoders from `prepare_decoders`.
-        utterances: Utterances to measure on.
-        beam_widths: Beam widths to measure at; the weights were tuned at 64.
-
-    Returns:
-        Their figures, in the same order.
-    """
+    """Measure decoders in turns, so that background load affects all of them alike; the first one changes each time."""
     races = [
         (number, width, candidate.decoder.search(candidate.figures.weights, width))
         for number, candidate in enumerate(candidates)

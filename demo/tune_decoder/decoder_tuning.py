@@ -33,16 +33,11 @@ class BeamFigures:
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
-    """The result of a tuning.
+    """The decoder defaults of a bundle before and after a tuning, and how it found them.
 
     Attributes:
-        before: Decoder defaults of the bundle.
-        after: Decoder defaults that suit the utterances it was tuned on.
-        utterances: Number of utterances.
-        search: The search for weights, at ``search_beam``.
         search_beam: Beam width during the search for weights.
         beams: Figures of each beam width with the best weights.
-        wer_before: Word error rate with the defaults before.
         wer: Word error rate with the new defaults, on the utterances they were tuned on: optimistic.
         wer_cross_validated: Rate when the weights of every second utterance re-score the others, and vice versa.
     """
@@ -150,7 +145,7 @@ def tune(
     Args:
         task: Labels and language model.
         before: Decoder defaults to start from.
-        utterances: Log-probabilities and references.
+        utterances: The utterances to tune on.
         search_beam: Beam width during the search for weights.
         beam_widths: Beam widths to choose from.
         minutes: Limit of the CPU time of the search for weights.

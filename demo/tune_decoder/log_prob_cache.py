@@ -36,7 +36,7 @@ class AcousticUtterance:
     """The output of the acoustic model for one utterance.
 
     Attributes:
-        reference: Reference text in lower case with single spaces.
+        reference: Normalised reference text.
         log_probs: float32 [frames, labels], natural logarithm.
         seconds: Length of the audio.
     """

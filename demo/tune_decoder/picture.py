@@ -13,11 +13,6 @@ from edgespeech.runtime.files import replacing
 def draw_tuning(result: SearchResult, title: str, path: Path) -> None:
     """Write a PNG: WER of the re-scored hypotheses over alpha and beta, and the weights of the real decodings.
 
-    Args:
-        result: Result of the search.
-        title: Title of the picture.
-        path: PNG file to write.
-
     Raises:
         UsageError: The file cannot be written.
     """

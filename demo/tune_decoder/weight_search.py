@@ -102,13 +102,9 @@ class ErrorSurface:
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """The result of a search for weights.
+    """The decoding with the fewest errors, all decodings in order, and the errors of their pool.
 
-    Attributes:
-        best: The decoding with the fewest errors.
-        trials: All decodings in order.
-        surface: Errors of the whole pool.
-        finished: Whether the search converged; False if the time limit ended it.
+    ``finished`` tells whether the search converged; it is False if the time limit ended it.
     """
 
     best: Trial
@@ -187,9 +183,6 @@ def search_weights(
         unknown_scores: Unknown scores to search; a single one is kept.
         seconds: Limit of the CPU time; a decoding that would probably exceed it is not begun, except for the first two.
         on_trial: Called after every decoding with its trial and the best one so far.
-
-    Returns:
-        The best decoding, and all that led to it.
     """
     pool, trials, futile, finished = NbestPool(references), list[Trial](), 0, False
     fixed = unknown_scores[0] if len(unknown_scores) == 1 else None

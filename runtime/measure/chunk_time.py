@@ -35,8 +35,8 @@ def measure_chunk_times(
     Args:
         bundles: Bundles by name.
         samples: Speech, float32 [n]; repeated if it is too short.
-        chunk_samples: Samples per step, for all bundles.
-        rounds: Measured rounds after the first one, which warms up.
+        chunk_samples: Samples per step.
+        rounds: Measured rounds, after one that warms up.
 
     Raises:
         UsageError: A bundle does not accept chunks of this length.

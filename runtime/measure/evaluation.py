@@ -38,14 +38,10 @@ class Evaluation:
 
     Attributes:
         corpus: The manifest, with the name of its folder.
-        condition: Name of the recording condition.
         audio_filepaths: File of each utterance, as in the manifest.
-        references: Normalised reference texts.
-        hypotheses: Normalised recognised texts.
+        references, hypotheses: Normalised texts.
         speakers: Speaker of each utterance; None where unknown.
-        errors: Word errors.
         interval: 95 % interval of the word error rate.
-        audio_seconds: Length of all utterances.
         seconds: Processing time.
     """
 
@@ -71,11 +67,6 @@ class Evaluation:
         return self.errors.cer
 
     @property
-    def deletions(self) -> int:
-        """Number of deleted reference words."""
-        return self.errors.deletions
-
-    @property
     def words(self) -> int:
         """Number of words in the references."""
         return self.errors.words
@@ -91,7 +82,7 @@ class Evaluation:
             "wer": self.wer,
             "cer": self.cer,
             "substitutions": self.errors.substitutions,
-            "deletions": self.deletions,
+            "deletions": self.errors.deletions,
             "insertions": self.errors.insertions,
             "words": self.words,
             "utterances": len(self.references),
@@ -131,8 +122,8 @@ def evaluate_manifest(
     Args:
         recognizer: The recognizer to evaluate.
         manifest: NeMo-style JSON lines.
-        condition: Recording condition to apply to the samples first.
-        limit: Maximum number of utterances, spread evenly over the manifest; None for all.
+        condition: Recording condition, applied to the samples first.
+        limit: As in `read_references`.
 
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.

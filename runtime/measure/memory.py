@@ -19,17 +19,17 @@ from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle, load_bundle
 
 STEPS = 20
-# What the allocator keeps after it was freed differs from one process to the next by a third of all.
+# The memory that the allocator keeps after it was freed differs between processes by up to a third of the total.
 PROCESSES = 5
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident megabytes of a process that does nothing else.
+    """Resident megabytes of a process that does nothing but run a graph.
 
     Attributes:
-        total_mb: With Python and the libraries.
-        graph_mb: What opening and running the graph added, without pages of libraries, which processes share.
+        total_mb: Total, with Python and the libraries.
+        graph_mb: Private memory that opening and running the graph added; pages of libraries are shared.
     """
 
     total_mb: float
@@ -37,10 +37,10 @@ class Memory:
 
 
 def measure_memory(bundle: Bundle) -> Memory:
-    """Open the graph and run some chunks in a process of its own, a few times; the least of each figure.
+    """Run some chunks in several fresh processes and return the minimum of each figure.
 
     Raises:
-        VerificationError: That process failed.
+        VerificationError: A process failed.
     """
     measured = [_measure_once(bundle) for _ in range(PROCESSES)]
     return Memory(min(one.total_mb for one in measured), min(one.graph_mb for one in measured))
@@ -93,7 +93,7 @@ def _peak_bytes(usage: Any) -> int:
 
 
 def main() -> None:
-    """Print the memory as JSON."""
+    """Print the memory of this process as JSON."""
     bundle = load_bundle(sys.argv[1])
     import_module("onnxruntime")
     before = resident_memory()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
-from functools import cache
 from types import TracebackType
 from typing import TypeVar
 
@@ -19,10 +18,8 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 
-@cache
-def error_console() -> Console:
-    """Return the console of standard error, which bars and log messages share so that messages appear above a bar."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+# Consoles of the bars that are drawn now; a bar within another one must share its console.
+_consoles: list[Console] = []
 
 
 class Progress:
@@ -34,14 +31,15 @@ class Progress:
     """
 
     def __init__(self, title: str, total: int | None = None) -> None:
-        console = error_console()
+        self._console = _consoles[-1] if _consoles else Console(stderr=True, highlight=False, soft_wrap=True)
         columns = (
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.description}", markup=False),
         )
-        self._bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
+        hidden = not self._console.is_terminal
+        self._bar = Bar(*columns, console=self._console, disable=hidden, transient=True)
         self._task = self._bar.add_task(title, total=total)
 
     @property
@@ -64,12 +62,14 @@ class Progress:
         self.advance(title=line)
 
     def __enter__(self) -> Progress:
+        _consoles.append(self._console)
         with suppress(LiveError):  # before rich 14.1 a bar within another bar cannot be drawn
             self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
+        _consoles.pop()
 
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:

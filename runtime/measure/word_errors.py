@@ -25,15 +25,12 @@ class WordErrors:
     """Errors summed over all utterances, and per utterance.
 
     Attributes:
-        wer: Word error rate, a fraction of the reference words.
-        cer: Character error rate, a fraction of the reference characters.
+        wer, cer: Word and character error rate, fractions of the reference words and characters.
         substitutions, deletions, insertions: Numbers of words.
         words: Number of reference words.
-        utterance_errors: Word errors of each utterance, int64 [utterances].
-        utterance_words: Reference words of each utterance, int64 [utterances].
+        utterance_errors, utterance_words: Errors and reference words of each utterance, int64 [utterances].
         substituted: Counts of (reference word, hypothesis word).
-        deleted: Counts of reference words without a counterpart in the hypothesis.
-        inserted: Counts of hypothesis words without a counterpart in the reference.
+        deleted, inserted: Counts of words that only the reference or only the hypothesis has.
     """
 
     wer: float
@@ -146,12 +143,6 @@ def difference_interval(
 
     Both are resampled together, so that the difficulty of an utterance cancels and the interval is far narrower than
     those of the two rates (Bisani and Ney, ICASSP 2004, section 3). If it contains 0, the difference is within noise.
-
-    Args:
-        errors: Counts of each utterance.
-        other: Counts of another recognizer, in the same order.
-        speakers: Speaker of each utterance; None where unknown.
-        seed: Seed of the resampling.
     """
     return _interval(errors.utterance_words, errors.utterance_errors - other.utterance_errors, speakers, seed)
 

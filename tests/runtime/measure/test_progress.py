@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import pytest
-from rich.console import Console
 
 from edgespeech.runtime.measure.progress import Progress, track
 
@@ -15,8 +14,6 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    monkeypatch.setattr("edgespeech.runtime.measure.progress.error_console", lambda: console)
 
 
 def test_nothing_is_drawn_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +56,14 @@ def test_an_error_inside_the_loop_removes_the_bar(capsys: pytest.CaptureFixture[
     with pytest.raises(ValueError, match="bad item"), Progress("reading", 2):
         raise ValueError("bad item")
     assert capsys.readouterr().err.endswith("\x1b[2K")  # the line is erased
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_bar_within_a_bar_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("manifests", 2) as outer:
+        assert list(track("ab", "utterances")) == ["a", "b"]
+        outer.advance()
+    assert "1/2" in capsys.readouterr().err
 
 
 def test_a_step_is_logged_if_there_is_no_bar(caplog: pytest.LogCaptureFixture) -> None:

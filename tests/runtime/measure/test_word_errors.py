@@ -22,7 +22,7 @@ def test_errors_match_a_count_by_hand() -> None:
         ["the bat sat down", "the bat", "on mat", "one to free"],
     )
     assert (counted.substitutions, counted.deletions, counted.insertions, counted.words) == (4, 1, 1, 11)
-    assert counted.wer == pytest.approx(6 / 11)
+    assert counted.wer == pytest.approx(6 / 11) and counted.deletion_rate == pytest.approx(1 / 11)
     assert counted.utterance_errors.tolist() == [2, 1, 1, 2] and counted.utterance_words.tolist() == [3, 2, 3, 3]
     assert counted.substituted == {("cat", "bat"): 2, ("two", "to"): 1, ("three", "free"): 1}
     assert counted.deleted == {"the": 1} and counted.inserted == {"down": 1}
