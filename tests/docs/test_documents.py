@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
+from edgespeech import errors
 from edgespeech.demo.reference_page import render_page
 from edgespeech.runtime import audio
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE
@@ -171,6 +173,14 @@ def test_links_and_anchors_lead_somewhere(page: Path) -> None:
 
 def test_the_page_of_commands_is_up_to_date() -> None:
     assert COMMAND_LINE.read_text(encoding="utf-8") == render_page(), "run make docs"
+
+
+@pytest.mark.parametrize("package", ["edgespeech", "edgespeech.export", "edgespeech.quantization"])
+def test_every_public_name_is_in_the_reference(package: str) -> None:
+    page = (DOCS / "reference" / "api" / f"{package.rpartition('.')[2]}.md").read_text(encoding="utf-8")
+    module = import_module(package)
+    public = {one for one in module.__all__ if not one.startswith("__") and not hasattr(errors, one)}
+    assert public - set(re.findall(rf"^::: {re.escape(package)}\.(\w+)$", page, re.MULTILINE)) == set()
 
 
 @pytest.mark.slow
