@@ -1,0 +1,33 @@
+"""The noise experiment: words found in noise, and those that have the minimum evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgespeech.demo.experiments import noise
+from edgespeech.demo.experiments.noise import AcceptAll
+from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
+from edgespeech.runtime.min_evidence import MinEvidence
+from edgespeech.runtime.recognizer import Recognizer
+
+
+def test_words_that_the_minimum_evidence_accepts_are_counted() -> None:
+    counting = AcceptAll(MinEvidence(10.0))
+    words = tuple(Word(word, 0.0, 1.0, 0.9) for word in ("yes", "please"))
+    for evidence in (30.0, 19.0, 20.0):
+        assert counting.passes(Hypothesis("yes please", words, 0.0, -5.0, 0.0, (), ()), -5.0 - evidence)
+    assert counting.words == 4
+
+
+def test_the_noise_table_counts_words_per_minute(
+    tiny_bundle: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(noise, "SECONDS", 3)
+    noise.main([], Recognizer(tiny_bundle, beam_width=4))
+    _, head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["noise", "minutes", "without", "12", "nats"] and len(rows) == 3
+    for row in rows:
+        _, minutes, invented, accepted = row.rsplit(maxsplit=3)
+        assert minutes == "0.1" and float(invented) >= float(accepted) >= 0.0
