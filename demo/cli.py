@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from importlib import import_module
 
 import click
 
 from edgespeech import __version__
-from edgespeech.demo.commands.console import log_to_console, verbosity_options
+from edgespeech.demo.commands.console import logging_to_console, verbosity_options
 from edgespeech.errors import EdgespeechError
-
-log = logging.getLogger(__name__)
 
 # Name of each command -> the module of `edgespeech.demo.commands` and the name in it, imported on first use.
 COMMANDS = {
@@ -38,14 +35,14 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Imports a command when it is asked for, and gives every command ``--verbose`` and ``--quiet``."""
+    """Imports a command on first use, and gives every command ``--verbose`` and ``--quiet``."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return the names of all commands."""
         return sorted(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """Import a command; None if there is none of that name."""
+        """Import a command; return None for an unknown name."""
         if name not in COMMANDS:
             return None
         module, attribute = COMMANDS[name]
@@ -57,7 +54,7 @@ class LazyGroup(click.Group):
 def _add_verbosity(command: click.Command) -> None:
     if not any(parameter.name == "quiet" for parameter in command.params):
         command.params += verbosity_options()
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group) and not isinstance(command, LazyGroup):
         for inner in command.commands.values():
             _add_verbosity(inner)
 
@@ -77,9 +74,17 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+_add_verbosity(cli)
+
+
 def main() -> None:
-    """Run a command; every error of ours becomes one line on standard error."""
-    log_to_console(logging.INFO)
+    """Run the command line; every error of the package becomes one line on standard error."""
+    with logging_to_console():
+        code = _run()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> object:
     try:
         code = cli.main(prog_name="edgespeech", standalone_mode=False)
         if sys.stdout is not None:  # closed by the caller
@@ -90,13 +95,13 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = 130
-    except (BrokenPipeError, SystemExit):  # the reader has gone; click makes the second of the first
+    except (BrokenPipeError, SystemExit):  # the reader has gone; click turns the first into the second
         code = 0
         _abandon_standard_output()
     except OSError as error:
         code = _fail(f"{' '.join(str(error).split())}; free some space or correct the path", 2)
         _abandon_standard_output()
-    sys.exit(code if isinstance(code, int) else 0)
+    return code
 
 
 def _fail(message: str, code: int) -> int:

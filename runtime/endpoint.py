@@ -130,7 +130,7 @@ class Endpointer:
 
 
 def frame_levels(samples: NDArray[np.float32], frame_samples: int) -> NDArray[np.float32]:
-    """Compute the level of each frame of float32 [frames * samples]: float32 [frames], dB of full scale, at least -100."""
+    """Compute the level of each frame of float32 [frames * samples]: float32 [frames], dB of full scale, min. -100."""
     power = np.square(samples.reshape(-1, frame_samples), dtype=np.float64).mean(axis=1)
     levels: NDArray[np.float32] = (10.0 * np.log10(np.maximum(power, _MIN_POWER))).astype(np.float32)
     return levels

@@ -41,10 +41,33 @@ class RecognizerOptions(DecoderOptions):
     hot_words: Mapping[str, float] | None = None
     grammar: Iterable[str] | None = None
     nbest: int = option(1, "Number of hypotheses to print.", "N")
-    endpoint_seconds: float | None = 1.0
-    empty_seconds: float | None = 5.0
-    longest_seconds: float | None = 30.0
-    min_evidence: float = DEFAULT_MIN_EVIDENCE
+    endpoint_seconds: float | None = option(
+        1.0,
+        "Silence after speech that ends a segment; 0 disables the rule.",
+        "SECONDS",
+        names=("--endpoint",),
+        zero_disables=True,
+    )
+    empty_seconds: float | None = option(
+        5.0,
+        "Silence before any speech that restarts a segment; 0 disables the rule.",
+        "SECONDS",
+        names=("--endpoint-empty",),
+        zero_disables=True,
+    )
+    longest_seconds: float | None = option(
+        30.0,
+        "Length from which a segment ends at the next pause between words; 0 disables the rule.",
+        "SECONDS",
+        names=("--max-segment", "--longest"),
+        zero_disables=True,
+    )
+    min_evidence: float = option(
+        DEFAULT_MIN_EVIDENCE,
+        "Minimum acoustic evidence per word of a segment; 0 accepts every segment.",
+        "NATS",
+        names=("--min-evidence", "--noise-gate"),
+    )
     chunk_ms: float | None = option(None, "Audio per step in milliseconds, if the bundle allows a choice.", "MS")
     threads: int = option(1, "CPU threads of the acoustic model.", "N")
     provider: str = option(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,10 +84,8 @@ class Outcome:
 
 
 @pytest.fixture
-def edgespeech(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
-    """The command line, in this process; its logging ends with the test, so that `caplog` works in other tests."""
-    logger = logging.getLogger("edgespeech")
-    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+def edgespeech(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """The command line, in this process."""
 
     def run(*arguments: object) -> Outcome:
         from edgespeech.demo.cli import main
@@ -100,7 +97,4 @@ def edgespeech(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         captured = capsys.readouterr()
         return Outcome(int(ended.value.code or 0), captured.out, captured.err)
 
-    yield run
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
-    logger.propagate = propagate
+    return run

@@ -1,45 +1,78 @@
-"""Logging on the command line: to standard error, with rich on a terminal, plain lines elsewhere."""
+"""Logging on the command line: one line per message on standard error, with rich's handler on a terminal."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgespeech.errors import UsageError
 
-class PlainHandler(logging.Handler):
-    """Writes each message as one line to whatever standard error is at that moment."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one message."""
-        click.echo(self.format(record), err=True)
-
-
-def log_to_console(level: int) -> None:
-    """Show the package's log messages from this level on; a later call replaces the handler and the level."""
-    logger = logging.getLogger("edgespeech")
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-    logger.addHandler(_handler())
-    logger.setLevel(level)
-    logger.propagate = False
-
-
-def _handler() -> logging.Handler:
-    if sys.stderr is None or not sys.stderr.isatty():
-        return PlainHandler()
-    from rich.console import Console
+if TYPE_CHECKING:
     from rich.logging import RichHandler
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    return RichHandler(console=console, show_time=False, show_level=False, show_path=False, rich_tracebacks=False)
+LOGGER = logging.getLogger("edgespeech")
+_LEVELS = {"verbose": logging.DEBUG, "quiet": logging.WARNING}
+_STYLES = {logging.DEBUG: "dim", logging.WARNING: "yellow", logging.ERROR: "red", logging.CRITICAL: "red"}
+
+
+class ConsoleHandler(logging.Handler):
+    """Writes each message as one line to standard error as it is at that moment; imports rich only on a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: D102
+        if sys.stderr is not None and sys.stderr.isatty():
+            self._rich_handler.emit(record)
+        else:
+            click.echo(self.format(record), err=True)
+
+    @cached_property
+    def _rich_handler(self) -> RichHandler:
+        from rich.console import Console
+        from rich.logging import RichHandler
+        from rich.text import Text
+
+        class LineHandler(RichHandler):
+            def render(self, *, record: logging.LogRecord, **_: Any) -> Text:  # the original's table wraps long lines
+                return Text(self.format(record), style=_STYLES.get(record.levelno, ""))
+
+        console = Console(file=_StandardError(), force_terminal=True, soft_wrap=True)  # type: ignore[arg-type]
+        return LineHandler(console=console)
+
+
+class _StandardError:
+    """Standard error as it is at that moment: a progress bar replaces it, and prints what is written above itself."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+@contextmanager
+def logging_to_console() -> Iterator[None]:
+    """Print the package's log messages while the block runs: INFO and above, unless an option changes the level."""
+    handler = ConsoleHandler()
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(logging.NOTSET)
 
 
 def _set_level(context: click.Context, parameter: click.Parameter, given: bool) -> bool:
+    name = str(parameter.name)
+    if given and context.meta.setdefault("edgespeech.verbosity", name) != name:
+        raise UsageError("--verbose and --quiet clash; leave one of them out")
     if given:
-        log_to_console(logging.DEBUG if parameter.name == "verbose" else logging.WARNING)
+        LOGGER.setLevel(_LEVELS[name])
     return given
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, made from the fields of `RecognizerOptions`, and the recognizer they select."""
+"""Options that several commands share, made from the fields of `RecognizerOptions`, and the recognizer of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from edgespeech.runtime.options import DEFAULT_MIN_EVIDENCE, RecognizerOptions, RecognizerRequest
+from edgespeech.runtime.options import RecognizerOptions, RecognizerRequest
 
 if TYPE_CHECKING:
     from edgespeech.runtime.recognizer import Recognizer
@@ -31,39 +31,36 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
 
 def _from_field(record: Field[Any]) -> Callable[[Command], Command]:
     """Make the option of a field that was declared with `edgespeech.runtime.decoder.options.option`."""
+    names = record.metadata["names"] or (f"--{record.name.replace('_', '-')}",)
     return click.option(
-        f"--{record.name.replace('_', '-')}",
+        *names,
+        record.name,
         type=_TYPES[str(record.type)],
         default=record.default,
         show_default=record.default is not None,
         metavar=record.metadata["metavar"],
         help=record.metadata["help"],
+        callback=_zero_to_none if record.metadata["zero_disables"] else None,
     )
 
 
+def _zero_to_none(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    return value or None
+
+
 _FROM_FIELDS = {one.name: _from_field(one) for one in fields(RecognizerOptions) if "help" in one.metadata}
-# Options that are not written like their field: flags, files to be read, and 0 for "off".
-_WRITTEN_OTHERWISE = {
-    "use_lm": click.option("--no-lm", is_flag=True, help="Decode without a language model."),
+# Options of another form than their fields: a flag that negates, and files.
+_OTHER_FORMS = {
+    "no_lm": click.option("--no-lm", is_flag=True, help="Decode without a language model."),
     "hot_word": click.option("--hot-word", multiple=True, metavar="WORDS:BOOST",
                              help="Expected phrase and the score (natural log) that it adds; repeatable."),
     "hot_words": click.option("--hot-words", type=FILE, metavar="FILE",
                               help="File of hot words, one WORDS:BOOST per line."),
     "grammar": click.option("--grammar", type=FILE, metavar="FILE",
                             help="Recognise only the phrases in this file, one per line, and <unknown>."),
-    "endpoint_seconds": click.option("--endpoint", type=float, default=1.0, show_default=True, metavar="SECONDS",
-                                     help="Silence after speech that ends a segment; 0 disables the rule."),
-    "empty_seconds": click.option("--endpoint-empty", type=float, default=5.0, show_default=True, metavar="SECONDS",
-                                  help="Silence before any speech that restarts a segment; 0 disables the rule."),
-    "longest_seconds": click.option(
-        "--longest", type=float, default=30.0, show_default=True, metavar="SECONDS",
-        help="Length from which a segment ends at the next pause between words; 0 disables the rule."),
-    "min_evidence": click.option(
-        "--min-evidence", "--noise-gate", "min_evidence", type=float, default=DEFAULT_MIN_EVIDENCE, show_default=True,
-        metavar="NATS", help="Minimum acoustic evidence per word of a segment; 0 accepts every segment."),
 }  # fmt: skip
 _ORDER = (
-    "beam_width", "alpha", "beta", "unknown_score", "use_lm", "lm", "hot_word", "hot_words", "grammar", "filler_score",
+    "beam_width", "alpha", "beta", "unknown_score", "no_lm", "lm", "hot_word", "hot_words", "grammar", "filler_score",
     "nbest", "endpoint_seconds", "empty_seconds", "longest_seconds", "min_evidence", "chunk_ms", "threads", "provider",
 )  # fmt: skip
 
@@ -77,7 +74,7 @@ def recognizer_options(command: Command) -> Command:
 
     decorated: Any = run
     for name in reversed(_ORDER):
-        decorated = {**_FROM_FIELDS, **_WRITTEN_OTHERWISE}[name](decorated)
+        decorated = {**_FROM_FIELDS, **_OTHER_FORMS}[name](decorated)
     decorated = BUNDLE(decorated)
     return decorated  # type: ignore[no-any-return]
 
@@ -91,21 +88,18 @@ def _take_request(given: dict[str, Any]) -> RecognizerRequest:
     named = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     bundle, one_by_one, file, grammar = (given.pop(name) for name in ("bundle", "hot_word", "hot_words", "grammar"))
     hot_words = (read_hot_words(file) if file else {}) | dict(map(parse_hot_word, one_by_one))
-    settings = {name: given.pop(name) for name in (*_FROM_FIELDS, "min_evidence")}
+    settings = {name: given.pop(name) for name in _FROM_FIELDS}
     options = RecognizerOptions(
         use_lm=not given.pop("no_lm"),
         hot_words=hot_words or None,
-        grammar=tuple(read_grammar(grammar)) if grammar else None,
-        endpoint_seconds=given.pop("endpoint") or None,
-        empty_seconds=given.pop("endpoint_empty") or None,
-        longest_seconds=given.pop("longest") or None,
+        grammar=read_grammar(grammar) if grammar else None,
         **settings,
     )
     return RecognizerRequest(bundle, options, frozenset(named))
 
 
 def load_recognizer(request: RecognizerRequest) -> Recognizer:
-    """Load the recognizer that was asked for.
+    """Load the recognizer that the command line selects.
 
     Raises:
         EdgespeechError: The bundle, the language model or a setting is invalid.

@@ -1,4 +1,4 @@
-"""Settings of the beam search: one frozen record, checked once."""
+"""Settings of the beam search: one frozen record, validated once."""
 
 from __future__ import annotations
 
@@ -23,15 +23,21 @@ _WITH_DEFAULT = ("beam_width", "alpha", "beta", "unknown_score", "filler_score")
 Options = TypeVar("Options", bound="DecoderOptions")
 
 
-def option(default: Any, help: str, metavar: str | None = None) -> Any:
-    """Declare a field that the command line offers as an option of the same name.
+def option(
+    default: Any, help: str, metavar: str | None = None, *, names: tuple[str, ...] = (), zero_disables: bool = False
+) -> Any:
+    """Declare a field that the command line offers as an option with the same default.
 
     Args:
         default: Default value of the field and of the option.
         help: One sentence for ``--help``.
         metavar: Placeholder of the value in ``--help``.
+        names: Names of the option, if not derived from that of the field.
+        zero_disables: Whether 0 on the command line stands for None.
     """
-    return field(default=default, metadata={"help": help, "metavar": metavar})
+    return field(
+        default=default, metadata={"help": help, "metavar": metavar, "names": names, "zero_disables": zero_disables}
+    )
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class DecoderOptions:
             differ from it before the last half of these labels are dropped, which bounds the cost of a stream; None
             lets the tentative text grow.
         confidence_power: Exponent applied to the geometric mean of a word's label probabilities.
-        frame_seconds: Seconds between two frames, for word times.
+        frame_seconds: Seconds between two frames, for word times; a recognizer takes them from the bundle.
 
     Raises:
         UsageError: A value is out of range.

@@ -1,7 +1,7 @@
-"""edgespeech: a Deep Speech 2 checkpoint becomes a streaming bundle that transcribes on the device.
+"""edgespeech: streaming speech recognition on the device with Deep Speech 2 models.
 
-The public door: ``from edgespeech import BeamSearchDecoder, Recognizer, load_bundle``. The names are resolved on first
-use, so that ``import edgespeech`` stays cheap.
+``from edgespeech import Recognizer, load_bundle`` is the usual beginning. The public names are imported on first use,
+so that ``import edgespeech`` stays cheap.
 """
 
 from __future__ import annotations
@@ -10,22 +10,83 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgespeech.runtime.bundle import load_bundle
+    from edgespeech.errors import (
+        AudioError,
+        BundleError,
+        CheckpointError,
+        ConfigError,
+        DecodingError,
+        DeviceError,
+        EdgespeechError,
+        LanguageModelError,
+        ManifestError,
+        MissingDependencyError,
+        UsageError,
+        VerificationError,
+    )
+    from edgespeech.runtime.bundle import Bundle, load_bundle
     from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
+    from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
+    from edgespeech.runtime.decoder.language_model import LanguageModel
+    from edgespeech.runtime.decoder.options import DecoderOptions
+    from edgespeech.runtime.options import RecognizerOptions
     from edgespeech.runtime.recognizer import Recognizer
+    from edgespeech.runtime.stream import Stream
+    from edgespeech.runtime.transcript import Event, Segment, Transcript
 
 __version__ = "0.1.0"
-__all__ = ["BeamSearchDecoder", "Recognizer", "__version__", "load_bundle"]
+__all__ = [
+    "AudioError",
+    "BeamSearchDecoder",
+    "Bundle",
+    "BundleError",
+    "CheckpointError",
+    "ConfigError",
+    "DecoderOptions",
+    "DecodingError",
+    "DeviceError",
+    "EdgespeechError",
+    "Event",
+    "Hypothesis",
+    "LanguageModel",
+    "LanguageModelError",
+    "ManifestError",
+    "MissingDependencyError",
+    "Recognizer",
+    "RecognizerOptions",
+    "Segment",
+    "Stream",
+    "Transcript",
+    "UsageError",
+    "VerificationError",
+    "Word",
+    "__version__",
+    "load_bundle",
+]
 
-_HOMES = {
-    "BeamSearchDecoder": "edgespeech.runtime.decoder.beam_search",
-    "Recognizer": "edgespeech.runtime.recognizer",
-    "load_bundle": "edgespeech.runtime.bundle",
+# Public names by module; the error classes, all the others, are in `edgespeech.errors`.
+_NAMES = {
+    "runtime.bundle": ("Bundle", "load_bundle"),
+    "runtime.decoder.beam_search": ("BeamSearchDecoder",),
+    "runtime.decoder.hypothesis": ("Hypothesis", "Word"),
+    "runtime.decoder.language_model": ("LanguageModel",),
+    "runtime.decoder.options": ("DecoderOptions",),
+    "runtime.options": ("RecognizerOptions",),
+    "runtime.recognizer": ("Recognizer",),
+    "runtime.stream": ("Stream",),
+    "runtime.transcript": ("Event", "Segment", "Transcript"),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are first asked for (PEP 562)."""
-    if name not in _HOMES:
+    """Import a public name on first use (PEP 562)."""
+    if name not in __all__:
         raise AttributeError(f"module 'edgespeech' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(f"edgespeech.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,30 +1,29 @@
-"""Every error a user can meet, as one tree.
+"""All errors of the package, as one tree.
 
 EdgespeechError                 one line: what came, what was wanted, what to do
 ├── UsageError                  options that clash or are out of range
-├── AudioError                  a file or samples that cannot be heard
+├── AudioError                  an audio file or samples that cannot be read
 ├── ManifestError               a line of a manifest that cannot be used
 ├── ConfigError                 a training or model configuration that cannot be built
 ├── CheckpointError             a checkpoint that is damaged, foreign or unsafe
 ├── BundleError                 a bundle that is damaged, incomplete or from another version
 ├── LanguageModelError          an n-gram model that cannot be read or does not fit the labels
-├── DecodingError               log-probabilities that are none, or of another width
+├── DecodingError               invalid log-probabilities, or a label dimension that does not match
 ├── DeviceError                 a microphone that is missing or does not open
 ├── MissingDependencyError      a library that is not installed, with the line that installs it
-└── VerificationError           the work was done and its result refused (exit code 1)
+└── VerificationError           a result that failed its verification (exit code 1)
 """
 
 from __future__ import annotations
 
 
 class EdgespeechError(Exception):
-    """Base of all errors; ``str(error)`` is one line fit for a terminal."""
+    """Base class of all errors; ``str(error)`` is one line for a terminal."""
 
     exit_code = 2
 
     def __init__(self, message: str = "") -> None:
-        """Keep the message on one line, whatever a path or a foreign error in it holds."""
-        super().__init__(" ".join(message.split()))
+        super().__init__(" ".join(message.split()))  # a path or a foreign error may contain line breaks
 
 
 class UsageError(EdgespeechError):
@@ -32,7 +31,7 @@ class UsageError(EdgespeechError):
 
 
 class AudioError(EdgespeechError):
-    """A file or an array of samples that cannot be heard."""
+    """An audio file or an array of samples that cannot be read."""
 
 
 class ManifestError(EdgespeechError):
@@ -56,7 +55,7 @@ class LanguageModelError(EdgespeechError):
 
 
 class DecodingError(EdgespeechError):
-    """Log-probabilities that are none, or of another width than the labels."""
+    """Invalid log-probabilities, or a label dimension that does not match."""
 
 
 class DeviceError(EdgespeechError):
@@ -68,6 +67,6 @@ class MissingDependencyError(EdgespeechError):
 
 
 class VerificationError(EdgespeechError):
-    """The work was done, compared, and its result refused."""
+    """A result that failed its verification."""
 
     exit_code = 1

@@ -1,0 +1,79 @@
+"""Options of the command line that are made from the fields of the recognizer's options record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from edgespeech.demo.commands.options import recognizer_options
+from edgespeech.runtime.options import RecognizerOptions, RecognizerRequest
+
+Parse = Callable[..., RecognizerRequest]
+OFFERED = [one for one in dataclasses.fields(RecognizerOptions) if "help" in one.metadata]
+
+
+@click.command()
+@recognizer_options
+def probe(request: RecognizerRequest) -> RecognizerRequest:
+    return request
+
+
+def parse(*arguments: object) -> RecognizerRequest:
+    request: RecognizerRequest = probe.main([*map(str, arguments)], standalone_mode=False)
+    return request
+
+
+def test_without_options_the_record_has_its_defaults() -> None:
+    request = parse()
+    assert request == RecognizerRequest(None, RecognizerOptions(), frozenset())
+
+
+@pytest.mark.parametrize("field", OFFERED, ids=lambda field: field.name)
+def test_a_field_with_help_is_an_option_with_the_same_default(field: dataclasses.Field[Any]) -> None:
+    (option,) = (one for one in probe.params if one.name == field.name)
+    assert isinstance(option, click.Option)
+    assert (option.help, option.default) == (field.metadata["help"], field.default)
+    assert option.opts[0] in (field.metadata["names"] or (f"--{field.name.replace('_', '-')}",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ("--beam-width 7 --alpha 0.25 --beta -1 --unknown-score -3", {"beam_width": 7, "alpha": 0.25, "beta": -1.0}),
+        ("--no-lm", {"use_lm": False}),
+        ("--lm words.bin", {"lm": Path("words.bin")}),
+        ("--hot-word york:3 --hot-word boston", {"hot_words": {"york": 3.0, "boston": 8.0}}),
+        ("--nbest 3 --chunk-ms 80 --threads 2 --provider cuda", {"nbest": 3, "chunk_ms": 80.0, "threads": 2}),
+        ("--endpoint 0.5 --endpoint-empty 2 --max-segment 9", {"endpoint_seconds": 0.5, "longest_seconds": 9.0}),
+        ("--endpoint 0 --endpoint-empty 0 --longest 0", {"endpoint_seconds": None, "empty_seconds": None}),
+        ("--min-evidence 3", {"min_evidence": 3.0}),
+    ],
+)
+def test_options_set_the_fields(arguments: str, settings: dict[str, Any]) -> None:
+    options = parse(*arguments.split()).options
+    assert {name: getattr(options, name) for name in settings} == settings
+
+
+@pytest.mark.parametrize(("name", "alias"), [("--min-evidence", "--noise-gate"), ("--max-segment", "--longest")])
+def test_an_old_name_is_the_same_option(name: str, alias: str) -> None:
+    assert parse(alias, 4) == parse(name, 4) != parse()
+
+
+def test_files_of_hot_words_and_phrases_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "phrases.txt"
+    path.write_text("new york\nboston\n")
+    boosts = parse("--hot-words", path, "--hot-word", "boston:2").options.hot_words
+    assert boosts == {"new york": 8.0, "boston": 2.0}
+    options = parse("--grammar", path, "--filler-score", -1).options
+    assert (options.grammar, options.filler_score) == (("new york", "boston"), -1.0)
+
+
+def test_the_request_names_the_options_that_were_given(tmp_path: Path) -> None:
+    request = parse("--bundle", tmp_path, "--threads", 1, "--noise-gate", 0)
+    assert request.bundle == tmp_path
+    assert request.given == {"bundle", "threads", "min_evidence"}
