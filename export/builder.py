@@ -1,4 +1,4 @@
-"""A small builder of ONNX graphs with named streaming states."""
+"""Build ONNX graphs with named streaming states."""
 
 from __future__ import annotations
 
@@ -17,33 +17,28 @@ IR_VERSION = 8
 
 @dataclass(frozen=True)
 class StateTensor:
-    """A state: input ``name``, output ``name_out``, float32 [batch, *shape], zeros at the beginning."""
+    """A streaming state: input ``name``, output ``name_out``, float32 [batch, *shape], initially zero."""
 
     name: str
     shape: tuple[int, ...]
 
     @property
     def output(self) -> str:
-        """Name of the graph output that holds the new value."""
+        """Name of the graph output with the new value."""
         return f"{self.name}_out"
 
 
 class GraphBuilder:
-    """Collects nodes, weights and states; tensor names are strings, as in ONNX itself."""
+    """Collects nodes, weights and states; a tensor is its name, as in ONNX itself."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
         self.nodes: list[onnx.NodeProto] = []
         self.weights: dict[str, onnx.TensorProto] = {}
         self.states: list[StateTensor] = []
         self._names: dict[str, int] = {}
 
     def add(self, operator: str, inputs: Sequence[str], outputs: int = 1, name: str = "", **attributes: Any) -> Any:
-        """Add a node.
-
-        Returns:
-            The name of its output, or a list of names for several.
-        """
+        """Add a node and return the name of its output, or a list of names if it has several."""
         base = name or operator.lower()
         count = self._names.get(base, 0)
         self._names[base] = count + 1
@@ -53,35 +48,35 @@ class GraphBuilder:
         return names[0] if outputs == 1 else names
 
     def weight(self, name: str, value: NDArray[Any]) -> str:
-        """Store a constant under its name; the same name gives the same constant."""
+        """Store a constant, unless one of this name exists, and return the name."""
         if name not in self.weights:
             self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def integers(self, *values: int) -> str:
-        """An int64 list as a constant."""
+        """Store an int64 vector as a constant and return its name."""
         return self.weight("integers_" + "_".join(map(str, values)), np.array(values, np.int64))
 
     def state(self, name: str, shape: Sequence[int]) -> str:
-        """Declare a state; gives the name of its input."""
+        """Declare a state and return the name of its input."""
         self.states.append(StateTensor(name, tuple(shape)))
         return name
 
-    def keep(self, name: str, value: str) -> None:
-        """Say which tensor is the new value of a declared state."""
+    def set_new_state(self, name: str, value: str) -> None:
+        """Make a tensor the new value of a declared state."""
         self.nodes.append(helper.make_node("Identity", [value], [f"{name}_out"], name=f"{name}_out"))
 
     def model(
         self, name: str, samples: int | str, labels: int, output: str, metadata: dict[str, str]
     ) -> onnx.ModelProto:
-        """The finished, checked graph: ``samples`` [batch, samples] and states in, ``log_probs`` and states out.
+        """Assemble and check the graph: ``samples`` and states in, ``log_probs`` and new states out.
 
         Args:
-            name: Of the graph.
-            samples: Fixed length of the input, or the name of a free dimension.
-            labels: Width of the output.
+            name: Name of the graph.
+            samples: Fixed length of the input [batch, samples], or the name of a free dimension.
+            labels: Number of labels.
             output: The tensor that becomes ``log_probs`` [batch, frames, labels].
-            metadata: Plain facts, stored with the graph.
+            metadata: Properties stored with the graph.
         """
         self.nodes.append(helper.make_node("Identity", [output], ["log_probs"], name="log_probs"))
 

@@ -1,7 +1,7 @@
-"""Batch norm folded away: into the convolution before it, and into the projection behind it.
+"""Fold batch norm into the convolution before it, or into the projection after it.
 
-Outside of training a batch norm is ``y = x * scale + shift``. Behind a convolution it scales the kernels; before a
-recurrent layer it goes into W (not U, which does not see it): ``W' = W * scale``, ``b' = b + W shift``.
+In evaluation a batch norm is ``y = x * scale + shift``. After a convolution it scales the kernels; before a recurrent
+layer it goes into W (not into U, which multiplies the state): ``W' = W * scale``, ``b' = b + W shift``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ from edgespeech.reference.model.layers import MaskedBatchNorm
 
 
 def fold_batch_norm(model: DeepSpeech2) -> DeepSpeech2:
-    """A new model of the same function without batch norm; arithmetic in float64.
+    """Return an equivalent model without batch norm (``batch_norm=False``); the folding is computed in float64.
 
     Args:
-        model: In evaluation mode; not changed.
-
-    Returns:
-        A model whose configuration says ``batch_norm=False``.
+        model: A model in evaluation mode; it stays as it is.
     """
     folded = DeepSpeech2(msgspec.structs.replace(model.config, batch_norm=False), model.labels)
     weights = {name: value.clone() for name, value in model.state_dict().items() if ".batch_norm." not in name}
@@ -59,7 +56,7 @@ def _fold_forwards(weights: dict[str, Tensor], weight: str, bias: str, scale: Te
 
 @torch.no_grad()
 def fold_error(model: DeepSpeech2, folded: DeepSpeech2, speech: Sequence[NDArray[np.float32]]) -> float:
-    """Largest difference of log-probabilities over recordings of float32 samples; NaN if either gives NaN."""
+    """Return the largest difference of log-probabilities over recordings (float32 samples), NaN if any is NaN."""
     differences = []
     for samples in speech:
         batch, lengths = torch.from_numpy(samples).unsqueeze(0), torch.tensor([len(samples)])

@@ -1,12 +1,12 @@
-"""The graph against the model on real speech, before anything is handed over.
+"""Compare the graph with the model on real speech, before a bundle is written.
 
-Both run as streams with their own carried states, chunk by chunk; then the whole-recording forward of the unfolded
-model is compared with the stream that the graph made of it.
+Both process the speech chunk by chunk with their own carried states; then the stream of the graph is compared with the
+whole-recording forward pass of the unfolded model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +19,21 @@ from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime.acoustic_model import AcousticModel
 
 Floats = NDArray[np.float32]
-MINIMUM_CHUNKS = 10
+MIN_CHUNKS = 10
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest absolute differences of natural-log probabilities, and what they were measured on."""
+    """Largest absolute differences of natural-log probabilities.
+
+    Attributes:
+        chunks: Number of chunks compared.
+        seconds: Length of the speech.
+        fold: Model with batch norm folded against the model as trained.
+        chunked: onnxruntime against torch, chunk by chunk.
+        states: New states of onnxruntime against those of torch, chunk by chunk.
+        whole: onnxruntime in chunks against torch on whole recordings.
+    """
 
     chunks: int
     seconds: float
@@ -35,11 +44,11 @@ class Parity:
 
     @property
     def worst(self) -> float:
-        """The largest difference of log-probabilities; NaN if there is one."""
+        """The largest difference of log-probabilities, NaN if any is NaN."""
         return float(np.max([self.fold, self.chunked, self.whole]))
 
     def lines(self, tolerance: float) -> list[str]:
-        """A report for people."""
+        """Format the figures as a few lines of text."""
         return [
             f"compared on {self.seconds:.1f} s of speech in {self.chunks} chunks; largest |difference| of log-probs:",
             f"  batch norm folded against not folded         {self.fold:.2e}",
@@ -51,55 +60,69 @@ class Parity:
 
 @torch.no_grad()
 def measure_parity(model: DeepSpeech2, folded: DeepSpeech2, graph: AcousticModel, speech: Sequence[Floats]) -> Parity:
-    """Run all three over the speech.
+    """Run the trained model, the folded model and the graph on speech, and compare their outputs.
 
     Args:
-        model: As trained.
-        folded: The same without batch norm.
-        graph: Made from ``folded``.
+        model: The model as trained.
+        folded: The same model without batch norm.
+        graph: The graph built from ``folded``.
         speech: Recordings, float32 samples at the model's rate; repeated until there are ten chunks.
 
     Raises:
-        VerificationError: There is no speech, or the graph puts out something that is not finite.
+        VerificationError: The speech is empty or silent, or an output of the graph is not finite.
     """
-    chunk = graph.audio.chunk_samples
-    if not any(np.any(samples) for samples in speech):
-        raise VerificationError("the speech to compare on is empty or silent; give --speech a manifest of recordings")
-    recordings = [samples for samples in speech if len(samples)]
-    while sum(-(-len(samples) // chunk) for samples in recordings) < MINIMUM_CHUNKS:
-        recordings += recordings
+    recordings = _enough(speech, graph.audio.chunk_samples)
     chunked: list[float] = []
     states: list[float] = [0.0]
     whole: list[float] = []
     for samples in recordings:
-        length = -(-model.padded_samples(len(samples)) // chunk) * chunk
-        padded = np.pad(samples, (0, length - len(samples)))[None]
-        ours, theirs, pieces = graph.initial_state(), folded.initial_state(1), []
-        for start in range(0, length, chunk):
-            piece = padded[:, start : start + chunk]
-            log_probs, ours = graph.step(piece, ours)
-            expected, theirs = folded.step(torch.from_numpy(piece), theirs)
-            if not np.all(np.isfinite(log_probs)):
-                raise VerificationError("the graph puts out NaN or infinity; the checkpoint cannot be exported")
-            chunked.append(largest(log_probs - expected.numpy()))
-            states += [largest(value - theirs[name].numpy()) for name, value in ours.items()]
-            pieces.append(log_probs[0])
+        pieces: list[Floats] = []
+        for log_probs, difference, state_differences in _step_both(folded, graph, samples):
+            pieces.append(log_probs)
+            chunked.append(difference)
+            states += state_differences
         expected_whole = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0][0].numpy()
         stream = np.concatenate(pieces)[model.delay_frames :][: len(expected_whole)]
-        whole.append(largest(stream - expected_whole))
+        whole.append(_largest(stream - expected_whole))
     seconds = sum(map(len, recordings)) / graph.audio.sample_rate
     fold = fold_error(model, folded, recordings)
     # numpy's maximum keeps NaN, Python's does not.
     return Parity(len(chunked), seconds, fold, *(float(np.max(values)) for values in (chunked, states, whole)))
 
 
-def largest(difference: Floats) -> float:
-    """The largest absolute value; NaN if there is one."""
-    return float(np.abs(difference).max())
+def _enough(speech: Sequence[Floats], chunk: int) -> list[Floats]:
+    if not any(np.any(samples) for samples in speech):
+        raise VerificationError("the speech to compare on is empty or silent; give --speech a manifest of recordings")
+    recordings = [samples for samples in speech if len(samples)]
+    while sum(-(-len(samples) // chunk) for samples in recordings) < MIN_CHUNKS:
+        recordings += recordings
+    return recordings
+
+
+def _step_both(
+    folded: DeepSpeech2, graph: AcousticModel, samples: Floats
+) -> Iterator[tuple[Floats, float, list[float]]]:
+    """Yield the graph's log-probabilities [frames, labels] of each chunk and its differences from the model."""
+    chunk = graph.audio.chunk_samples
+    length = -(-folded.padded_samples(len(samples)) // chunk) * chunk
+    padded = np.pad(samples, (0, length - len(samples)))[None]
+    ours, theirs = graph.initial_state(), folded.initial_state(1)
+    for start in range(0, length, chunk):
+        piece = padded[:, start : start + chunk]
+        log_probs, ours = graph.step(piece, ours)
+        expected, theirs = folded.step(torch.from_numpy(piece), theirs)
+        if not np.all(np.isfinite(log_probs)):
+            raise VerificationError("the graph's output is NaN or infinite; the checkpoint cannot be exported")
+        state_differences = [_largest(value - theirs[name].numpy()) for name, value in ours.items()]
+        yield log_probs[0], _largest(log_probs - expected.numpy()), state_differences
+
+
+def _largest(difference: Floats) -> float:
+    return float(np.abs(difference).max())  # NaN if any is NaN
 
 
 def require_parity(parity: Parity, tolerance: float) -> None:
-    """Refuse a graph that differs.
+    """Refuse a graph that differs from the model.
 
     Raises:
         VerificationError: A difference of log-probabilities is above the tolerance.

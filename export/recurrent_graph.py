@@ -1,8 +1,8 @@
-"""The recurrent layer in both forms: one operator, or cells unrolled over the chunk.
+"""Emit a recurrent layer in either form: as one operator, or as cells unrolled over the chunk.
 
-torch stacks gates as r z n (GRU) and i f g o (LSTM); ONNX wants z r h and i o f c; the cells use what needs the fewest
-operators per step. Inputs and outputs are [time, batch, width] in the fused form, [time * batch, width] in cells, whose
-states then keep their shape.
+torch stacks the gates as r z n (GRU) and i f g o (LSTM), ONNX as z r h and i o f c; the cells use the order that needs
+the fewest operators per step. Inputs and outputs are [time, batch, width] in the fused form and [time * batch, width]
+in the unrolled one; states are [batch, hidden] in both.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Array = NDArray[np.float32]
 
 
 def gate_blocks(stage: Recurrent, order: str) -> tuple[Array, Array, Array, Array]:
-    """W, U, input bias and recurrent bias with the gates in the wanted order.
+    """Return W, U, input bias and recurrent bias with their gates in another order.
 
     Args:
-        stage: A folded layer.
-        order: Letters of torch's gates (``rzn``, ``ifgo``), or empty for a layer with one gate.
+        stage: A layer of a folded model.
+        order: The letters of torch's gates (``rzn``, ``ifgo``) in the wanted order; empty if there is one gate only.
     """
     own = {"gru": "rzn", "lstm": "ifgo", "rnn": "h"}[stage.cell]
     parameters = dict(stage.rnn.named_parameters())
@@ -34,7 +34,7 @@ def gate_blocks(stage: Recurrent, order: str) -> tuple[Array, Array, Array, Arra
 
 
 def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str) -> str:
-    """One GRU, LSTM or RNN operator."""
+    """Emit one GRU, LSTM or RNN operator and return its output."""
     input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(
         stage, {"gru": "zrn", "lstm": "iofg", "rnn": ""}[stage.cell]
     )
@@ -58,12 +58,12 @@ def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str) 
         {"gru": "GRU", "lstm": "LSTM", "rnn": "RNN"}[stage.cell], inputs, 1 + len(keys), name, **attributes
     )
     for state, value in zip(states, outputs[1:], strict=True):
-        builder.keep(state, builder.add("Squeeze", [value, first], name=f"{state}_new"))
+        builder.set_new_state(state, builder.add("Squeeze", [value, first], name=f"{state}_new"))
     return str(builder.add("Squeeze", [outputs[0], builder.integers(1)], name=f"{name}.frames"))
 
 
 def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, frames: int) -> str:
-    """The input term of all frames in one MatMul, then one cell per frame, whose state is [batch, hidden]."""
+    """Emit the input product of all frames as one MatMul, then one cell per frame, and return their outputs."""
     order = {"gru": "rzn", "lstm": "ifog", "rnn": ""}[stage.cell]
     input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(stage, order)
     hidden = stage.hidden
@@ -95,16 +95,16 @@ def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, 
             bounds = [builder.weight(n, np.array(v, np.float32)) for n, v in (("zero", 0.0), ("clip", CLIP))]
             h = str(builder.add("Clip", [total, *bounds], name=f"{name}.clipped"))
         outputs.append(h)
-    builder.keep(h_name, h)
+    builder.set_new_state(h_name, h)
     if c_name:
-        builder.keep(c_name, c)
+        builder.set_new_state(c_name, c)
     return str(builder.add("Concat", outputs, name=f"{name}.frames", axis=0))
 
 
 def _gru_cell(
     builder: GraphBuilder, name: str, hidden: int, term: str, recurrent: str, candidate_bias: str, h: str
 ) -> str:
-    """One GRU step: h' = n + z (h - n), with n = tanh(x_n + r (U_n h + b_n))."""
+    """Emit one GRU step: h' = n + z (h - n), with n = tanh(x_n + r (U_n h + b_n))."""
     sizes = builder.integers(2 * hidden, hidden)
     halves = builder.integers(hidden, hidden)
     term_gates, term_candidate = builder.add("Split", [term, sizes], 2, f"{name}.term", axis=-1)
@@ -119,7 +119,7 @@ def _gru_cell(
 
 
 def _lstm_cell(builder: GraphBuilder, name: str, hidden: int, term: str, recurrent: str, c: str) -> tuple[str, str]:
-    """One LSTM step: c' = f c + i g, h' = o tanh(c')."""
+    """Emit one LSTM step: c' = f c + i g, h' = o tanh(c')."""
     total = builder.add("Add", [term, recurrent], name=f"{name}.sum")
     gates, candidate = builder.add("Split", [total, builder.integers(3 * hidden, hidden)], 2, f"{name}.split", axis=-1)
     gates = builder.add("Sigmoid", [gates], name=f"{name}.gates")

@@ -1,14 +1,14 @@
-"""A folded model becomes a streaming ONNX graph: samples and states in, log-probabilities and new states out.
+"""Turn a folded model into a streaming ONNX graph: samples and states in, log-probabilities and new states out.
 
-``fused`` keeps the GRU, LSTM or RNN operator and takes any multiple of a frame per step; ``cells`` unrolls the
-recurrence over a fixed chunk into MatMul cells whose weights are initializers, which is what can be quantized.
-Between the layers: [batch, channels, time] up to the convolutions, [time, batch, width] above; between cells, time and
-batch are one dimension.
+The form ``fused`` keeps the GRU, LSTM or RNN operator and accepts any multiple of a frame per step. The form ``cells``
+unrolls the recurrence over a fixed chunk into MatMul cells whose weights are initializers, which can be quantized.
+Tensors are [batch, channels, time] up to the convolutions and [time, batch, width] above; between cells, time and batch
+are one dimension.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,42 +18,45 @@ from torch import Tensor
 from edgespeech.errors import UsageError
 from edgespeech.export.builder import GraphBuilder, StateTensor
 from edgespeech.export.recurrent_graph import cells_recurrent, fused_recurrent
+from edgespeech.export.request import Form
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2, Output
 from edgespeech.reference.model.features import Features
 from edgespeech.reference.model.layers import CLIP, CausalConvolution, Recurrent, RowConvolution
+from edgespeech.runtime.bundle import MAX_CHUNK_SECONDS
 
-Form = Literal["fused", "cells"]
-USUAL_CHUNK_MS = 320.0
+DEFAULT_CHUNK_MS = 320.0
 
 
 def array(tensor: Tensor) -> NDArray[np.float32]:
-    """A torch tensor as a float32 array."""
+    """Convert a torch tensor to a float32 array."""
     return np.asarray(tensor.detach().cpu().numpy(), np.float32)
 
 
 def chunk_samples(model: DeepSpeech2, chunk_ms: float | None) -> int:
-    """The samples of a chunk; None takes the whole output frames in `USUAL_CHUNK_MS`, at least one.
+    """Return the number of samples per chunk; None selects the whole output frames in `DEFAULT_CHUNK_MS`, at least one.
 
     Raises:
-        UsageError: The chunk is not a positive multiple of an output frame.
+        UsageError: The chunk is not a positive multiple of an output frame, or longer than a bundle may have.
     """
     frame = model.config.frame_samples
     if chunk_ms is None:
-        return max(1, int(USUAL_CHUNK_MS * model.config.features.sample_rate / 1000.0) // frame) * frame
+        return max(1, int(DEFAULT_CHUNK_MS * model.config.features.sample_rate / 1000.0) // frame) * frame
     samples = chunk_ms * model.config.features.sample_rate / 1000.0
     if samples < frame or samples % frame:
         frame_ms = frame * 1000.0 / model.config.features.sample_rate
         raise UsageError(f"a chunk of {chunk_ms:g} ms was asked for; give a multiple of one frame, {frame_ms:g} ms")
+    if chunk_ms > MAX_CHUNK_SECONDS * 1000.0:
+        raise UsageError(f"a chunk of {chunk_ms:g} ms was asked for; give at most {MAX_CHUNK_SECONDS:g} s")
     return int(samples)
 
 
 def build_graph(model: DeepSpeech2, form: Form, chunk: int) -> tuple[onnx.ModelProto, list[StateTensor]]:
-    """Emit the graph.
+    """Emit the graph of a model.
 
     Args:
-        model: Without batch norm (`fold_batch_norm`).
+        model: A model without batch norm (`fold_batch_norm`).
         form: ``fused`` or ``cells``.
-        chunk: Samples per step; binding for ``cells``, any multiple of a frame goes with ``fused``.
+        chunk: Samples per step; fixed in the form ``cells``, any multiple of a frame in the form ``fused``.
 
     Returns:
         The checked graph and its states.
@@ -88,8 +91,8 @@ def build_graph(model: DeepSpeech2, form: Form, chunk: int) -> tuple[onnx.ModelP
         else:
             raise TypeError(f"no graph for the stage {name}: {type(stage).__name__}")
     samples: int | str = "samples" if form == "fused" else chunk
-    facts = {"form": form, "frame_samples": str(model.config.frame_samples), "delay_frames": str(model.delay_frames)}
-    graph = builder.model("edgespeech_acoustic", samples, len(model.labels), x, facts)
+    metadata = {"form": form, "frame_samples": str(model.config.frame_samples), "delay_frames": str(model.delay_frames)}
+    graph = builder.model("edgespeech_acoustic", samples, len(model.labels), x, metadata)
     return graph, builder.states
 
 
@@ -99,13 +102,13 @@ def _last(builder: GraphBuilder, x: str, length: int, axis: int) -> str:
 
 
 def _with_context(builder: GraphBuilder, name: str, x: str, shape: tuple[int, ...], axis: int) -> str:
-    """Put the context of the steps before in front of x along an axis, and keep the last of it for the next step."""
+    """Prepend the context of earlier steps to x along an axis; its end becomes the context of the next step."""
     length = shape[axis - 1]
     if length == 0:
         return x
     context = builder.state(f"{name}_context", shape)
     buffer = str(builder.add("Concat", [context, x], name=f"{name}_buffer", axis=axis))
-    builder.keep(context, _last(builder, buffer, length, axis))
+    builder.set_new_state(context, _last(builder, buffer, length, axis))
     return buffer
 
 
@@ -116,7 +119,7 @@ def _features(builder: GraphBuilder, name: str, stage: Features, samples: str) -
     kernels = builder.weight(f"{name}.fourier", array(stage.kernels))
     spectrum = builder.add("Conv", [framed, kernels], name=f"{name}.fourier_transform", strides=[config.hop_samples])
     squares = builder.add("Mul", [spectrum, spectrum], name=f"{name}.squares")
-    # Real and imaginary squares are added by giving both the same filter.
+    # Both halves have the same filters, so the product adds real and imaginary squares.
     filters = builder.weight(f"{name}.filters", np.concatenate([array(stage.filters)] * 2, axis=1))
     power = builder.add("MatMul", [filters, squares], name=f"{name}.power")
     floor = builder.weight(f"{name}.floor", np.array(config.floor, np.float32))
@@ -139,11 +142,10 @@ def _convolution(builder: GraphBuilder, name: str, stage: CausalConvolution, x: 
     weight = builder.weight(f"{name}.weight", array(convolution.weight))
     bias = builder.weight(f"{name}.bias", array(convolution.bias))
     x = builder.add("Conv", [x, weight, bias], name=f"{name}.convolution", **attributes)
-    return clip(builder, x, f"{name}.clipped")
+    return _clipped_relu(builder, x, f"{name}.clipped")
 
 
-def clip(builder: GraphBuilder, x: str, name: str) -> str:
-    """Clipped ReLU."""
+def _clipped_relu(builder: GraphBuilder, x: str, name: str) -> str:
     bounds = [builder.weight("zero", np.array(0.0, np.float32)), builder.weight("clip", np.array(CLIP, np.float32))]
     return str(builder.add("Clip", [x, *bounds], name=name))
 
@@ -167,14 +169,14 @@ def _lookahead(builder: GraphBuilder, name: str, stage: RowConvolution, x: str) 
     past = builder.add("Transpose", [context], name=f"{name}.past", perm=[1, 0, 2])
     buffer = builder.add("Concat", [past, x], name=f"{name}_buffer", axis=0)
     newest = _last(builder, buffer, stage.lookahead_frames, 0)
-    builder.keep(context, builder.add("Transpose", [newest], name=f"{name}.newest", perm=[1, 0, 2]))
-    # As a 2-D depthwise convolution, for which onnxruntime has a kernel three times as fast as for the 1-D one.
+    builder.set_new_state(context, builder.add("Transpose", [newest], name=f"{name}.newest", perm=[1, 0, 2]))
+    # onnxruntime's kernel for a 2-D depthwise convolution is three times as fast as the one for a 1-D convolution.
     height = builder.integers(2)
     channels = builder.add("Transpose", [buffer], name=f"{name}.channels", perm=[1, 2, 0])
     plane = builder.add("Unsqueeze", [channels, height], name=f"{name}.plane")
     weight = builder.weight(f"{name}.weight", array(stage.weight).T[:, None, None, :])
     y = builder.add("Conv", [plane, weight], name=f"{name}.convolution", group=width)
-    y = clip(builder, y, f"{name}.clipped")
+    y = _clipped_relu(builder, y, f"{name}.clipped")
     y = builder.add("Squeeze", [y, height], name=f"{name}.line")
     return str(builder.add("Transpose", [y], name=f"{name}.frames", perm=[2, 0, 1]))
 

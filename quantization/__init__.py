@@ -1,1 +1,46 @@
-"""Smaller weights for a bundle, with proof."""
+"""Calibrate a checkpoint's batch norm, and reduce the precision of a bundle's weights, with figures of what it costs.
+
+    from edgespeech.quantization import QuantizeRequest, quantize_bundle
+
+    small = quantize_bundle("bundle", "small", QuantizeRequest("int8", dev=Path("dev.jsonl")))
+    print(small.tables())
+
+The names are resolved on first use, so that importing the package needs neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgespeech.quantization.bundle_quantization import QuantizedBundle, quantize_bundle
+    from edgespeech.quantization.checkpoint_calibration import CalibratedCheckpoint, calibrate_checkpoint
+    from edgespeech.quantization.requests import Budget, CalibrateRequest, QuantizeRequest
+
+__all__ = [
+    "Budget",
+    "CalibrateRequest",
+    "CalibratedCheckpoint",
+    "QuantizeRequest",
+    "QuantizedBundle",
+    "calibrate_checkpoint",
+    "quantize_bundle",
+]
+
+_HOMES = {
+    "Budget": "edgespeech.quantization.requests",
+    "CalibrateRequest": "edgespeech.quantization.requests",
+    "CalibratedCheckpoint": "edgespeech.quantization.checkpoint_calibration",
+    "QuantizeRequest": "edgespeech.quantization.requests",
+    "QuantizedBundle": "edgespeech.quantization.bundle_quantization",
+    "calibrate_checkpoint": "edgespeech.quantization.checkpoint_calibration",
+    "quantize_bundle": "edgespeech.quantization.bundle_quantization",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgespeech.quantization' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""How far the log-probabilities of one graph are from those of another."""
+"""Measure how far the log-probabilities of one graph are from those of another."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Divergence:
-    """Distance of log-probabilities.
+    """Distance between log-probabilities and their reference.
 
     Attributes:
-        kl: Kullback-Leibler divergence of the other from the reference in nats, mean over frames.
+        kl: Kullback-Leibler divergence from the reference in nats, mean over frames.
         sqnr_db: Signal-to-quantization-noise ratio of the log-probabilities in decibels.
-        agreement: Share of frames with the same most probable label.
+        agreement: Fraction of frames with the same most probable label.
     """
 
     kl: float
@@ -31,26 +31,25 @@ class Divergence:
     agreement: float
 
     def __str__(self) -> str:
-        """One line."""
         return f"KL {self.kl:.2e} nats per frame, SQNR {self.sqnr_db:.1f} dB, same best label {self.agreement:.2%}"
 
 
 def stream_log_probs(bundle: Bundle, graph: onnx.ModelProto, speech: Iterable[Floats]) -> Floats:
-    """Log-probabilities [frames, labels] of recordings, each streamed from silence, one after the other."""
+    """Compute log-probabilities [frames, labels] of recordings, each from the initial state, and concatenate them."""
     name = bundle.manifest.graph.output
     rows = [values[name][0] for values in stream_tensors(bundle, graph, [name], speech)]
     return np.concatenate([np.zeros((0, len(bundle.manifest.labels)), np.float32), *rows])
 
 
-def heard_log_probs(bundle: Bundle, speech: Iterable[Floats]) -> Floats:
-    """The same from a bundle on disk, as the runtime computes them."""
+def runtime_log_probs(bundle: Bundle, speech: Iterable[Floats]) -> Floats:
+    """Compute the log-probabilities [frames, labels] of recordings with the runtime, from a bundle on disk."""
     model = AcousticModel(bundle)
     rows = [model.stream(samples[None])[0] for samples in speech]
     return np.concatenate([np.zeros((0, len(bundle.manifest.labels)), np.float32), *rows])
 
 
 def divergence(reference: Floats, other: Floats) -> Divergence:
-    """Compare log-probabilities [frames, labels]; infinitely far apart where the other is not finite."""
+    """Compare log-probabilities [frames, labels] with a reference; infinite if any of them is not finite."""
     if not len(reference) or not np.isfinite(other).all():
         return Divergence(float("inf"), float("-inf"), 0.0)
     p, q = reference.astype(np.float64), other.astype(np.float64)
@@ -60,5 +59,5 @@ def divergence(reference: Floats, other: Floats) -> Divergence:
 
 
 def decibels(signal: float, noise: float) -> float:
-    """Ratio of two powers; 200 where there is no noise that could be told from rounding."""
+    """Convert the ratio of two powers to decibels, at most 200: beyond that, noise is rounding of float64."""
     return float(10.0 * np.log10(max(signal, 1e-30) / max(noise, 1e-20 * signal, 1e-50)))

@@ -1,15 +1,16 @@
-"""Weights stored as float16: half the file, the same float32 arithmetic; or, for GPUs, float16 arithmetic too.
+"""Store weights as float16: half the file with the same float32 arithmetic, or, for GPUs, float16 arithmetic too.
 
-Each large weight becomes a float16 initializer and a Cast that onnxruntime folds away when it loads the graph. CPUs
-compute recurrent layers in float32 only; so there this is about size, not speed.
+Each large weight becomes a float16 initializer and a Cast that onnxruntime folds when it loads the graph. On CPUs,
+which compute recurrent layers in float32 only, this saves space, not time.
 
-Folded batch norm leaves means in the inputs that are large beside what moves: halving the weights shifts a product by
-far more than it blurs it. Biases stay float32 and take up that shift.
+Folding the batch norm leaves inputs whose means are large compared with their deviations, so rounding the weights
+shifts the mean of a product far more than it adds noise. Biases stay float32 and absorb that shift.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,28 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgespeech.errors import VerificationError
-from edgespeech.quantization.divergence import divergence, heard_log_probs
+from edgespeech.quantization.divergence import divergence, runtime_log_probs
 from edgespeech.quantization.graph.activation_ranges import Channels, observe, require_sound
 from edgespeech.quantization.graph.float16_graph import compute_in_float16
 from edgespeech.quantization.graph.float_graph import FEATURE_PREFIX, FloatGraph, require_float32
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, write_bundle
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
-SMALLEST_WEIGHT = 1024
-# Nats per frame: as much as int8 costs, and far more than halves were seen to.
-MOST_DIVERGENCE = 1e-3
+MIN_WEIGHT_SIZE = 1024
+# Nats per frame: as much as int8 loses, and far more than float16 was ever measured to lose.
+MAX_DIVERGENCE = 1e-3
 
 
 def store_as_float16(graph: onnx.ModelProto, channels: Mapping[str, Channels] = {}) -> onnx.ModelProto:
-    """A copy of the graph with its large float32 weights stored as float16.
+    """Return a copy of the graph with its large float32 weights stored as float16.
 
-    The feature front end stays as it is: its logarithm would see the rounding of the Fourier kernels.
+    The feature front end stays float32: its logarithm would amplify the rounding of the Fourier kernels.
 
     Args:
-        graph: float32.
-        channels: Of what products multiply (`FloatGraph.separated`); where they are known, biases are corrected.
+        graph: The float32 graph.
+        channels: Statistics of the products' inputs (`FloatGraph.channel_tensors`); biases are corrected where known.
     """
     result = onnx.ModelProto()
     result.CopyFrom(graph)
@@ -60,31 +63,30 @@ def store_as_float16(graph: onnx.ModelProto, channels: Mapping[str, Channels] = 
 
 
 def _is_halved(name: str, value: NDArray[np.generic]) -> bool:
-    """Whether it is a large weight; a bias has one dimension, however many are written."""
-    large = value.dtype == np.float32 and value.size >= SMALLEST_WEIGHT and sum(size > 1 for size in value.shape) > 1
+    # A bias may be written with several dimensions, of which all but one have size 1.
+    large = value.dtype == np.float32 and value.size >= MIN_WEIGHT_SIZE and sum(size > 1 for size in value.shape) > 1
     return large and not name.startswith(FEATURE_PREFIX)
 
 
 def _corrected_biases(graph: FloatGraph, channels: Mapping[str, Channels]) -> dict[str, Floats]:
-    """Biases by name, which have taken up what halving the weights of a product does to its mean."""
+    """Return biases by name that absorb the shift of a product's mean by rounding its weights."""
 
     def shift(name: str, tensor: str) -> Floats:
-        """Of a matrix [inputs, outputs], or [1, outputs, inputs] of a recurrent operator."""
-        value = graph.weights[name]
+        value = graph.weights[name]  # [inputs, outputs], or [1, outputs, inputs] of a recurrent operator
         if not _is_halved(name, value):
             return np.zeros(value.shape[1], np.float32)
-        # What is beyond halves is infinite here; the comparison on speech refuses it.
+        # Weights beyond the range of float16 become infinite here; the comparison on speech refuses them.
         with np.errstate(invalid="ignore", over="ignore"):
             lost = value - value.astype(np.float16)
             return np.asarray(lost[0] @ channels[tensor].mean if lost.ndim == 3 else channels[tensor].mean @ lost)
 
     biases = {}
     for layer in graph.layers():
-        node, seen = graph.nodes[layer.nodes[0]], graph.separated(layer)
+        node, inputs = graph.nodes[layer.nodes[0]], graph.channel_tensors(layer)
         adding = node if layer.kind == "recurrent" else graph.bias(node)
-        if adding is not None and seen and channels.keys() >= set(seen):
+        if adding is not None and inputs and channels.keys() >= set(inputs):
             name = adding.input[3 if layer.kind == "recurrent" else 1]
-            shifts = [shift(*one) for one in zip(layer.weights, seen, strict=True)]
+            shifts = [shift(*pair) for pair in zip(layer.weights, inputs, strict=True)]
             biases[name] = (graph.weights[name] + np.concatenate(shifts)).astype(np.float32)
     return biases
 
@@ -93,23 +95,23 @@ def to_float16(
     bundle: Bundle,
     output: Path,
     speech: Sequence[Floats],
-    report: Callable[[str], None] = print,
     measured: Mapping[str, Any] | None = None,
     compute: bool = False,
+    level: int = logging.INFO,
 ) -> Bundle:
     """Write a bundle with float16 weights and compare it with the float32 one on speech, on the CPU.
 
     Args:
-        bundle: float32.
+        bundle: The float32 bundle.
         output: The new bundle's folder.
         speech: Recordings at the bundle's rate.
-        report: Takes lines for people.
         measured: Figures for the manifest, instead of those of the float32 bundle.
-        compute: Whether the layers compute in float16 as well. A CPU without kernels for that rounds what goes into and
-            comes out of each operator, and computes in float32 between.
+        compute: Whether the layers compute in float16 as well. A CPU without such kernels rounds the inputs and outputs
+            of each operator and computes in float32.
+        level: Level at which the comparison is logged.
 
     Raises:
-        UsageError: The bundle is not float32; there is no speech.
+        UsageError: The bundle is not float32, or the speech is empty or silent.
         VerificationError: Log-probabilities are too far from float32; nothing is written.
     """
     require_float32(bundle)
@@ -118,9 +120,9 @@ def to_float16(
     if compute:
         graph, kind = compute_in_float16(graph), "fp16 weights and compute"
     else:
-        known = FloatGraph(graph)
-        separated = [tensor for layer in known.layers() for tensor in known.separated(layer)]
-        graph, kind = store_as_float16(graph, observe(bundle, graph, [], separated, speech)[1]), "fp16 weights"
+        parsed = FloatGraph(graph)
+        per_channel = [tensor for layer in parsed.layers() for tensor in parsed.channel_tensors(layer)]
+        graph, kind = store_as_float16(graph, observe(bundle, graph, [], per_channel, speech)[1]), "fp16 weights"
 
     def describe(files: dict[str, FileEntry]) -> Manifest:
         facts = msgspec.structs.replace(bundle.manifest.graph, precision="fp16")
@@ -129,16 +131,16 @@ def to_float16(
         return msgspec.structs.replace(bundle.manifest, graph=facts, files=files, measured={**figures, **computes})
 
     def check(candidate: Bundle) -> None:
-        found = divergence(*(heard_log_probs(one, speech) for one in (bundle, candidate)))
+        found = divergence(*(runtime_log_probs(one, speech) for one in (bundle, candidate)))
         before, after = (one.manifest.files[ACOUSTIC].bytes / 1e6 for one in (bundle, candidate))
-        report(f"{kind}: {ACOUSTIC} {before:.1f} -> {after:.1f} MB ({after / before:.2f})")
-        report(f"  log-probs against fp32: {found}")
+        log.log(level, "%s: %s %.1f -> %.1f MB (%.2f)", kind, ACOUSTIC, before, after, after / before)
+        log.log(level, "  log-probs against fp32: %s", found)
         if compute:
-            report("  compared on the CPU, which rounds at each operator and computes in fp32 between; not on a GPU")
-        if not found.kl <= MOST_DIVERGENCE:
+            log.log(level, "  compared on the CPU, which rounds at each operator and computes in fp32; not on a GPU")
+        if not found.kl <= MAX_DIVERGENCE:
             raise VerificationError(
-                f"{kind} move log-probs by {found.kl:.3g} nats per frame, allowed is {MOST_DIVERGENCE:g}: "
-                "no bundle was written; take int8, whose scales fit the weights"
+                f"{kind} move log-probs by {found.kl:.3g} nats per frame, allowed is {MAX_DIVERGENCE:g}: "
+                "no bundle was written; choose int8, whose scales fit the weights"
             )
 
     files: dict[str, Path | bytes] = {name: bundle.folder / name for name in bundle.manifest.files}

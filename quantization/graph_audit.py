@@ -1,4 +1,4 @@
-"""What every trained tensor became, read back from nodes and initializers of the final graph, not from intentions."""
+"""Read back from nodes and initializers of the final graph what every trained tensor became."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """One trained tensor.
+    """A trained tensor before and after quantization.
 
     Attributes:
-        name: In the float32 graph.
-        shape: There.
-        precision: In the final graph: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int32``, or ``missing``.
-        reason: Why it has not become smaller, where it has not.
-        bytes_before: As float32.
-        bytes_after: With scales and zero points.
+        name: Name in the float32 graph.
+        shape: Shape in the float32 graph.
+        precision: Precision in the final graph: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int32``, or ``missing``.
+        reason: Why the tensor has not become smaller; empty if it has.
+        bytes_before: Size as float32.
+        bytes_after: Size in the final graph, with scales and zero points.
         weight_sqnr_db: Signal-to-quantization-noise ratio of the weights in decibels; None if nothing changed.
-        output_sqnr_db: The same of what the layer gives on speech, noise from the layers below included.
+        output_sqnr_db: Signal-to-quantization-noise ratio of the layer's output on speech, with noise from below.
     """
 
     name: str
@@ -46,10 +46,9 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class _Stored:
-    """How the final graph holds a tensor: initializers that belong to it, and its values as float32 again.
+    """How the final graph stores a tensor: its precision, its initializers, and its values converted to float32.
 
-    ``reach`` weighs what is multiplied with an input that has a reach of its own in every channel: noise there counts
-    by how far the channel moves.
+    ``reach`` weights the noise by the range of the input channels that the tensor multiplies, where they were balanced.
     """
 
     precision: str
@@ -59,10 +58,9 @@ class _Stored:
 
 
 class GraphAudit:
-    """Compares a final graph with its float32 original; both must name their nodes alike."""
+    """Compares a final graph with its float32 original, whose node names it must have kept."""
 
     def __init__(self, original: onnx.ModelProto, final: onnx.ModelProto) -> None:
-        """Index both graphs."""
         self._original = {tensor.name: numpy_helper.to_array(tensor) for tensor in original.graph.initializer}
         self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in final.graph.initializer}
         self._nodes = {node.name: node for node in final.graph.node}
@@ -79,10 +77,10 @@ class GraphAudit:
                 self._users[name].append((node.name, position))
 
     def entries(self, kept: Mapping[str, str] = {}) -> list[TensorEntry]:
-        """One entry for each trained tensor.
+        """Return one entry for each trained tensor.
 
         Args:
-            kept: Reasons for tensors that stay in higher precision on purpose.
+            kept: Reasons, by name, for tensors that stay in higher precision on purpose.
         """
         return [self._entry(name, kept.get(name, "")) for name in self._original if self._is_trained(name)]
 
@@ -94,9 +92,9 @@ class GraphAudit:
         value, stored = self._original[name], self._stored(name)
         sqnr = None
         if stored.values is not None and stored.precision != "fp32":
-            known, reach = value.astype(np.float64), 1.0 if stored.reach is None else stored.reach
-            noise = (known - stored.values) * reach
-            sqnr = decibels(float(np.square(known * reach).sum()), float(np.square(noise).sum()))
+            exact, reach = value.astype(np.float64), 1.0 if stored.reach is None else stored.reach
+            noise = (exact - stored.values) * reach
+            sqnr = decibels(float(np.square(exact * reach).sum()), float(np.square(noise).sum()))
         return TensorEntry(
             name=name,
             shape=value.shape,
@@ -125,7 +123,7 @@ class GraphAudit:
         return self._dequantized(name, keys)
 
     def _integers(self, node_name: str, position: int) -> tuple[str, ...] | None:
-        """The initializers that a node of the final graph multiplies or adds instead: values and scales."""
+        """Return the operator and the initializers (values, scales) that replace an input of an original node."""
         node = self._nodes.get(node_name)
         positions: tuple[int, ...] = ()
         if node is not None:
@@ -145,7 +143,7 @@ class GraphAudit:
         return (node.op_type, *keys) if all(key in self._constants for key in keys) else None
 
     def _inverse_reach(self, source: str) -> str | None:
-        """The constant that scaled the channels of an input, whose reach the weights took up."""
+        """Return the constant that scales the channels of a balanced input, if the input is balanced."""
         producer = self._producers.get(source)
         if producer is not None and producer.op_type in {"QuantizeLinear", "Clip"}:
             producer = self._producers.get(producer.input[0])
@@ -197,8 +195,8 @@ def _reason(name: str, value: Floats, precision: str, kept: str) -> str:
     return kept or "the graph multiplies it in float32"
 
 
-def shares(entries: Sequence[TensorEntry]) -> dict[str, float]:
-    """Share of the trained weights' float32 bytes that each precision of the final graph has."""
+def precision_fractions(entries: Sequence[TensorEntry]) -> dict[str, float]:
+    """Return for each precision of the final graph its fraction of the trained weights' float32 bytes."""
     total = sum(entry.bytes_before for entry in entries)
     by_precision: dict[str, float] = defaultdict(float)
     for entry in entries:

@@ -1,7 +1,8 @@
-"""What each layer costs when it alone is quantized."""
+"""Measure what each layer costs when it alone is quantized."""
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,20 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgespeech.errors import VerificationError
-from edgespeech.quantization.error_rates import Evaluate
-from edgespeech.quantization.quantize import IntegerPrecision, Quantizer
+from edgespeech.quantization.quantizer import IntegerPrecision, Quantizer
+from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.measure.word_errors import WordErrors
+
+log = logging.getLogger(__name__)
+
+# Transcribes a manifest with a bundle and counts the errors.
+Evaluate = Callable[[Bundle], WordErrors]
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer in integers, the others in float32.
+    """Loss when one layer is quantized and the others stay in float32.
 
     Attributes:
-        weight: Its name.
-        precision: That it had.
+        weight: Name of the layer.
+        precision: Precision of the layer.
         kl: Divergence of log-probabilities from float32, nats per frame.
         sqnr_db: Signal-to-quantization-noise ratio of log-probabilities in decibels.
-        wer_increase: Absolute percent; None where it was not measured.
+        wer_increase: Absolute increase of the word error rate, a fraction; None if not measured.
     """
 
     weight: str
@@ -33,18 +40,14 @@ class LayerCost:
 
 
 def measure_sensitivity(
-    quantizer: Quantizer,
-    precision: IntegerPrecision,
-    evaluate: Evaluate | None = None,
-    report: Callable[[str], None] = print,
+    quantizer: Quantizer, precision: IntegerPrecision, evaluate: Evaluate | None = None
 ) -> list[LayerCost]:
     """Quantize one layer at a time.
 
     Args:
-        quantizer: Calibrated.
-        precision: Of the plan that the layers are taken from.
-        evaluate: Also count word errors with it, which takes its time for each layer.
-        report: Takes lines for people.
+        quantizer: A calibrated quantizer.
+        precision: The precision whose plan gives each layer's own precision.
+        evaluate: Counts word errors of a bundle, once for each layer; None skips this.
 
     Returns:
         The layers, the most sensitive one first.
@@ -56,11 +59,12 @@ def measure_sensitivity(
         distance = quantizer.divergence(model)
         increase = None
         if evaluate:
-            # One that alone is too far from float32 to be written has no word errors; its divergence says enough.
+            # A layer that alone is too far from float32 to be written has no word errors; its divergence says enough.
             with tempfile.TemporaryDirectory() as folder, suppress(VerificationError):
-                alone = quantizer.write(Path(folder) / "alone", precision, model, report=lambda line: None)
+                alone = quantizer.write(Path(folder) / "alone", precision, model, level=logging.DEBUG)
                 increase = evaluate(alone).wer - before
         costs.append(LayerCost(weight, planned, distance.kl, distance.sqnr_db, increase))
-        word_errors = "" if increase is None else f", WER {increase:+.2f}"
-        report(f"  {weight} alone in {planned}: KL {distance.kl:.2e}, SQNR {distance.sqnr_db:.1f} dB{word_errors}")
+        word_errors = "" if increase is None else f", WER {100 * increase:+.2f}"
+        figures = f"KL {distance.kl:.2e}, SQNR {distance.sqnr_db:.1f} dB{word_errors}"
+        log.info("  %s alone in %s: %s", weight, planned, figures)
     return sorted(costs, key=lambda cost: -cost.kl)

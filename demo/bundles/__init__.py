@@ -1,1 +1,1 @@
-"""Work of the commands that write and inspect bundles."""
+"""Export, describe and verify bundles for the commands."""

@@ -42,11 +42,11 @@ def describe(bundle: Bundle) -> str:
         *((key, str(value)) for key, value in manifest.provenance.items()),
     ]
     parts = latency_budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().after_speech)
-    ledger = [
+    latency = [
         "latency of a word, from the end of its sound (measure your own: edgespeech live --latency-report):",
         *parts.rows(),
     ]
-    return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *ledger])
+    return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *latency])
 
 
 def seconds_per_chunk(bundle: Bundle) -> float | None:

@@ -1,8 +1,7 @@
-"""The commands that write and inspect bundles: export, quantize, info, verify."""
+"""Commands that write and inspect bundles: export, quantize, info, verify."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,71 +10,83 @@ import click
 from edgespeech.demo.commands.options import FILE
 from edgespeech.runtime.dependencies import require
 
-log = logging.getLogger(__name__)
-
 
 @click.command()
 @click.argument("checkpoint", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
 @click.option("--form", type=click.Choice(["fused", "cells"]), default="fused", show_default=True,
-              help="One recurrent operator, or cells unrolled over the chunk.")  # fmt: skip
+              help="Keep the recurrent operator, or unroll it over the chunk into cells.")  # fmt: skip
 @click.option("--chunk-ms", type=float, metavar="MS", help="Audio per step; default: the whole frames in 320 ms.")
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "int4"]), default="fp32",
-              show_default=True, help="Of the weights; int4, and int8 but for LSTMs, make cells.")  # fmt: skip
-@click.option("--fp16-compute", is_flag=True, help="With fp16: compute in it as well, for GPUs.")
+              show_default=True, help="Weight precision. int4, and int8 for GRU and RNN models, unroll the recurrence "
+              "(`--form cells`).")  # fmt: skip
+@click.option("--fp16-compute", is_flag=True, help="With --precision fp16, also compute in fp16, for GPUs.")
 @click.option("--speech", type=FILE, metavar="MANIFEST",
-              help="Speech to calibrate and compare on; default: compare on the clips that ship.")  # fmt: skip
-@click.option("--no-calibrate", is_flag=True, help="Leave the batch-norm statistics as they are despite --speech.")
+              help="Speech to calibrate and compare on. By default the sample clips are compared on.")  # fmt: skip
+@click.option("--no-calibrate", is_flag=True, help="Keep the batch-norm statistics despite --speech.")
 @click.option("--blank-score", type=float, default=0.0, show_default=True,
-              help="Natural log added to the blank: -1 leaves out fewer words.")  # fmt: skip
-@click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to put in.")
-@click.option("--alpha", type=float, default=0.5, show_default=True, help="Default weight of the language model.")
-@click.option("--beta", type=float, default=1.5, show_default=True, help="Default bonus for each word.")
-@click.option(
-    "--unknown-score", type=float, default=-10.0, show_default=True, help="Default log score of unknown words."
-)
-@click.option("--beam-width", type=int, default=64, show_default=True, help="Default beam width.")
+              help="Natural log added to the blank; -1 makes the model omit fewer words.")  # fmt: skip
+@click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to copy into the bundle.")
+@click.option("--alpha", type=float, default=0.5, show_default=True,
+              help="The bundle's default weight of the language model.")  # fmt: skip
+@click.option("--beta", type=float, default=1.5, show_default=True, help="The bundle's default bonus for each word.")
+@click.option("--unknown-score", type=float, default=-10.0, show_default=True,
+              help="The bundle's default natural-log score of an out-of-vocabulary word.")  # fmt: skip
+@click.option("--beam-width", type=int, default=64, show_default=True, help="The bundle's default beam width.")
 @click.option("--min-confidence", "--least-confidence", "min_confidence", type=float, default=0.0, show_default=True,
-              help="Default mean confidence below which a segment is taken for noise.")  # fmt: skip
-@click.option("--name", default="", help="Of the bundle; default: the checkpoint's.")
-def export(checkpoint: Path, output: Path, speech: Path | None, **settings: Any) -> None:
-    """Turn a CHECKPOINT into a streaming ONNX bundle, compared with it on real speech."""
+              help="The bundle's default mean confidence below which a segment is taken for noise.")  # fmt: skip
+@click.option("--name", default="", help="Name of the bundle; default: the checkpoint's.")
+def export(checkpoint: Path, output: Path, precision: Any, fp16_compute: bool, no_calibrate: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Turn a CHECKPOINT into a streaming ONNX bundle, and compare both on real speech."""
     require("torch onnx", "export")
-    from edgespeech.demo.bundles.export import export_bundle
+    from edgespeech.demo.bundles.export import BundleRequest, decoder_defaults, export_bundle
+    from edgespeech.export import ExportRequest
 
-    bundle = export_bundle(checkpoint, output, speech, settings, log.info)
-    click.echo(str(bundle.folder))
+    shared = {name: settings[name] for name in ("form", "chunk_ms", "speech", "blank_score", "lm", "name")}
+    request = BundleRequest(
+        ExportRequest(decoder=decoder_defaults(settings), **shared), precision, fp16_compute, not no_calibrate
+    )
+    click.echo(str(export_bundle(checkpoint, output, request).folder))
 
 
 @click.command()
 @click.argument("bundle", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
-@click.option("--precision", type=click.Choice(["fp16", "int8", "int4"]), required=True, help="Of the weights.")
-@click.option("--fp16-compute", is_flag=True, help="With fp16: compute in it as well, for GPUs.")
+@click.option("--precision", type=click.Choice(["fp16", "int8", "int4"]), required=True, help="Weight precision.")
+@click.option("--fp16-compute", is_flag=True, help="With --precision fp16, also compute in fp16, for GPUs.")
 @click.option("--speech", type=FILE, metavar="MANIFEST",
-              help="Calibration speech; needs no texts. Default: the clips that ship.")  # fmt: skip
-@click.option("--dev", type=FILE, metavar="MANIFEST", help="Count word errors on, before and after.")
-@click.option("--dev-limit", type=click.IntRange(1), metavar="N", help="Only N utterances of it, from all over.")
+              help="Calibration speech; texts are not needed. Default: the sample clips.")  # fmt: skip
+@click.option("--dev", type=FILE, metavar="MANIFEST",
+              help="Speech with texts to count word errors on, before and after.")  # fmt: skip
+@click.option("--dev-limit", type=click.IntRange(1), metavar="N",
+              help="Use at most N utterances of --dev, spread evenly over the manifest.")  # fmt: skip
 @click.option("--baseline", type=FILE, metavar="BUNDLE",
               help="fp32 bundle to compare with, such as the fused form; default: BUNDLE itself.")  # fmt: skip
 @click.option("--calibration", type=click.Choice(["auto", "minmax", "percentile", "entropy", "error"]), default="auto",
-              show_default=True, help="How activation ranges are chosen.")  # fmt: skip
-@click.option("--keep", multiple=True, metavar="WEIGHT", help="Leave a weight in the next higher precision.")
+              show_default=True, help="Method that chooses the activation ranges.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="WEIGHT",
+              help="Keep a weight in the next higher precision; repeatable.")  # fmt: skip
 @click.option("--report", type=FILE, metavar="FILE", help="Write all figures as JSON, and a picture beside it.")
-@click.option("--into", metavar="FILE#NAME", help="Put the tables between <!-- NAME: begin --> and <!-- NAME: end -->.")
-@click.option("--sensitivity", is_flag=True, help="Also quantize each layer alone (with --dev: its word errors).")
-@click.option("--max-wer-increase", type=float, metavar="X", help="Keep layers until WER rises by at most X percent.")
-@click.option("--max-deletion-increase", type=float, metavar="X", help="The same for words left out.")
+@click.option("--into", metavar="FILE#NAME",
+              help="Write the tables between <!-- NAME: begin --> and <!-- NAME: end --> in a document.")  # fmt: skip
+@click.option("--sensitivity", is_flag=True,
+              help="Also quantize each layer alone, and count its word errors if there is --dev.")  # fmt: skip
+@click.option("--max-wer-increase", type=float, metavar="X",
+              help="Keep layers in higher precision until WER rises by at most X percentage points.")  # fmt: skip
+@click.option("--max-deletion-increase", type=float, metavar="X",
+              help="Keep layers in higher precision until deletions rise by at most X percentage points.")  # fmt: skip
 def quantize(
     bundle: Path, output: Path, max_wer_increase: float | None, max_deletion_increase: float | None, **settings: Any
 ) -> None:
-    """Make a BUNDLE smaller: fp16, int8 or int4 weights, compared with fp32 on speech."""
+    """Quantize the weights of a BUNDLE to fp16, int8 or int4, and compare it with fp32 on speech."""
     require("onnx", "export")
-    from edgespeech.quantization.error_rates import Budget
-    from edgespeech.quantization.pipeline import QuantizeSettings, quantize_bundle
+    from edgespeech.quantization import Budget, QuantizeRequest, quantize_bundle
 
-    budget = Budget(max_wer_increase, max_deletion_increase)
-    written = quantize_bundle(bundle, output, QuantizeSettings(budget=budget, **settings), log.info, click.echo)
+    budget = Budget.from_percent(max_wer_increase, max_deletion_increase)
+    written = quantize_bundle(bundle, output, QuantizeRequest(budget=budget, **settings))
+    if tables := written.tables():
+        click.echo(tables)
     click.echo(str(written.folder))
 
 
@@ -83,7 +94,7 @@ def quantize(
 @click.argument("bundle", type=FILE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print bundle.json.")
 def info(bundle: Path | None, as_json: bool) -> None:
-    """Say what is in a BUNDLE (default: the one that ships) and what its latency is made of."""
+    """Print what a BUNDLE contains and the parts of its latency; without an argument, those of the default bundle."""
     from edgespeech.demo.bundles.inspect import describe
     from edgespeech.runtime.bundle import MANIFEST, load_bundle
 
@@ -94,7 +105,7 @@ def info(bundle: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("bundle", type=FILE, required=False)
 def verify(bundle: Path | None) -> None:
-    """Check a BUNDLE: hashes, graph against description, chunked against whole, language model."""
+    """Check the hashes, graph, states, streaming and language model of a BUNDLE."""
     from edgespeech.demo.bundles.inspect import verify_bundle
     from edgespeech.runtime.bundle import load_bundle
 

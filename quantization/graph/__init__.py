@@ -1,1 +1,1 @@
-"""Graphs with float16, int8 or int4 weights, built from float32 ones."""
+"""Rewrite float32 graphs with float16, int8 or int4 weights."""

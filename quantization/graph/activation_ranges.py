@@ -1,7 +1,7 @@
-"""Static ranges of activations: histograms of values, and four ways to choose a range from one.
+"""Collect histograms of activations, and choose static ranges from them by one of four methods.
 
-``minmax`` takes everything seen, ``percentile`` leaves out one value in ten thousand at each end, ``entropy`` loses the
-least information (Kullback-Leibler divergence of the histogram), ``error`` the least squared error.
+``minmax`` covers all observed values, ``percentile`` leaves out one value in ten thousand at each end, ``entropy``
+minimises the loss of information (Kullback-Leibler divergence of the histogram), ``error`` the squared error.
 """
 
 from __future__ import annotations
@@ -26,60 +26,59 @@ Method = Literal["minmax", "percentile", "entropy", "error"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy", "error")
 LEVELS = 255
 BINS = 8192
-SMALLEST_REACH = 2.0**-20
-OUTSIDE_SHARE = 1e-4
+MIN_REACH = 2.0**-20
+CLIPPED_FRACTION = 1e-4
+# Candidate ranges of `entropy` and `error`, as fractions of all observed values.
 CANDIDATES = np.linspace(0.3, 1.0, 36)
 
 
 @dataclass(frozen=True)
 class Range:
-    """An interval for 8-bit unsigned integers; it always holds zero, which is then exact."""
+    """An interval that 8-bit unsigned integers represent; it always contains zero, which is then exact."""
 
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        """Refuse an interval without zero."""
         if not self.low <= 0.0 <= self.high:
-            raise ValueError(f"range [{self.low}, {self.high}] does not hold zero")
+            raise ValueError(f"range [{self.low}, {self.high}] does not contain zero")
 
     @property
     def scale(self) -> np.float32:
-        """Width of one step."""
+        """Width of one quantization step."""
         return np.float32(max(self.high - self.low, 1e-6) / LEVELS)
 
     @property
     def zero_point(self) -> np.uint8:
-        """The integer that stands for zero."""
+        """Integer that represents the value zero."""
         return np.uint8(np.clip(round(-self.low / float(self.scale)), 0, LEVELS))
 
 
-# Symmetric around zero with one step to spare: -1 and 1 are 1 and 255.
+# Symmetric around zero: -1 and 1 become 1 and 255, and level 0 is not used.
 BOUNDED_BY_ONE = Range(-128.0 / 127.0, 127.0 / 127.0)
 
 
 class Histogram:
-    """Counts of one activation's values over (-reach, reach); of one size however much speech there is.
+    """Counts an activation's values over (-reach, reach) in a fixed number of bins.
 
-    When a larger value comes, the reach doubles: neighbouring bins become one. Zero lies between two bins.
+    A larger value doubles the reach and merges neighbouring bins. Zero lies between two bins.
     """
 
     def __init__(self) -> None:
-        """Begin without values."""
         self.low = 0.0
         self.high = 0.0
-        self.reach = SMALLEST_REACH
+        self.reach = MIN_REACH
         self.counts: Counts = np.zeros(BINS)
 
     def add(self, values: Floats) -> None:
-        """Count more values.
+        """Add values to the counts.
 
         Raises:
             VerificationError: A value is not finite.
         """
         low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
         if not math.isfinite(high - low):
-            raise VerificationError("values inside the network are not finite on this speech; mend model or speech")
+            raise VerificationError("values inside the network are not finite on this speech; fix model or speech")
         self.low, self.high = min(self.low, low), max(self.high, high)
         while self.reach <= max(-low, high):
             self.counts = np.pad(self.counts.reshape(-1, 2).sum(axis=1), BINS // 4)
@@ -88,18 +87,18 @@ class Histogram:
         self.counts += np.bincount(bins, minlength=BINS)
 
     def range(self, method: Method) -> Range:
-        """Choose the range."""
+        """Choose the range of the values by a method."""
         if method == "minmax":
             return Range(self.low, self.high)
         if method == "percentile":
             return self._percentile()
         cost = self._entropy if method == "entropy" else self._squared_error
-        return min((Range(self.low * float(share), self.high * float(share)) for share in CANDIDATES), key=cost)
+        return min((Range(self.low * float(part), self.high * float(part)) for part in CANDIDATES), key=cost)
 
     def _percentile(self) -> Range:
         edges = np.linspace(-self.reach, self.reach, BINS + 1)
-        share = self.counts.cumsum() / max(1.0, self.counts.sum())
-        first, last = np.searchsorted(share, [OUTSIDE_SHARE, 1.0 - OUTSIDE_SHARE])
+        cumulative = self.counts.cumsum() / max(1.0, self.counts.sum())
+        first, last = np.searchsorted(cumulative, [CLIPPED_FRACTION, 1.0 - CLIPPED_FRACTION])
         low, high = float(edges[first]), float(edges[min(last + 1, BINS)])
         return Range(min(0.0, max(low, self.low)), max(0.0, min(high, self.high)))
 
@@ -116,7 +115,7 @@ class Histogram:
         return float((self.counts * np.square(self._centres() - rounded)).sum())
 
     def _entropy(self, candidate: Range) -> float:
-        """Divergence of the histogram, its ends folded into the outermost bins inside, from its levels spread out."""
+        """Return the divergence of the clipped histogram from its quantized version, spread over the occupied bins."""
         centres, level = self._centres(), self._levels(candidate)
         inside = (centres >= candidate.low) & (centres <= candidate.high)
         if not inside.any():
@@ -135,13 +134,13 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Channels:
-    """What the channels of an activation were seen to be.
+    """Statistics of an activation, channel by channel.
 
     Attributes:
-        mean: Of each, float32 [channels].
-        low: The smallest value of each, float32 [channels].
-        high: The largest value of each, float32 [channels].
-        covariance: Of each with each, float64 [channels, channels].
+        mean: Mean, float32 [channels].
+        low: Smallest value, float32 [channels].
+        high: Largest value, float32 [channels].
+        covariance: Covariance of the channels, float64 [channels, channels].
     """
 
     mean: Floats
@@ -151,20 +150,19 @@ class Channels:
 
     @property
     def moments(self) -> Counts:
-        """Mean products of the channels with each other [channels, channels]."""
+        """Mean products of the channels, float64 [channels, channels]."""
         return self.covariance + np.outer(self.mean, self.mean)
 
     @property
     def deviation(self) -> Floats:
-        """Of each, float32 [channels]."""
+        """Standard deviation of the channels, float32 [channels]."""
         return np.sqrt(np.maximum(self.covariance.diagonal(), 0.0)).astype(np.float32)
 
 
 class ChannelCounter:
-    """Collects `Channels`; a channel is a place in the last dimension of what is added."""
+    """Accumulates `Channels` over values whose last dimension is the channel."""
 
     def __init__(self) -> None:
-        """Begin without values."""
         self._sum: Counts = np.zeros(1)
         self._products: Counts = np.zeros((1, 1))
         self._count = 0
@@ -172,7 +170,7 @@ class ChannelCounter:
         self._high: Floats = np.full(1, -np.inf, np.float32)
 
     def add(self, values: Floats) -> None:
-        """Take more values [..., channels]."""
+        """Add values [..., channels] to the statistics."""
         rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
         self._sum = self._sum + rows.sum(axis=0)
         self._products = self._products + rows.T @ rows
@@ -183,7 +181,7 @@ class ChannelCounter:
 
     @property
     def value(self) -> Channels:
-        """The channels so far."""
+        """Statistics of the values added so far."""
         mean, products = self._sum / max(1, self._count), self._products / max(1, self._count)
         return Channels(mean.astype(np.float32), self._low, self._high, products - np.outer(mean, mean))
 
@@ -192,18 +190,28 @@ def observe(
     bundle: Bundle,
     graph: onnx.ModelProto,
     groups: Iterable[RangeGroup],
-    separated: Sequence[str],
+    per_channel: Sequence[str],
     speech: Sequence[Floats],
 ) -> tuple[list[Histogram], dict[str, Channels]]:
-    """Stream recordings through the float32 graph, count the values of each group, and look at some channel by channel.
+    """Stream recordings through the float32 graph and collect statistics of its activations.
+
+    Args:
+        bundle: The bundle of the graph.
+        graph: The float32 graph.
+        groups: Groups of activations, each of which shares a histogram.
+        per_channel: Activations whose channels are looked at one by one.
+        speech: Recordings at the bundle's rate.
+
+    Returns:
+        The histogram of each group, and the channels of each of the other activations.
 
     Raises:
         UsageError: The speech is empty or silent.
-        VerificationError: Values are not finite.
+        VerificationError: A value is not finite.
     """
     require_sound(speech)
     counted = [(group.observed, Histogram()) for group in groups]
-    channels = {tensor: ChannelCounter() for tensor in separated}
+    channels = {tensor: ChannelCounter() for tensor in per_channel}
     tensors = list(dict.fromkeys([*channels, *(tensor for observed, _ in counted for tensor in observed)]))
     for values in stream_tensors(bundle, graph, tensors, speech):
         for observed, histogram in counted:
@@ -215,10 +223,10 @@ def observe(
 
 
 def require_sound(speech: Sequence[Floats]) -> None:
-    """Look for a sample that is not zero.
+    """Check that speech has a sample that is not zero.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The speech is empty or silent.
     """
     if not any(np.any(samples) for samples in speech):
         raise UsageError("the calibration speech is empty or silent; give --speech a manifest of recordings")
@@ -227,16 +235,16 @@ def require_sound(speech: Sequence[Floats]) -> None:
 def stream_tensors(
     bundle: Bundle, graph: onnx.ModelProto, tensors: Sequence[str], speech: Iterable[Floats]
 ) -> Iterator[dict[str, Floats]]:
-    """Run a graph over recordings chunk by chunk, and give tensors inside or at the end of it after each chunk."""
+    """Run a graph over recordings with carried states, and yield the values of tensors after each chunk."""
     onnxruntime: Any = import_module("onnxruntime")
-    watched = onnx.ModelProto()
-    watched.CopyFrom(graph)
-    known = {value.name for value in watched.graph.output}
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in known)
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(graph)
+    known = {value.name for value in exposed.graph.output}
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in known)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(exposed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     facts = bundle.manifest.graph
     outputs = [*tensors, *(state.output for state in facts.states)]
     size = bundle.manifest.audio.chunk_samples

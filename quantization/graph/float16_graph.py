@@ -1,7 +1,7 @@
-"""The same graph computing in float16, for GPUs: between the features and log-softmax, which stay float32.
+"""Make a graph compute in float16, for GPUs: all layers between the features and log-softmax, which stay float32.
 
-Inputs, outputs and states stay float32 and are cast at the border, so a bundle is used like any other. What adds up
-over a recording, the cells of an LSTM, stays small; activations are clipped at 20: nothing comes near 65504.
+Inputs, outputs and states stay float32 and are cast, so the bundle is used like any other. Nothing comes near the
+largest float16, 65504: activations are clipped at 20, and the cells of an LSTM, which add up over time, stay small.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FLOAT32_OPERATORS = {"Log", "LogSoftmax", "Softmax"}
 
 
 def compute_in_float16(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a float32 graph, in either form, whose layers compute in float16."""
+    """Copy a float32 graph, in either form, and make its layers compute in float16."""
     result = onnx.ModelProto()
     result.CopyFrom(graph)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
@@ -62,7 +62,7 @@ def compute_in_float16(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _float32_tensors(graph: onnx.ModelProto, constants: set[str]) -> set[str]:
-    """What is computed in float32: the features, what only they need, and all from log-softmax on; and the inputs."""
+    """Return tensors that stay float32: inputs, features and all that leads to them, and all from log-softmax on."""
     producers = {output: node for node in graph.graph.node for output in node.output}
     inputs = {value.name for value in graph.graph.input}
     features = [node for node in graph.graph.node if node.name.startswith(FEATURE_PREFIX)]

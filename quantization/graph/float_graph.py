@@ -1,4 +1,4 @@
-"""The float32 graph of a bundle as something to read and rewrite: weights, nodes, what quantizing may touch."""
+"""Read the float32 graph of a bundle: its layers, their inputs and biases, and which of them may be quantized."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from edgespeech.runtime.bundle import Bundle
 
 FEATURE_PREFIX = "features."
 RECURRENT_SUFFIX = ".U"
-# What leaves a recurrent layer.
-FRAMES = ".frames"
-# Layers that stay float32, and why.
+# Output of a recurrent layer.
+FRAMES_SUFFIX = ".frames"
+# Layers that stay float32, and the reason.
 FLOAT_LAYERS = {
     "lookahead.": "one weight per channel and frame: nothing to gain",
     "output.": "small, and the noisiest layer in integers",
@@ -28,13 +28,13 @@ REARRANGING = {"Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "
 
 @dataclass(frozen=True)
 class Layer:
-    """A product with trained weights, or a recurrent operator with its two.
+    """A product with a trained weight, or a recurrent operator with two.
 
     Attributes:
-        name: That of its weight; of the node where there are two.
+        name: Name of its weight, or of the node if there are two weights.
         kind: ``matrix`` [inputs, outputs], ``convolution`` [outputs, inputs, kernel...] or ``recurrent``.
         nodes: Indices of the nodes that use it; unrolled cells share one weight.
-        sources: The activations that it multiplies, one for each node.
+        sources: Activations that it multiplies, one for each node.
         weights: Names of the initializers.
     """
 
@@ -46,7 +46,7 @@ class Layer:
 
     @property
     def quantizable(self) -> bool:
-        """Whether integers pay."""
+        """Whether the layer is worth quantizing to integers."""
         return not self.name.startswith(tuple(FLOAT_LAYERS))
 
 
@@ -54,12 +54,12 @@ class Layer:
 class RangeGroup:
     """Tensors that hold the same values in another arrangement, such as a layer's output and its context.
 
-    They share one range, so that what was quantized once is quantized again without loss, and a value means the same in
-    every step of an unrolled recurrence and in the state between chunks.
+    They share one range, so that values that were quantized once are quantized again without loss, in every step of an
+    unrolled recurrence and in the state between chunks.
 
     Attributes:
-        tensors: All of them.
-        observed: Those that are multiplied or leave a convolution.
+        tensors: All tensors of the group.
+        observed: Tensors that are multiplied, or are outputs of a convolution.
         bounded: Whether the values are outputs of a GRU or LSTM, which lie in (-1, 1).
     """
 
@@ -69,20 +69,19 @@ class RangeGroup:
 
 
 def require_float32(bundle: Bundle) -> None:
-    """Look whether a bundle can be made smaller.
+    """Check that a bundle has not been quantized yet.
 
     Raises:
-        UsageError: It was already.
+        UsageError: The bundle is not float32.
     """
     if (precision := bundle.manifest.graph.precision) != "fp32":
         raise UsageError(f"{bundle.folder} is {precision} already; give the fp32 bundle")
 
 
 class FloatGraph:
-    """A parsed graph; the proto is the caller's to keep."""
+    """Indexes the nodes and weights of a graph, which it does not change."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        """Index weights and nodes."""
         self.model = model
         self.nodes = list(model.graph.node)
         self.weights: dict[str, NDArray[np.float32]] = {
@@ -91,10 +90,10 @@ class FloatGraph:
 
     @classmethod
     def of(cls, bundle: Bundle) -> FloatGraph:
-        """Read the graph of a float32 bundle whose recurrence can be integers: in ``cells`` form, or of LSTMs.
+        """Read the graph of a float32 bundle whose recurrence can become integers: in ``cells`` form, or with LSTMs.
 
         Raises:
-            UsageError: The bundle is quantized already, or its recurrence is an operator that stays float32.
+            UsageError: The bundle is quantized already, or its recurrent operator has no integer counterpart.
         """
         require_float32(bundle)
         facts = bundle.manifest.graph
@@ -108,7 +107,7 @@ class FloatGraph:
         return graph
 
     def layers(self) -> list[Layer]:
-        """Every product with trained weights, in the order of the graph; the feature front end is not trained."""
+        """Return every product with trained weights, in the order of the graph; the feature front end has none."""
         uses: dict[tuple[str, ...], list[int]] = {}
         for index, node in enumerate(self.nodes):
             if node.op_type in KINDS and node.input[1] in self.weights and not node.input[1].startswith(FEATURE_PREFIX):
@@ -126,36 +125,36 @@ class FloatGraph:
         ]
 
     def consumers(self, tensor: str) -> list[onnx.NodeProto]:
-        """The nodes that read a tensor."""
+        """Return the nodes that read a tensor."""
         return [node for node in self.nodes if tensor in node.input]
 
     def bias(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        """The node that adds a trained bias to a product and to nothing else, if there is one."""
+        """Return the node that adds a trained bias to a product and is its only consumer, if there is one."""
         following = self.consumers(node.output[0])
         if len(following) == 1 and following[0].op_type == "Add" and following[0].input[1] in self.weights:
             return following[0]
         return None
 
-    def separated(self, layer: Layer) -> tuple[str, ...]:
-        """For each weight the tensor that shows what it multiplies, channel by channel; none for a convolution.
+    def channel_tensors(self, layer: Layer) -> tuple[str, ...]:
+        """Return for each weight a tensor with the channels that it multiplies; none for a convolution.
 
-        It is the input; for a recurrent matrix, whose input is the state, it is what the recurrent layer gives.
+        This is the layer's input, or, for a recurrent matrix, whose input is the state, the output of the recurrence.
         """
         if layer.kind == "convolution":
             return ()
         if layer.kind == "recurrent":
             return layer.sources[0], str(self.nodes[layer.nodes[0]].output[0])
         if layer.name.endswith(RECURRENT_SUFFIX):
-            return (layer.name.removesuffix(RECURRENT_SUFFIX) + FRAMES,)
+            return (layer.name.removesuffix(RECURRENT_SUFFIX) + FRAMES_SUFFIX,)
         return (layer.sources[0],)
 
     def clipped(self, layer: Layer) -> str:
-        """The output of the clipped ReLU that follows a convolution."""
+        """Return the output of the clipped ReLU that follows a convolution."""
         (clip,) = self.consumers(self.nodes[layer.nodes[0]].output[0])
         return str(clip.output[0])
 
     def range_groups(self) -> list[RangeGroup]:
-        """Every activation that integers need a range for, in the order of the graph."""
+        """Return every activation that needs a range, in the order of the graph."""
         group = self._arrangements()
         gated = any(node.op_type == "Tanh" for node in self.nodes)
         observed: dict[str, list[str]] = defaultdict(list)
@@ -175,7 +174,7 @@ class FloatGraph:
         ]
 
     def _arrangements(self) -> dict[str, str]:
-        """For each tensor a name that it shares with its other arrangements."""
+        """Return for each tensor a name that it shares with its other arrangements."""
         parent: dict[str, str] = {}
 
         def root(name: str) -> str:

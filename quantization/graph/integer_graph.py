@@ -1,9 +1,9 @@
-"""Products in integers: int8 with static activation scales, or int4 weights in blocks.
+"""Rewrite products in integers: int8 with static activation scales, or int4 weights in blocks.
 
-int8: a matrix product becomes QuantizeLinear and MatMulIntegerToFloat, a convolution QuantizeLinear, QLinearConv and
-DequantizeLinear, an LSTM `integer_lstm`. Static scales keep a stream's result free of its neighbours in a batch and of
-the chunking. int4: MatMulNBits, whose activations stay float32. Features, look-ahead, output, gates and log-softmax
-stay float32 in any case.
+In int8 a matrix product becomes QuantizeLinear and MatMulIntegerToFloat, a convolution QuantizeLinear, QLinearConv and
+DequantizeLinear, and an LSTM `integer_lstm`. Static scales make a stream's result independent of its neighbours in a
+batch and of the chunking. In int4 a product becomes MatMulNBits, whose activations stay float32. Features, look-ahead,
+output, gates and log-softmax stay float32.
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ MICROSOFT = "com.microsoft"
 
 
 class IntegerRewriter:
-    """Rewrites some layers of a float graph; the others stay as they are."""
+    """Rewrites some layers of a float graph; the others stay as they are.
+
+    Args:
+        graph: The float32 graph.
+        ranges: Ranges of the activations that are multiplied or are outputs of a convolution.
+        channels: Statistics of the inputs of matrices (`FloatGraph.channel_tensors`).
+    """
 
     def __init__(self, graph: FloatGraph, ranges: Mapping[str, Range], channels: Mapping[str, Channels]) -> None:
-        """Take the graph, ranges of what is multiplied or leaves a convolution, and channels of what meets a bias."""
         self.graph = graph
         self.ranges = dict(ranges)
         self.channels = channels
@@ -44,7 +49,7 @@ class IntegerRewriter:
         self._gone: set[str] = set()
 
     def rewrite(self, int8: Collection[str], int4: Collection[str] = ()) -> onnx.ModelProto:
-        """A new graph in which the named layers have integers.
+        """Return a new graph in which the named layers have integer weights.
 
         Args:
             int8: Names of layers whose weights become int8.
@@ -69,13 +74,13 @@ class IntegerRewriter:
         return self._constant(f"scale_{key}", chosen.scale), self._constant(f"zero_{key}", chosen.zero_point)
 
     def _add(self, index: int, operator: str, inputs: list[str], output: str, name: str, **attributes: Any) -> None:
-        """Put a node in the place of another one, behind those that are there already."""
+        """Replace a node by another one, after those that replace it already."""
         domain = MICROSOFT if operator.startswith("MatMul") else ""
         node = helper.make_node(operator, inputs, [output], name=name, domain=domain, **attributes)
         self._replaced.setdefault(index, []).append(node)
 
     def _quantized(self, source: str, index: int) -> str:
-        """The integers of an activation; made once, before the first node that wants them."""
+        """Return the quantized activation, which is computed once, before the first node that uses it."""
         if source not in self._integers_of:
             self._integers_of[source] = f"{source}.int8"
             self._add(index, "QuantizeLinear", [source, *self._scale(source)], f"{source}.int8", f"{source}.quantize")
@@ -84,9 +89,9 @@ class IntegerRewriter:
     def _balance(
         self, layer: Layer, kind: Callable[[Channels], Balance]
     ) -> tuple[Balance | None, NDArray[np.float64] | None]:
-        """Of what a matrix multiplies if there is a bias to take up the centre, and the moments of it."""
-        (separated,) = self.graph.separated(layer)
-        channels = self.channels.get(separated)
+        """Return the balance of a matrix's input, if there is a bias to absorb its centre, and the input's moments."""
+        (tensor,) = self.graph.channel_tensors(layer)
+        channels = self.channels.get(tensor)
         if channels is None:
             return None, None
         if self.graph.bias(self.graph.nodes[layer.nodes[0]]) is None:
@@ -95,7 +100,7 @@ class IntegerRewriter:
         return balance, balance.moments(channels)
 
     def _balanced(self, source: str, balance: Balance, index: int) -> str:
-        """The input, centred and scaled; QuantizeLinear knows scales by channel, but takes ten times as long."""
+        # QuantizeLinear could scale each channel by itself, but takes ten times as long.
         centre = self._constant(f"{source}.centre", balance.centre)
         inverse = self._constant(f"{source}.inverse_reach", 1.0 / balance.reach)
         self._add(index, "Sub", [source, centre], f"{source}.centred", f"{source}.centred")
@@ -105,7 +110,7 @@ class IntegerRewriter:
         return balanced
 
     def _correct(self, layer: Layer, balance: Balance, rounded: NDArray[np.float32]) -> None:
-        """Let the bias take up the centre, and what is lost by rounding on average."""
+        """Let the bias absorb the centre of the input and the mean error of rounding."""
         adding = self.graph.bias(self.graph.nodes[layer.nodes[0]])
         assert adding is not None
         name = adding.input[1]
@@ -154,7 +159,7 @@ class IntegerRewriter:
         node = self.graph.nodes[index]
         weight, recurrent, bias = (self.graph.weights[name][0].T for name in node.input[1:4])
         self._gone |= set(node.input[1:4])
-        below, own = (self.channels[tensor] for tensor in self.graph.separated(layer))
+        below, own = (self.channels[tensor] for tensor in self.graph.channel_tensors(layer))
         balance = Balance.within_one(below)
         integers = matrix_integers(balance.weights(weight), balance.moments(below))
         bias = bias + np.pad(balance.bias(weight, integers.values * integers.scales), (0, len(bias) // 2))
@@ -169,7 +174,7 @@ class IntegerRewriter:
         self._gone.add(layer.name)
         quantized = self._quantized(source, index)
         scale, zero = self._scale(source)
-        # The output's range begins at 0 and ends at 20 or before: saturation is the clipped ReLU.
+        # The output's range begins at 0 and ends at 20 or before, so saturation does the clipping of the ReLU.
         out_scale, out_zero = self._scale(clip.output[0])
         step = float(self.ranges[source].scale) * integers.scales.astype(np.float64)
         inputs = [

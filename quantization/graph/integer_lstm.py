@@ -1,8 +1,9 @@
-"""An LSTM as one operator with int8 weights and fixed activation scales: bit for bit the same for any chunk length.
+"""Emit an LSTM as one operator with int8 weights and fixed activation scales, exactly equal for any chunk length.
 
-onnxruntime's DynamicQuantizeLSTM takes the scale of what it multiplies from the smallest and largest value in it, so
-that a stream would hear its neighbours in a batch and feel the chunking. Here two more units always give 1 and -1, and
-the input has two more channels with 1 and -1 and is clipped to that: the range found is [-1, 1] every time.
+onnxruntime's DynamicQuantizeLSTM derives the scale of its activations from their smallest and largest value, so the
+result of a stream would depend on its neighbours in a batch and on the chunking. Two additional units that always
+output 1 and -1, and two additional input channels with 1 and -1, to which the input is clipped, fix the range to
+[-1, 1].
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ Constant = Callable[[str, Any], str]
 
 # Input, output, forget, candidate: ONNX's order.
 GATES = 4
-# What the two more units or channels hold.
+# Values of the two additional units or channels.
 ENDS = np.array([1.0, -1.0], np.float32)
-# A gate with this bias is open, and a cell of this size says 1, both exactly.
+# With this bias a gate is open, and with this value the output of a cell is 1, both exactly in float32.
 SATURATED = 40.0
 
 
 def integer_lstm(
     node: onnx.NodeProto, weight: Integers, recurrent: Integers, bias: Floats, balance: Balance, constant: Constant
 ) -> list[onnx.NodeProto]:
-    """The nodes that take the place of an LSTM operator and give outputs of the same names.
+    """Return the nodes that replace an LSTM operator and have outputs of the same names.
 
     Args:
-        node: With initial states.
-        weight: W [inputs, 4 * hidden] of the balanced input.
+        node: The LSTM operator, with initial states.
+        weight: W [inputs, 4 * hidden] for the balanced input.
         recurrent: R [hidden, 4 * hidden].
-        bias: Of both [8 * hidden]; it has taken up the centre.
-        balance: Of the input.
-        constant: Stores a constant under a name, and gives the name.
+        bias: Biases of both [8 * hidden], which include the centre of the input.
+        balance: Centre and reach of the input.
+        constant: Stores a constant under a name and returns the name.
     """
     nodes: list[onnx.NodeProto] = []
 
@@ -85,20 +86,20 @@ def integer_lstm(
 
 
 def gate_columns(wide: NDArray[Any], inputs: int) -> NDArray[Any]:
-    """A matrix [inputs + 2, 4 * (hidden + 2)] without the rows and columns that were added."""
+    """Drop the additional rows and columns of a matrix [inputs + 2, 4 * (hidden + 2)]."""
     gates = wide[:inputs].reshape(inputs, GATES, -1)[:, :, : -len(ENDS)]
     return gates.reshape(inputs, -1)
 
 
 def _wider(matrix: NDArray[Number], rows: int = 0) -> NDArray[Number]:
-    """Add two columns of zeros to each gate of [inputs, 4 * hidden], and so many rows."""
+    """Append two columns of zeros to each gate of [inputs, 4 * hidden], and rows of zeros."""
     gates = matrix.reshape(len(matrix), GATES, -1)
     padded = np.pad(gates, ((0, rows), (0, 0), (0, len(ENDS))))
     return padded.reshape(len(padded), -1)
 
 
 def _saturated(bias: Floats) -> Floats:
-    """Wider, with open gates and full candidates for the units that hold the ends."""
+    """Extend the biases with open gates and saturated candidates for the units that output the ends."""
     gates = _wider(bias[None]).reshape(GATES, -1)
     gates[:, -len(ENDS) :] = SATURATED
     gates[-1, -len(ENDS) :] *= ENDS

@@ -1,4 +1,4 @@
-"""Signal-to-quantization-noise ratio of what each layer gives, on speech, with the noise that comes from below."""
+"""Measure the signal-to-quantization-noise ratio of each layer's output on speech, with noise from the layers below."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def measure_layer_noise(
     """Stream speech through both graphs and compare the outputs of the layers.
 
     Args:
-        bundle: Names of states and sizes.
-        graph: float32.
-        final: The same graph quantized.
-        speech: Recordings.
+        bundle: The bundle of the float32 graph.
+        graph: The float32 graph.
+        final: The quantized graph.
+        speech: Recordings at the bundle's rate.
 
     Returns:
-        For each weight of a product, decibels over all frames.
+        Decibels over all frames by name of the weight.
     """
-    places = {layer.name: landmarks(graph, final, layer.nodes) for layer in graph.layers()}
-    tensors = [tensor for found in places.values() for tensor in found]
-    signal: dict[str, float] = dict.fromkeys(places, 0.0)
+    compared = {layer.name: common_tensors(graph, final, layer.nodes) for layer in graph.layers()}
+    tensors = [tensor for found in compared.values() for tensor in found]
+    signal: dict[str, float] = dict.fromkeys(compared, 0.0)
     noise = dict(signal)
     recordings = list(speech)
     streams: Any = (stream_tensors(bundle, model, tensors, recordings) for model in (graph.model, final))
     for exact, rounded in zip(*streams, strict=True):
-        for name, found in places.items():
+        for name, found in compared.items():
             for tensor in found:
                 value = exact[tensor].astype(np.float64)
                 signal[name] += float(np.square(value).sum())
@@ -46,15 +46,15 @@ def measure_layer_noise(
     return {
         weight: decibels(signal[layer.name], noise[layer.name])
         for layer in graph.layers()
-        if places[layer.name]
+        if compared[layer.name]
         for weight in layer.weights
     }
 
 
-def landmarks(graph: FloatGraph, final: onnx.ModelProto, indices: Iterable[int]) -> list[str]:
-    """For each product the first tensor from its output on that both graphs have; operators may have been merged.
+def common_tensors(graph: FloatGraph, final: onnx.ModelProto, indices: Iterable[int]) -> list[str]:
+    """Return for each product the first tensor after it that both graphs have; operators may have been merged.
 
-    It is looked for behind the bias, which may have taken up a part of the product.
+    The search begins after the bias, which may have absorbed a part of the product.
     """
     known = {name for node in final.graph.node for name in node.output}
     found = []

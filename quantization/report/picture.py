@@ -1,4 +1,4 @@
-"""The report as a picture; matplotlib is needed for this only."""
+"""Draw the report; the only module that needs matplotlib."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER_COLOUR = "#b3261e"
 
 
 def require_matplotlib() -> None:
-    """Look for matplotlib.
+    """Check that matplotlib is installed.
 
     Raises:
         MissingDependencyError: It is not installed.
@@ -31,7 +31,7 @@ def require_matplotlib() -> None:
 
 
 def draw_report(report: QuantizationReport, path: Path) -> None:
-    """Draw a PNG: noise and bytes of each layer, both bundles side by side, and layers quantized alone if measured.
+    """Draw a PNG of noise and bytes of each layer, of both bundles, and of layers quantized alone if measured.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -102,7 +102,7 @@ def _ratios(axes: Any, report: QuantizationReport) -> None:
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xlim(0.0, max(1.15, 1.15 * max(ratios.values())))
     axes.invert_yaxis()
-    axes.set_xlabel(f"share of {before.precision} {before.form}")
+    axes.set_xlabel(f"ratio to {before.precision} {before.form}")
     axes.set_title("What it gains and costs")
 
 

@@ -1,4 +1,4 @@
-"""Everything that quantizing gained and cost, measured in one run: a record that is saved as JSON."""
+"""Measure everything that quantization gained and cost in one run, and save it as JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edgespeech.quantization.calibration import Calibration
 from edgespeech.quantization.divergence import Divergence, divergence, stream_log_probs
-from edgespeech.quantization.error_rates import ErrorRates, Evaluate
 from edgespeech.quantization.graph.float_graph import FloatGraph
-from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, shares
+from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, precision_fractions
+from edgespeech.quantization.range_calibration import RangeCalibration
 from edgespeech.quantization.report.layer_noise import measure_layer_noise
-from edgespeech.quantization.sensitivity import LayerCost
+from edgespeech.quantization.sensitivity import Evaluate, LayerCost
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.files import replacing
 from edgespeech.runtime.measure.chunk_time import ChunkTime, measure_chunk_times
 from edgespeech.runtime.measure.memory import Memory, measure_memory
+from edgespeech.runtime.measure.word_errors import WordErrors
 
 Floats = NDArray[np.float32]
 
@@ -32,13 +32,13 @@ class Side:
     """One of the two bundles that are compared.
 
     Attributes:
-        name: Of its folder.
+        name: Name of its folder.
         form: ``fused`` or ``cells``.
         precision: ``fp32``, ``fp16``, ``int8`` or ``int4``.
         acoustic_bytes: Size of the graph's file.
-        chunk_time: One thread, chunks of the quantized bundle.
-        memory: Of a fresh process.
-        error_rates: On the dev manifest; None where there was none.
+        chunk_time: Time per chunk of the quantized bundle on one thread.
+        memory: Memory of a fresh process.
+        error_rates: Word errors on the dev manifest; None if they were not counted.
     """
 
     name: str
@@ -47,23 +47,23 @@ class Side:
     acoustic_bytes: int
     chunk_time: ChunkTime
     memory: Memory
-    error_rates: ErrorRates | None
+    error_rates: WordErrors | None
 
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """What was measured.
+    """Figures of a quantized bundle and of the float32 bundle that it is compared with.
 
     Attributes:
-        before: The float32 bundle to compare with.
+        before: The float32 bundle.
         after: The quantized bundle.
-        calibration: Method of the activation ranges; empty for fp16.
-        calibration_kl: Divergence with each method that was tried, nats per frame.
+        calibration: Method that chose the activation ranges; empty for fp16.
+        calibration_kl: Divergence of each method that was tried, nats per frame.
         kept: Weights left in higher precision on purpose.
         log_probs: Distance of the log-probabilities on the calibration speech.
-        shares: Share of the trained weights' bytes in each precision, read from the graph.
+        shares: Fraction of the trained weights' float32 bytes in each precision, read from the graph.
         tensors: Every trained tensor.
-        sensitivity: Layers quantized alone, the most sensitive one first; empty where not measured.
+        sensitivity: Layers quantized alone, the most sensitive one first; empty if not measured.
     """
 
     before: Side
@@ -77,7 +77,7 @@ class QuantizationReport:
     sensitivity: tuple[LayerCost, ...]
 
     def summary(self) -> dict[str, Any]:
-        """The figures that go into the bundle's own description."""
+        """Return the figures for ``measured`` of the bundle's manifest; error rates are in percent there."""
         figures: dict[str, Any] = {
             "compared_with": f"{self.before.precision} {self.before.form}",
             "size_ratio": self.after.acoustic_bytes / self.before.acoustic_bytes,
@@ -89,12 +89,8 @@ class QuantizationReport:
         }
         for side, name in ((self.before, "_before"), (self.after, "")):
             if side.error_rates is not None:
-                rates = side.error_rates
-                figures |= {
-                    f"wer_percent{name}": rates.wer,
-                    f"deletions_percent{name}": rates.deletions,
-                    f"cer_percent{name}": rates.cer,
-                }
+                percent = _percent(side.error_rates)
+                figures |= {f"{rate}_percent{name}": value for rate, value in percent.items()}
         return figures
 
 
@@ -105,24 +101,24 @@ def measure_report(
     *,
     baseline: Bundle | None = None,
     evaluate: Evaluate | None = None,
-    calibration: Calibration | None = None,
+    calibration: RangeCalibration | None = None,
     kept: Sequence[str] = (),
     costs: Sequence[LayerCost] = (),
 ) -> QuantizationReport:
-    """Measure two bundles against each other.
+    """Compare a quantized bundle with its original.
 
     Args:
         original: The float32 bundle that was quantized.
-        quantized: What became of it.
+        quantized: The quantized bundle.
         speech: Recordings to compare layers and log-probabilities on.
-        baseline: Another form of the original to compare size, speed, memory and word errors with.
-        evaluate: Counts word errors on a manifest.
-        calibration: How ranges were chosen.
+        baseline: Another form of the original, to compare size, speed, memory and word errors with.
+        evaluate: Counts the word errors of a bundle.
+        calibration: The activation ranges and how they were chosen.
         kept: Weights left in higher precision on purpose.
-        costs: Of `measure_sensitivity`.
+        costs: Result of `measure_sensitivity`.
 
     Raises:
-        EdgespeechError: A bundle cannot be run, or the chunks differ.
+        EdgespeechError: A bundle cannot be run, or the lengths of the chunks differ.
     """
     before, graph = baseline or original, FloatGraph(onnx.load(str(original.acoustic_path)))
     final = onnx.load(str(quantized.acoustic_path))
@@ -152,17 +148,31 @@ def measure_report(
         calibration_kl={str(name): kl for name, kl in calibration.divergences.items()} if calibration else {},
         kept=tuple(kept),
         log_probs=divergence(exact, rounded),
-        shares=shares(tensors),
+        shares=precision_fractions(tensors),
         tensors=tensors,
         sensitivity=tuple(costs),
     )
 
 
 def save_report(report: QuantizationReport, path: Path) -> None:
-    """Write the report as JSON, at once or not at all.
+    """Write the report as JSON, with error rates in percent.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
+    bare = replace(
+        report, before=replace(report.before, error_rates=None), after=replace(report.after, error_rates=None)
+    )
+    document = msgspec.to_builtins(bare)
+    for key, side in (("before", report.before), ("after", report.after)):
+        if side.error_rates is not None:
+            document[key]["error_rates"] = _percent(side.error_rates)
+    for cost in document["sensitivity"]:
+        if cost["wer_increase"] is not None:
+            cost["wer_increase"] *= 100
     with replacing(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        file.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def _percent(errors: WordErrors) -> dict[str, float]:
+    return {"wer": 100 * errors.wer, "deletions": 100 * errors.deletion_rate, "cer": 100 * errors.cer}

@@ -1,4 +1,4 @@
-"""The constant on the blank's logit."""
+"""A constant on the blank's logit moves probability to the other labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from edgespeech.export.blank_score import shift_blank
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 
 
-def test_letters_gain_in_proportion_what_the_blank_loses(tiny_model_factory: Callable[..., DeepSpeech2]) -> None:
+def test_other_labels_gain_in_proportion_what_the_blank_loses(
+    tiny_model_factory: Callable[..., DeepSpeech2],
+) -> None:
     model = tiny_model_factory().eval()
     samples = torch.randn(1, 8000, generator=torch.Generator().manual_seed(0)) * 0.1
     lengths = torch.tensor([8000])

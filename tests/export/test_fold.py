@@ -1,4 +1,4 @@
-"""Folding changes the weights, never the function."""
+"""Folding changes the weights but not the outputs of a model."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ def test_folded_equals_unfolded(tiny_model: Any, noise: Callable[[int], Samples]
         assert value.dtype == before[name].dtype and torch.equal(value, before[name]), name
 
 
-def test_the_statistics_are_in_the_folded_weights(tiny_model: Any, noise: Callable[[int], Samples]) -> None:
-    """The comparison above would see a norm that was lost: every one of them matters."""
+def test_every_batch_norm_matters(tiny_model: Any, noise: Callable[[int], Samples]) -> None:
     for norm in (module for module in tiny_model.modules() if isinstance(module, MaskedBatchNorm)):
         folded = fold_batch_norm(tiny_model)
         norm.running_mean += 0.3
@@ -50,7 +49,7 @@ def test_folding_again_changes_nothing(tiny_model: Any) -> None:
     assert all(torch.equal(value, twice.state_dict()[name]) for name, value in once.state_dict().items())
 
 
-def test_the_error_is_the_largest_of_all_recordings(
+def test_the_fold_error_is_the_largest_of_all_recordings(
     tiny_model_factory: Callable[..., Any], noise: Callable[[int], Samples]
 ) -> None:
     model, other = tiny_model_factory(), tiny_model_factory()
@@ -62,7 +61,7 @@ def test_the_error_is_the_largest_of_all_recordings(
 
 
 @pytest.mark.parametrize("spoiled", [0, 1])
-def test_nan_is_no_small_error(
+def test_nan_makes_the_fold_error_nan(
     tiny_model_factory: Callable[..., Any], noise: Callable[[int], Samples], spoiled: int
 ) -> None:
     models = [tiny_model_factory(batch_norm=False) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The comparison sees every difference, NaN included, and refuses to be run on nothing."""
+"""The comparison finds every difference, NaN included, and refuses silent speech."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from edgespeech.errors import VerificationError
+from edgespeech.export.checkpoint_export import TrainedModel, export_model
 from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.parity import Parity, measure_parity, require_parity
-from edgespeech.export.pipeline import ExportSettings, export
-from edgespeech.reference.model.checkpoint import save_checkpoint
+from edgespeech.export.request import ExportRequest
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import AudioFacts
 
@@ -25,14 +25,11 @@ Noise = Callable[[int], Samples]
 
 @pytest.fixture
 def build(tmp_path: Path, noise: Noise) -> Callable[[Any], AcousticModel]:
-    """The exported graph of a model, in chunks of two frames."""
+    """Export a model and load its graph, in chunks of two frames."""
 
     def make(model: Any) -> AcousticModel:
-        save_checkpoint(model, tmp_path / "ckpt.pt", {})
-        settings = ExportSettings(chunk_ms=80.0)
-        return AcousticModel(
-            export(tmp_path / "ckpt.pt", tmp_path / "bundle", lambda _: [noise(8000)], settings, lambda _: None)
-        )
+        trained = TrainedModel(tmp_path / "ckpt.pt", model, {})
+        return AcousticModel(export_model(trained, tmp_path / "bundle", [noise(8000)], ExportRequest(chunk_ms=80.0)))
 
     return make
 
@@ -45,13 +42,13 @@ def model(tiny_model_factory: Callable[..., Any]) -> Any:
 def test_equal_models_agree(model: Any, build: Callable[[Any], AcousticModel], noise: Noise) -> None:
     parity = measure_parity(model, fold_batch_norm(model), build(model), [noise(9000), noise(1), noise(20000)])
     assert parity.worst < 1e-4 and parity.states < 1e-4
-    # 1280 samples a chunk, and three frames of look-ahead behind each recording
+    # 1280 samples per chunk, and three frames of look-ahead after each recording
     assert parity.chunks == -(-(15 + 3) // 2) + -(-(1 + 3) // 2) + -(-(32 + 3) // 2)
     assert parity.seconds == pytest.approx(29001 / 16000)
     require_parity(parity, 1e-4)
 
 
-def test_little_speech_is_repeated_to_ten_chunks(
+def test_short_speech_is_repeated_to_ten_chunks(
     model: Any, build: Callable[[Any], AcousticModel], noise: Noise
 ) -> None:
     parity = measure_parity(model, fold_batch_norm(model), build(model), [noise(1), np.zeros(0, np.float32)])
@@ -64,7 +61,7 @@ def test_silence_is_refused(model: Any, build: Callable[[Any], AcousticModel], s
         measure_parity(model, fold_batch_norm(model), build(model), speech)
 
 
-def test_a_difference_shows_where_it_is(model: Any, build: Callable[[Any], AcousticModel], noise: Noise) -> None:
+def test_each_figure_shows_its_own_difference(model: Any, build: Callable[[Any], AcousticModel], noise: Noise) -> None:
     graph, folded = build(model), fold_batch_norm(model)
     other = fold_batch_norm(model)
     with torch.no_grad():
@@ -92,7 +89,7 @@ def test_nan_in_torch_is_a_difference(model: Any, build: Callable[[Any], Acousti
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_nan_in_the_graph_is_refused(model: Any, noise: Noise, value: float) -> None:
     class Broken:
-        """Stands for a graph that puts out one value."""
+        """A graph whose outputs all have one value."""
 
         audio = AudioFacts(sample_rate=16000, frame_samples=640, chunk_samples=1280, chunk_free=True, delay_frames=3)
 
@@ -102,7 +99,7 @@ def test_nan_in_the_graph_is_refused(model: Any, noise: Noise, value: float) -> 
         def step(self, samples: Samples, state: dict[str, Samples]) -> tuple[Samples, dict[str, Samples]]:
             return np.full((1, 2, len(model.labels)), value, np.float32), state
 
-    with pytest.raises(VerificationError, match="NaN or infinity"):
+    with pytest.raises(VerificationError, match="NaN or infinite"):
         measure_parity(model, fold_batch_norm(model), cast(AcousticModel, Broken()), [noise(9000)])
 
 
@@ -115,7 +112,7 @@ def test_every_figure_counts(place: str) -> None:
             require_parity(Parity(10, 1.0, **{**figures, place: bad}), 1e-3)
 
 
-def test_the_report_names_what_was_compared() -> None:
+def test_the_report_has_all_figures() -> None:
     lines = "\n".join(Parity(12, 3.5, 1e-6, 2e-6, 3e-6, 4e-6).lines(1e-3))
     for figure in ("3.5 s", "12 chunks", "1.00e-06", "2.00e-06", "3.00e-06", "4.00e-06", "1e-03"):
         assert figure in lines

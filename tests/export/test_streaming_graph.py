@@ -1,4 +1,4 @@
-"""torch == ONNX, and chunked == whole, for both forms of every kind of model."""
+"""The graph equals the torch model, and chunked equals whole, for both forms of every kind of model."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ Samples = NDArray[np.float32]
 
 
 class Graph:
-    """An onnxruntime session of a graph just built."""
+    """An onnxruntime session of the graph of a model."""
 
     def __init__(self, model: Any, form: Any, chunk: int) -> None:
-        """Build and open."""
         graph, self.states = build_graph(fold_batch_norm(model), form, chunk)
         self.session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
 
     def initial(self, batch: int) -> dict[str, Samples]:
-        """Zeros."""
+        """Return states of zeros for a batch."""
         return {state.name: np.zeros((batch, *state.shape), np.float32) for state in self.states}
 
     def step(self, samples: Samples, state: dict[str, Samples]) -> tuple[Samples, dict[str, Samples]]:
-        """One run."""
+        """Process one chunk of a batch."""
         names = ["log_probs", *(s.output for s in self.states)]
         outputs = self.session.run(names, {"samples": samples, **state})
         return outputs[0], {s.name: value for s, value in zip(self.states, outputs[1:], strict=True)}
 
     def stream(self, samples: Samples, chunk: int) -> Samples:
-        """Log-probabilities of [batch, samples], chunk by chunk."""
+        """Compute log-probabilities of [batch, samples], chunk by chunk."""
         state, pieces = self.initial(len(samples)), []
         for start in range(0, samples.shape[1], chunk):
             log_probs, state = self.step(samples[:, start : start + chunk], state)
@@ -81,7 +80,7 @@ def test_states_equal_those_of_torch(tiny_model: Any, form: str, noise: Callable
 
 
 @pytest.mark.parametrize("form", ["fused", "cells"])
-def test_batched_streams_do_not_disturb_each_other(tiny_model: Any, form: str, noise: Callable[[int], Samples]) -> None:
+def test_streams_of_a_batch_are_independent(tiny_model: Any, form: str, noise: Callable[[int], Samples]) -> None:
     chunk = tiny_model.config.frame_samples * 2
     graph = Graph(tiny_model, form, chunk)
     quiet, loud = noise(chunk * 5), np.clip(noise(chunk * 5 + 1)[:-1] * 50, -1, 1)
@@ -97,7 +96,7 @@ def test_probabilities_sum_to_one(tiny_model: Any, noise: Callable[[int], Sample
 
 
 @pytest.mark.parametrize("chunk_ms", [0, -40, 50, 39.9, float("nan"), float("inf")])
-def test_a_chunk_that_is_no_multiple_of_a_frame_is_refused(
+def test_a_chunk_that_is_not_a_multiple_of_a_frame_is_refused(
     chunk_ms: float, tiny_model_factory: Callable[..., Any]
 ) -> None:
     with pytest.raises(UsageError, match="multiple of one frame, 40 ms"):

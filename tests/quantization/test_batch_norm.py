@@ -1,16 +1,12 @@
-"""Calibration is measured against torch's own batch norm, fed with the frames of each recording by itself."""
+"""Calibrated statistics are those of torch's own batch norm, fed with the frames of one recording at a time."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import soundfile  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -22,17 +18,15 @@ from edgespeech.quantization.batch_norm import (
     count_batch_norms,
     movement_table,
 )
-from edgespeech.reference.model.checkpoint import load_checkpoint, save_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.layers import MaskedBatchNorm
 
 Samples = NDArray[np.float32]
-Run = Callable[..., Any]
 
 
 @pytest.fixture
 def recordings(noise: Callable[[int], Samples]) -> list[Samples]:
-    """Five of different length and loudness, none a whole number of frames but one."""
+    """Five recordings of different length and loudness, all but one with an incomplete last frame."""
     return [noise(length) * gain for length, gain in ((9000, 1), (6400, 2), (15001, 0.1), (4321, 1), (12345, 0.5))]
 
 
@@ -49,7 +43,7 @@ def spoil(model: DeepSpeech2) -> DeepSpeech2:
 
 
 def torch_statistics(model: DeepSpeech2, recordings: list[Samples], name: str) -> nn.BatchNorm1d:
-    """`nn.BatchNorm1d` after one look at all frames that enter a batch norm, one recording at a time: no padding."""
+    """Measure the input of a batch norm with `nn.BatchNorm1d`, one recording at a time, so that nothing is padded."""
     norm = norms(model)[name]
     frames: list[torch.Tensor] = []
 
@@ -95,14 +89,14 @@ def test_input_is_normalised_after_calibration(tiny_model: DeepSpeech2, recordin
     assert max(movement.deviation_largest for movement in again) < 1e-6
 
 
-def test_batch_size_and_order_make_no_difference(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+def test_batch_size_and_order_do_not_matter(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
     alone, _ = calibrate_batch_norm(tiny_model, recordings, batch_seconds=0.1)
     together, _ = calibrate_batch_norm(tiny_model, recordings[::-1], batch_seconds=1000.0)
     for name, value in alone.state_dict().items():
         torch.testing.assert_close(together.state_dict()[name], value, rtol=2e-5, atol=2e-5)
 
 
-def test_a_spoiled_model_is_repaired(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+def test_wrong_statistics_are_repaired(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
     healthy, _ = calibrate_batch_norm(tiny_model, recordings)
     spoiled = spoil(healthy)
     repaired, movements = calibrate_batch_norm(spoiled, recordings)
@@ -138,7 +132,7 @@ def test_movement_is_in_units_of_the_old_deviation(
     ]
 
 
-def test_the_given_model_stays_as_it_is(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
+def test_the_given_model_is_not_changed(tiny_model: DeepSpeech2, recordings: list[Samples]) -> None:
     tiny_model.train()
     before = copy.deepcopy(tiny_model.state_dict())
     calibrated, _ = calibrate_batch_norm(tiny_model, recordings)
@@ -161,18 +155,22 @@ def test_without_batch_norm_nothing_changes(
 
 
 def test_progress_counts_every_pass(tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]) -> None:
-    model, heard = tiny_model_factory(), list[int]()
-    calibrate_batch_norm(model, recordings, heard.append)
-    assert sum(heard) == count_batch_norms(model) * len(recordings) == 20
+    model, processed = tiny_model_factory(), list[int]()
+    calibrate_batch_norm(model, recordings, processed.append)
+    assert sum(processed) == count_batch_norms(model) * len(recordings) == 20
 
 
 @pytest.mark.parametrize("speech", [[], [np.empty(0, np.float32)]])
-def test_no_samples(tiny_model_factory: Callable[..., DeepSpeech2], speech: list[Samples]) -> None:
+def test_speech_without_samples_is_refused(
+    tiny_model_factory: Callable[..., DeepSpeech2], speech: list[Samples]
+) -> None:
     with pytest.raises(UsageError, match="no samples"):
         calibrate_batch_norm(tiny_model_factory(), speech)
 
 
-def test_an_input_that_is_not_finite(tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]) -> None:
+def test_an_input_that_is_not_finite_is_refused(
+    tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]
+) -> None:
     model = tiny_model_factory()
     with torch.no_grad():
         model.get_parameter("recurrents.0.rnn.bias_ih_l0").fill_(float("nan"))
@@ -187,136 +185,3 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
     assert joined.count == 1000
     torch.testing.assert_close(joined.mean, mean, rtol=1e-14, atol=0.0)
     torch.testing.assert_close(joined.variance, variance, rtol=1e-8, atol=0.0)
-
-
-def write_manifest(path: Path, recordings: list[Samples], **fields: Any) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for number, samples in enumerate(recordings):
-        name = f"{path.stem}-{number}.wav"
-        soundfile.write(path.parent / name, samples, 16000, subtype="FLOAT")
-        lines.append(json.dumps({"audio_filepath": name, "text": "a b", **fields}))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def speech(tmp_path: Path, recordings: list[Samples]) -> Path:
-    """A manifest of the recordings that are long enough."""
-    return write_manifest(tmp_path / "speech" / "speech.jsonl", recordings)
-
-
-@pytest.fixture
-def spoiled(tmp_path: Path, tiny_model_factory: Callable[..., DeepSpeech2]) -> Path:
-    """A checkpoint that needs calibration."""
-    path = tmp_path / "spoiled.pt"
-    save_checkpoint(spoil(tiny_model_factory()), path, {"name": "tiny", "licence": "none"})
-    return path
-
-
-def test_command(edgespeech: Run, tmp_path: Path, spoiled: Path, speech: Path, recordings: list[Samples]) -> None:
-    outcome = edgespeech("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "new" / "calibrated.pt")
-    assert (outcome.code, outcome.out) == (0, f"{tmp_path / 'new' / 'calibrated.pt'}\n")
-    assert "dropped 1 of 5 clips: not between 0.3 and 60 s" in outcome.err
-    assert "calibrating 4 batch norms on 4 clips, 2.7 s" in outcome.err
-    assert "only 2.7 s of speech" in outcome.err
-    assert "greedy, on 4 clips, 2.7 s: WER" in outcome.err
-    before, _ = load_checkpoint(spoiled)
-    written, provenance = load_checkpoint(tmp_path / "new" / "calibrated.pt")
-    used = sorted((one for one in recordings if len(one) >= 4800), key=len)
-    seconds = round(sum(map(len, used)) / 16000, 2)
-    calibrated = {"manifest": "speech.jsonl", "clips": 4, "seconds": seconds}
-    assert provenance == {"name": "tiny", "licence": "none", "calibrated": calibrated}
-    expected, movements = calibrate_batch_norm(before, used)
-    assert movement_table(movements) in outcome.err
-    for name, value in expected.state_dict().items():
-        assert torch.equal(written.state_dict()[name], value)
-
-
-def test_command_hears_the_part_that_a_line_names(
-    edgespeech: Run, tmp_path: Path, spoiled: Path, recordings: list[Samples]
-) -> None:
-    speech = write_manifest(tmp_path / "parts.jsonl", [recordings[2]], offset=0.25, duration=0.5, text="")
-    outcome = edgespeech("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "calibrated.pt")
-    assert outcome.code == 0
-    assert "word errors not measured: no usable clip" in outcome.err
-    expected, _ = calibrate_batch_norm(load_checkpoint(spoiled)[0], [recordings[2][4000:12000]])
-    for name, value in expected.state_dict().items():
-        assert torch.equal(load_checkpoint(tmp_path / "calibrated.pt")[0].state_dict()[name], value)
-
-
-def test_command_in_half_measures_the_weights_that_it_writes(edgespeech: Run, spoiled: Path, speech: Path) -> None:
-    before = spoiled.stat().st_size
-    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half").code == 0
-    assert spoiled.stat().st_size < before
-    first = load_checkpoint(spoiled)[0].state_dict()
-    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half").code == 0
-    for name, value in load_checkpoint(spoiled)[0].state_dict().items():
-        assert torch.equal(first[name], value)
-
-
-def test_command_without_batch_norm(
-    edgespeech: Run, tmp_path: Path, speech: Path, tiny_model_factory: Callable[..., DeepSpeech2]
-) -> None:
-    model = tiny_model_factory(batch_norm=False)
-    save_checkpoint(model, tmp_path / "plain.pt", {"name": "plain"})
-    outcome = edgespeech("calibrate", tmp_path / "plain.pt", "--speech", speech, "-o", tmp_path / "same.pt")
-    assert outcome.code == 0
-    assert "no batch norm: nothing to calibrate" in outcome.err
-    written, provenance = load_checkpoint(tmp_path / "same.pt")
-    assert provenance == {"name": "plain"}
-    for name, value in model.state_dict().items():
-        assert torch.equal(written.state_dict()[name], value)
-
-
-def test_command_counts_word_errors_on_dev(edgespeech: Run, tmp_path: Path, spoiled: Path, speech: Path) -> None:
-    dev = write_manifest(tmp_path / "dev.jsonl", [np.zeros(16000, np.float32)])
-    command = ("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "calibrated.pt", "--dev")
-    assert "greedy, on 1 clips, 1.0 s: WER" in edgespeech(*command, dev).err
-    textless = write_manifest(tmp_path / "textless.jsonl", [np.zeros(16000, np.float32)], text="")
-    outcome = edgespeech(*command, textless)
-    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
-    assert "no usable clip" in outcome.err and "1 no text" in outcome.err
-
-
-def silent(folder: Path) -> Path:
-    return write_manifest(folder / "silent.jsonl", [np.zeros(16000, np.float32), np.full(8000, 1e-4, np.float32)])
-
-
-def missing_files(folder: Path) -> Path:
-    path = folder / "gone.jsonl"
-    path.write_text('{"audio_filepath": "gone.wav", "text": "a"}\n{"audio_filepath": "manifest.jsonl"}\n', "utf-8")
-    (folder / "manifest.jsonl").write_text("no sound", "utf-8")
-    return path
-
-
-def empty(folder: Path) -> Path:
-    (folder / "empty.jsonl").write_text("\n", "utf-8")
-    return folder / "empty.jsonl"
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (silent, "silent.jsonl: 2 silent"),
-        (missing_files, "gone.jsonl: 1 missing file, 1 unreadable file"),
-        (empty, "empty.jsonl is empty"),
-        (lambda folder: folder / "nowhere.jsonl", "nowhere.jsonl does not exist"),
-    ],
-)
-def test_command_refuses_wrong_speech(
-    edgespeech: Run, tmp_path: Path, spoiled: Path, make: Callable[[Path], Path], said: str
-) -> None:
-    outcome = edgespeech("calibrate", spoiled, "--speech", make(tmp_path), "-o", tmp_path / "calibrated.pt")
-    assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
-    assert said in outcome.err
-    assert not (tmp_path / "calibrated.pt").exists()
-
-
-@pytest.mark.parametrize(("output", "said"), [("", "is a folder"), ("spoiled.pt/below.pt", "cannot write")])
-def test_command_refuses_an_output_before_the_work(
-    edgespeech: Run, tmp_path: Path, spoiled: Path, speech: Path, output: str, said: str
-) -> None:
-    outcome = edgespeech("calibrate", spoiled, "--speech", speech, "-o", tmp_path / output)
-    assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
-    assert said in outcome.err

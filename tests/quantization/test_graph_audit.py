@@ -1,4 +1,4 @@
-"""The audit believes the graph only: it proves integers, and finds what was left, swapped or lost."""
+"""The audit reads the final graph only: it proves integers and finds tensors that were left, swapped or lost."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from onnx import TensorProto, numpy_helper
 
 from edgespeech.quantization.float16 import store_as_float16
 from edgespeech.quantization.graph.float16_graph import compute_in_float16
-from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, shares
-from edgespeech.quantization.quantize import Quantizer
+from edgespeech.quantization.graph_audit import GraphAudit, TensorEntry, precision_fractions
+from edgespeech.quantization.quantizer import Quantizer
 from edgespeech.quantization.report.layer_noise import measure_layer_noise
 from edgespeech.runtime.bundle import Bundle
 
@@ -23,14 +23,14 @@ LAYERS = {"convolution0.weight", "convolution1.weight", "recurrent0.W", "recurre
 
 @pytest.fixture(scope="module")
 def quantizer(full: Bundle, speech: list[Samples]) -> Iterator[Quantizer]:
-    yield Quantizer(full, speech, "minmax", lambda line: None)
+    yield Quantizer(full, speech, "minmax")
 
 
 def audit(quantizer: Quantizer, final: onnx.ModelProto) -> dict[str, TensorEntry]:
     return {entry.name: entry for entry in GraphAudit(quantizer.graph.model, final).entries()}
 
 
-def test_integers_are_proved_and_the_rest_explained(quantizer: Quantizer) -> None:
+def test_integers_are_found_and_float_tensors_have_a_reason(quantizer: Quantizer) -> None:
     final = quantizer.rewrite(quantizer.plan("int8"))
     found = audit(quantizer, final)
     assert {name for name, entry in found.items() if entry.precision == "int8"} == LAYERS
@@ -43,13 +43,13 @@ def test_integers_are_proved_and_the_rest_explained(quantizer: Quantizer) -> Non
             assert entry.weight_sqnr_db is not None and entry.weight_sqnr_db > 35.0
         elif entry.precision == "fp32":
             assert entry.reason and entry.bytes_after == entry.bytes_before and entry.weight_sqnr_db is None, name
-    assert sum(shares(list(found.values())).values()) == pytest.approx(1.0)
+    assert sum(precision_fractions(list(found.values())).values()) == pytest.approx(1.0)
     trained = sum(numpy_helper.to_array(w).nbytes for w in quantizer.graph.model.graph.initializer if w.name in found)
     assert sum(entry.bytes_before for entry in found.values()) == trained
 
 
-def test_an_integer_lstm_is_read_back(fused: Bundle, speech: list[Samples]) -> None:
-    quantizer = Quantizer(fused, speech, "minmax", lambda line: None)
+def test_an_integer_lstm_is_found(fused: Bundle, speech: list[Samples]) -> None:
+    quantizer = Quantizer(fused, speech, "minmax")
     final = quantizer.rewrite(quantizer.plan("int8"))
     found = audit(quantizer, final)
     matrices = {f"recurrent{layer}.{key}" for layer in range(2) for key in "WR"}
@@ -67,7 +67,7 @@ def test_an_integer_lstm_is_read_back(fused: Bundle, speech: list[Samples]) -> N
     assert {kept[f"recurrent1.{key}"].precision for key in "WRB"} == {"fp32"}
 
 
-def test_blocks_of_four_bits_are_read_back(quantizer: Quantizer) -> None:
+def test_blocks_of_four_bits_are_found(quantizer: Quantizer) -> None:
     found = audit(quantizer, quantizer.rewrite(quantizer.plan("int4")))
     assert {name for name, entry in found.items() if entry.precision == "int4"} == {
         name for name in LAYERS if name.startswith("recurrent")
@@ -75,7 +75,7 @@ def test_blocks_of_four_bits_are_read_back(quantizer: Quantizer) -> None:
     assert all(15.0 < (found[f"recurrent{i}.{key}"].weight_sqnr_db or 0.0) < 30.0 for i in range(2) for key in "WU")
 
 
-def test_halves_are_read_back(quantizer: Quantizer) -> None:
+def test_float16_weights_are_found(quantizer: Quantizer) -> None:
     for final in (store_as_float16(quantizer.graph.model), compute_in_float16(quantizer.graph.model)):
         entry = audit(quantizer, final)["recurrent0.U"]
         assert entry.precision == "fp16" and 2 * entry.bytes_after == entry.bytes_before
@@ -83,7 +83,7 @@ def test_halves_are_read_back(quantizer: Quantizer) -> None:
 
 
 @pytest.mark.parametrize("left", sorted(LAYERS))
-def test_a_matrix_left_in_float_is_noticed(quantizer: Quantizer, left: str) -> None:
+def test_a_matrix_left_in_float32_is_found(quantizer: Quantizer, left: str) -> None:
     entry = audit(quantizer, quantizer.rewrite(quantizer.plan("int8", [left])))[left]
     assert (entry.precision, entry.reason) == ("fp32", "the graph multiplies it in float32")
     (explained,) = [
@@ -94,7 +94,7 @@ def test_a_matrix_left_in_float_is_noticed(quantizer: Quantizer, left: str) -> N
     assert explained.reason == "on purpose"
 
 
-def test_a_single_step_that_multiplies_float_is_noticed(quantizer: Quantizer) -> None:
+def test_a_single_step_in_float32_is_found(quantizer: Quantizer) -> None:
     final = quantizer.rewrite(quantizer.plan("int8"))
     original = quantizer.graph.model
     (step,) = [node for node in original.graph.node if node.name == "recurrent0.recurrent_product_1"]
@@ -104,7 +104,7 @@ def test_a_single_step_that_multiplies_float_is_noticed(quantizer: Quantizer) ->
     assert audit(quantizer, final)["recurrent0.U"].precision == "fp32"
 
 
-def test_float_values_under_an_integer_operator_are_not_called_integers(quantizer: Quantizer) -> None:
+def test_float_values_of_an_integer_operator_are_reported_as_float(quantizer: Quantizer) -> None:
     final = quantizer.rewrite(quantizer.plan("int8"))
     for weight in final.graph.initializer:
         if weight.name == "recurrent0.U.int8":
@@ -113,7 +113,7 @@ def test_float_values_under_an_integer_operator_are_not_called_integers(quantize
     assert audit(quantizer, final)["recurrent0.U"].precision == "float32"
 
 
-def test_weights_of_another_matrix_are_noise(quantizer: Quantizer) -> None:
+def test_weights_of_another_matrix_have_a_low_sqnr(quantizer: Quantizer) -> None:
     final = quantizer.rewrite(quantizer.plan("int8"))
     by_name = {weight.name: weight for weight in final.graph.initializer}
     by_name["recurrent0.U.int8"].raw_data = by_name["recurrent1.U.int8"].raw_data
@@ -121,7 +121,7 @@ def test_weights_of_another_matrix_are_noise(quantizer: Quantizer) -> None:
     assert swapped is not None and swapped < 5.0
 
 
-def test_a_lost_tensor_is_missing(quantizer: Quantizer) -> None:
+def test_a_lost_tensor_is_reported_as_missing(quantizer: Quantizer) -> None:
     final = quantizer.rewrite(quantizer.plan("int8"))
     for node in final.graph.node:
         if node.name.startswith("recurrent0.recurrent_product"):
@@ -130,7 +130,7 @@ def test_a_lost_tensor_is_missing(quantizer: Quantizer) -> None:
     assert (entry.precision, entry.reason) == ("missing", "not found in the final graph")
 
 
-def test_noise_of_layers(full: Bundle, quantizer: Quantizer, speech: list[Samples]) -> None:
+def test_layer_noise_includes_the_layers_below(full: Bundle, quantizer: Quantizer, speech: list[Samples]) -> None:
     final = quantizer.rewrite(quantizer.plan("int8"))
     noise = measure_layer_noise(full, quantizer.graph, final, speech[:2])
     assert set(noise) == LAYERS | {"lookahead.weight", "output.weight"}

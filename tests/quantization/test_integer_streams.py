@@ -1,4 +1,4 @@
-"""Integer graphs of every kind of model: streams stay streams, batches stay apart, and little is lost."""
+"""Integer graphs of every kind of model carry states, keep streams independent, and stay close to float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgespeech.quantization.quantize import IntegerPrecision, Quantizer
+from edgespeech.quantization.quantizer import IntegerPrecision, Quantizer
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 from edgespeech.runtime.recognizer import Recognizer
@@ -27,15 +27,15 @@ def quantized(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Bundle:
-    """Every kind of tiny model, int8 unless the test says otherwise."""
+    """Bundles of every kind of tiny model, in int8 unless the test asks for another precision."""
     precision: IntegerPrecision = getattr(request, "param", "int8")
-    quantizer = Quantizer(bundle_of(tiny_model, FRAMES), speech, "minmax", lambda line: None)
+    quantizer = Quantizer(bundle_of(tiny_model, FRAMES), speech, "minmax")
     plan = quantizer.plan(precision)
-    return quantizer.write(tmp_path / precision, precision, quantizer.rewrite(plan), {}, lambda line: None)
+    return quantizer.write(tmp_path / precision, precision, quantizer.rewrite(plan), {})
 
 
 def stream(model: AcousticModel, samples: Samples) -> Samples:
-    """Log-probabilities of [batch, samples], chunk by chunk."""
+    """Compute log-probabilities of [batch, samples], chunk by chunk."""
     state, size, pieces = model.initial_state(len(samples)), model.audio.chunk_samples, []
     for start in range(0, samples.shape[1] - size + 1, size):
         log_probs, state = model.step(samples[:, start : start + size], state)
@@ -44,7 +44,9 @@ def stream(model: AcousticModel, samples: Samples) -> Samples:
 
 
 @pytest.mark.parametrize("quantized", ["int8", "int4"], indirect=True)
-def test_a_stream_does_not_hear_its_neighbours(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_a_stream_is_independent_of_its_neighbours_in_a_batch(
+    quantized: Bundle, noise: Callable[[int], Samples]
+) -> None:
     model = AcousticModel(quantized)
     size = 12 * model.audio.chunk_samples
     quiet, loud = noise(size) * 0.05, noise(size)[::-1] * 10.0
@@ -58,7 +60,7 @@ def test_a_stream_does_not_hear_its_neighbours(quantized: Bundle, noise: Callabl
                 np.testing.assert_allclose(beside[row], alone[0], rtol=0.0, atol=tolerance)
 
 
-def test_a_stream_can_be_put_down_and_taken_up(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_a_stream_can_be_paused_and_resumed(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
     model = AcousticModel(quantized)
     size = model.audio.chunk_samples
     samples = noise(6 * size)[None]
@@ -72,30 +74,30 @@ def test_a_stream_can_be_put_down_and_taken_up(quantized: Bundle, noise: Callabl
         state = new
         pieces.append(log_probs)
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
-    forgetful = np.concatenate([model.step(samples[:, i : i + size], model.initial_state())[0]
+    without_state = np.concatenate([model.step(samples[:, i : i + size], model.initial_state())[0]
                                 for i in range(0, samples.shape[1], size)], axis=1)  # fmt: skip
-    assert np.abs(forgetful - whole).max() > 1e-3, "no state is carried"
+    assert np.abs(without_state - whole).max() > 1e-3, "no state is carried"
 
 
-def test_ragged_pushes_give_the_text_of_the_whole(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_ragged_pushes_give_the_text_of_the_whole_recording(quantized: Bundle, noise: Callable[[int], Samples]) -> None:
     samples = noise(20_000) * 3.0
     recognizer = Recognizer(quantized, endpoint_seconds=None)
     whole = recognizer.transcribe((samples, 16000)).text
-    listening = recognizer.stream()
+    live = recognizer.stream()
     rest, events = samples, []
     for length in np.random.default_rng(3).integers(1, 2000, 100):
-        events += listening.accept(rest[:length])
+        events += live.accept(rest[:length])
         rest = rest[length:]
-    events += listening.finish()
+    events += live.finish()
     assert not len(rest)
     assert " ".join(event.text for event in events if event.type == "final") == whole != ""
 
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_little_is_lost(
+def test_log_probs_stay_close_to_float32(
     tiny_model: Any, bundle_of: Callable[..., Bundle], speech: list[Samples], precision: IntegerPrecision
 ) -> None:
-    quantizer = Quantizer(bundle_of(tiny_model, FRAMES), speech, "auto", lambda line: None)
+    quantizer = Quantizer(bundle_of(tiny_model, FRAMES), speech, "auto")
     found = quantizer.divergence(quantizer.rewrite(quantizer.plan(precision)))
     assert 0.0 < found.kl < {"int8": 0.01, "int4": 0.5}[precision]
     assert found.sqnr_db > {"int8": 20.0, "int4": 5.0}[precision]

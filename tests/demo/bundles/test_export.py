@@ -1,4 +1,4 @@
-"""`export`: batch norm calibrated on the way, and the form that a precision needs."""
+"""`export` calibrates batch norm on speech, and selects the form that a precision needs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Command = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def recordings(noise: Callable[[int], Samples]) -> list[Samples]:
-    """Four, from short to long."""
+    """Four recordings, from short to long."""
     return [noise(length) for length in (9000, 10000, 12345, 15001)]
 
 
 @pytest.fixture(scope="module")
 def speech(recordings: list[Samples], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A manifest of them."""
+    """A manifest of the recordings."""
     folder = Path(tmp_path_factory.mktemp("speech"))
     for number, samples in enumerate(recordings):
         soundfile.write(folder / f"{number}.wav", samples, 16000, subtype="FLOAT")
@@ -46,13 +46,13 @@ def speech(recordings: list[Samples], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def healthy(tiny_model_factory: Callable[..., DeepSpeech2], recordings: list[Samples]) -> DeepSpeech2:
-    """Its statistics are those of the recordings."""
+    """A model whose statistics are those of the recordings."""
     return calibrate_batch_norm(tiny_model_factory(), recordings)[0]
 
 
 @pytest.fixture
 def checkpoint(healthy: DeepSpeech2, tmp_path: Path) -> Path:
-    """The same model with statistics that are far off."""
+    """A checkpoint of the same model with wrong statistics."""
     spoiled = calibrate_batch_norm(healthy, [np.zeros(9000, np.float32)])[0]
     for module in spoiled.modules():
         if isinstance(module, MaskedBatchNorm):
@@ -62,7 +62,7 @@ def checkpoint(healthy: DeepSpeech2, tmp_path: Path) -> Path:
 
 
 def distance(bundle: Path, model: DeepSpeech2, samples: Samples) -> float:
-    """Largest difference of log-probabilities of a bundle from a model's."""
+    """Return the largest difference between log-probabilities of a bundle and of a model."""
     ours = AcousticModel(load_bundle(bundle)).stream(samples[None])[0][model.delay_frames :]
     with torch.no_grad():
         theirs = model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))[0][0].numpy()
@@ -70,18 +70,18 @@ def distance(bundle: Path, model: DeepSpeech2, samples: Samples) -> float:
     return float(np.abs(ours[:length] - theirs[:length]).max())
 
 
-def test_spoiled_statistics_are_repaired_on_the_way(
+def test_wrong_statistics_are_repaired(
     edgespeech: Command, checkpoint: Path, speech: Path, healthy: DeepSpeech2, recordings: list[Samples], tmp_path: Path
 ) -> None:
     outcome = edgespeech("export", checkpoint, "-o", tmp_path / "b", "--chunk-ms", 80, "--speech", speech)
     assert outcome.code == 0, outcome.err
     assert "calibrating 4 batch norms on 4 clips" in outcome.err and "recurrents.1" in outcome.err
-    assert "belonged to this speech" not in outcome.err
+    assert "already matched this speech" not in outcome.err
     assert distance(tmp_path / "b", healthy, recordings[3]) < 1e-3
     assert load_bundle(tmp_path / "b").manifest.provenance["calibrated"]["clips"] == 4
 
 
-def test_statistics_can_be_left_alone(
+def test_statistics_stay_as_they_are_on_request(
     edgespeech: Command, checkpoint: Path, speech: Path, healthy: DeepSpeech2, recordings: list[Samples], tmp_path: Path
 ) -> None:
     for name, options in (("a", ["--speech", speech, "--no-calibrate"]), ("b", [])):
@@ -92,15 +92,18 @@ def test_statistics_can_be_left_alone(
     assert graphs[0] == graphs[1]
 
 
-def test_nothing_to_mend_is_said_in_a_line(
+def test_matching_statistics_are_logged(
     edgespeech: Command, healthy: DeepSpeech2, speech: Path, tmp_path: Path, recordings: list[Samples]
 ) -> None:
     save_checkpoint(healthy, tmp_path / "healthy.pt", {})
     save_checkpoint(fold_batch_norm(healthy), tmp_path / "plain.pt", {})
-    for name, said in (("healthy", "belonged to this speech already"), ("plain", "this model has no batch norm")):
+    for name, line in (
+        ("healthy", "the statistics already matched this speech"),
+        ("plain", "this model has no batch norm"),
+    ):
         arguments = ["-o", tmp_path / name, "--chunk-ms", 80, "--speech", speech]
         outcome = edgespeech("export", tmp_path / f"{name}.pt", *arguments)
-        assert outcome.code == 0 and said in outcome.err
+        assert outcome.code == 0 and line in outcome.err
         assert distance(tmp_path / name, healthy, recordings[3]) < 1e-3
 
 
@@ -116,7 +119,7 @@ def test_nothing_to_mend_is_said_in_a_line(
         ("lstm", ["--precision", "fp16", "--fp16-compute"], "fused", "LSTM"),
     ],
 )
-def test_a_precision_has_its_form(
+def test_a_precision_selects_its_form(
     edgespeech: Command, tiny_model_factory: Callable[..., DeepSpeech2], speech: Path, tmp_path: Path,
     cell: str, options: list[str], form: str, operator: str,
 ) -> None:  # fmt: skip
@@ -132,7 +135,7 @@ def test_a_precision_has_its_form(
     assert edgespeech("verify", tmp_path / "b").code == 0
 
 
-def test_computing_in_halves_needs_halves(edgespeech: Command, checkpoint: Path, tmp_path: Path) -> None:
+def test_fp16_compute_needs_fp16_weights(edgespeech: Command, checkpoint: Path, tmp_path: Path) -> None:
     outcome = edgespeech("export", checkpoint, "-o", tmp_path / "b", "--precision", "int8", "--fp16-compute")
     assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
     assert "--fp16-compute is for --precision fp16, not int8" in outcome.err

@@ -1,4 +1,4 @@
-"""`info` and `verify`: facts are printed, and a graph that does not compute what it should is refused."""
+"""`info` prints what a bundle contains; `verify` refuses a graph whose outputs are wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARPA = Path(__file__).parents[2] / "golden" / "tiny.arpa"
 
 
 def rebuilt(bundle: Bundle, folder: Path, graph: onnx.ModelProto | None = None, **changes: Any) -> Bundle:
-    """The bundle with another graph, or with other facts."""
+    """Write the bundle again with another graph or another manifest."""
 
     def describe(files: dict[str, FileEntry]) -> Manifest:
         manifest: Manifest = msgspec.structs.replace(bundle.manifest, files=files, **changes)
@@ -38,7 +38,7 @@ def with_language_model(bundle: Bundle, folder: Path, language_model: bytes, **c
 
 
 def with_last_step(bundle: Bundle, operator: str, *constants: float) -> onnx.ModelProto:
-    """The graph with one more operator on its log-probabilities."""
+    """Return the graph with one more operator on its log-probabilities."""
     graph = onnx.load(str(bundle.acoustic_path))
     for node in graph.graph.node:
         node.output[:] = ["before" if name == "log_probs" else name for name in node.output]
@@ -50,23 +50,23 @@ def with_last_step(bundle: Bundle, operator: str, *constants: float) -> onnx.Mod
     return graph
 
 
-def test_info_names_what_makes_the_latency(tiny_bundle: Bundle) -> None:
+def test_info_prints_the_parts_of_the_latency(tiny_bundle: Bundle) -> None:
     text = describe(tiny_bundle)
     for words in ("tiny", "fused, fp32", "29", "acoustic.onnx", "16000 Hz, 40 ms", "chunk 80 ms (free)", "beam 64"):
         assert words in text
     assert "look-ahead 120 ms" in text
 
 
-def test_info_shows_where_a_bundle_comes_from(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_info_prints_provenance_and_measurements(tiny_bundle: Bundle, tmp_path: Path) -> None:
     bundle = rebuilt(tiny_bundle, tmp_path / "bundle", provenance={"licence": "CC BY 4.0"}, measured={"WER": 0.25})
     lines = describe(bundle).splitlines()
     assert "licence      CC BY 4.0" in lines and "WER          0.25" in lines
 
 
-def test_a_good_bundle_is_verified(tiny_bundle: Bundle, cells_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_correct_bundle_is_verified(tiny_bundle: Bundle, cells_bundle: Bundle, tmp_path: Path) -> None:
     lines = list(verify_bundle(tiny_bundle))
     assert [line.split(":")[0] for line in lines[-2:]] == [
-        "a stream is the same beside another one",
+        "a stream is independent of its neighbour in a batch",
         "chunked equals whole",
     ]
     assert not any("chunked equals whole" in line for line in verify_bundle(cells_bundle))
@@ -75,16 +75,18 @@ def test_a_good_bundle_is_verified(tiny_bundle: Bundle, cells_bundle: Bundle, tm
 
 
 @pytest.mark.parametrize(("operator", "constants"), [("Mul", (0.5,)), ("Exp", ()), ("Log", ()), ("Mul", (np.nan,))])
-def test_an_output_that_is_no_log_probability(
+def test_outputs_that_are_not_log_probabilities_are_refused(
     tiny_bundle: Bundle, tmp_path: Path, operator: str, constants: tuple[float, ...]
 ) -> None:
     bundle = rebuilt(tiny_bundle, tmp_path / "bundle", with_last_step(tiny_bundle, operator, *constants))
-    with pytest.raises(VerificationError, match="no log-probability"):
+    with pytest.raises(VerificationError, match="not log-probabilities"):
         list(verify_bundle(bundle))
 
 
 @pytest.mark.parametrize(("axis", "words"), [(0, "beside another stream in a batch"), (1, "in one piece")])
-def test_a_graph_that_mixes_what_it_should_not(tiny_bundle: Bundle, tmp_path: Path, axis: int, words: str) -> None:
+def test_a_graph_that_mixes_streams_or_frames_is_refused(
+    tiny_bundle: Bundle, tmp_path: Path, axis: int, words: str
+) -> None:
     graph = with_last_step(tiny_bundle, "Identity")
     graph.graph.node[-1].CopyFrom(helper.make_node("ReduceMean", ["before"], ["shared"], axes=[axis], keepdims=1))
     graph.graph.node.append(helper.make_node("Add", ["before", "shared"], ["mixed"]))
@@ -94,7 +96,7 @@ def test_a_graph_that_mixes_what_it_should_not(tiny_bundle: Bundle, tmp_path: Pa
         list(verify_bundle(bundle))
 
 
-def test_a_graph_of_another_element_type(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_graph_of_another_element_type_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
     graph = with_last_step(tiny_bundle, "Identity")
     (output,) = [value for value in graph.graph.output if value.name == "log_probs"]
     output.type.tensor_type.elem_type = TensorProto.DOUBLE
@@ -104,7 +106,7 @@ def test_a_graph_of_another_element_type(tiny_bundle: Bundle, tmp_path: Path) ->
         list(verify_bundle(bundle))
 
 
-def test_a_language_model_that_does_not_load_or_fit(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_language_model_that_does_not_load_or_fit_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
     broken = with_language_model(tiny_bundle, tmp_path / "broken", b"\\data\\\nngram 1=9\n")
     with pytest.raises(LanguageModelError):
         list(verify_bundle(broken))

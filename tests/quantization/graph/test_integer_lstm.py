@@ -1,4 +1,4 @@
-"""An LSTM operator in int8: the same bits alone and in a batch, chunked and whole, and hardly any loss."""
+"""An LSTM operator in int8: exactly equal alone and in a batch, chunked and whole, and close to float32."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from edgespeech.quantization.quantize import Quantizer, quantize
+from edgespeech.quantization.quantizer import Quantizer, quantize
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
-
-
-def silent(line: str) -> None:
-    """Nobody listens."""
 
 
 @pytest.fixture(scope="module", params=["1d", "2d"])
@@ -31,27 +27,27 @@ def small(
     speech: list[Samples],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bundle:
-    """Two LSTMs under one-dimensional or two-dimensional convolutions."""
+    """Bundles of two LSTMs above one-dimensional or two-dimensional convolutions."""
     full = bundle_of(tiny_model_factory(cell="lstm", hidden=20, front_end=request.param), form="fused")
-    return quantize(full, tmp_path_factory.mktemp("int8") / "int8", "int8", speech, calibration="minmax", report=silent)
+    return quantize(full, tmp_path_factory.mktemp("int8") / "int8", "int8", speech, calibration="minmax")
 
 
-def test_it_is_one_operator_for_each_layer(small: Bundle) -> None:
+def test_each_layer_is_one_operator(small: Bundle) -> None:
     assert (small.manifest.graph.form, small.manifest.graph.precision) == ("fused", "int8")
     operators = [node.op_type for node in onnx.load(str(small.acoustic_path)).graph.node]
     assert operators.count("DynamicQuantizeLSTM") == 2 and "LSTM" not in operators
 
 
-def test_chunked_is_whole_bit_for_bit(small: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_chunked_equals_whole_bit_for_bit(small: Bundle, noise: Callable[[int], Samples]) -> None:
     model, frame = AcousticModel(small), small.manifest.audio.frame_samples
     samples = noise(30 * frame)[None] * np.linspace(0.01, 30.0, 30 * frame, dtype=np.float32)
     whole = model.stream(samples, 30 * frame)
-    assert np.ptp(whole, axis=1).max() > 0.1, "the output does not move"
+    assert np.ptp(whole, axis=1).max() > 0.1, "the output is constant"
     for frames in (1, 2, 3, 5, 10, 15):
         np.testing.assert_array_equal(model.stream(samples, frames * frame), whole)
 
 
-def test_a_stream_does_not_hear_its_neighbours(small: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_a_stream_is_independent_of_its_neighbours_in_a_batch(small: Bundle, noise: Callable[[int], Samples]) -> None:
     model = AcousticModel(small)
     size = 12 * model.audio.chunk_samples
     quiet, loud = noise(size) * 0.05, noise(size)[::-1] * 100.0
@@ -63,7 +59,7 @@ def test_a_stream_does_not_hear_its_neighbours(small: Bundle, noise: Callable[[i
                 np.testing.assert_array_equal(beside[row], alone)
 
 
-def test_a_new_stream_may_join_an_old_one(small: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_a_new_stream_can_join_a_running_one(small: Bundle, noise: Callable[[int], Samples]) -> None:
     model = AcousticModel(small)
     size = model.audio.chunk_samples
     old, new = noise(9 * size), noise(4 * size) * 5.0
@@ -82,26 +78,26 @@ def test_a_new_stream_may_join_an_old_one(small: Bundle, noise: Callable[[int], 
     np.testing.assert_array_equal(joined[1], alone_new)
 
 
-def test_ragged_pushes_give_the_text_of_the_whole(small: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_ragged_pushes_give_the_text_of_the_whole_recording(small: Bundle, noise: Callable[[int], Samples]) -> None:
     samples = noise(20_000) * 3.0
     recognizer = Recognizer(small, endpoint_seconds=None)
     whole = recognizer.transcribe((samples, 16000)).text
-    listening, rest, events = recognizer.stream(), samples, []
+    stream, rest, events = recognizer.stream(), samples, []
     for length in np.random.default_rng(3).integers(1, 2000, 100):
-        events += listening.accept(rest[:length])
+        events += stream.accept(rest[:length])
         rest = rest[length:]
-    events += listening.finish()
+    events += stream.finish()
     assert not len(rest)
     assert " ".join(event.text for event in events if event.type == "final") == whole != ""
 
 
-def test_little_is_lost(fused: Bundle, speech: list[Samples]) -> None:
-    quantizer = Quantizer(fused, speech, "auto", silent)
+def test_log_probs_stay_close_to_float32(fused: Bundle, speech: list[Samples]) -> None:
+    quantizer = Quantizer(fused, speech, "auto")
     found = quantizer.divergence(quantizer.rewrite(quantizer.plan("int8")))
     assert 0.0 < found.kl < 0.005 and found.sqnr_db > 25.0
 
 
-def test_a_layer_kept_stays_the_operator_it_was(fused: Bundle, speech: list[Samples], tmp_path: Path) -> None:
-    written = quantize(fused, tmp_path / "k", "int8", speech, calibration="minmax", keep=["recurrent0"], report=silent)
+def test_a_kept_layer_stays_an_lstm_operator(fused: Bundle, speech: list[Samples], tmp_path: Path) -> None:
+    written = quantize(fused, tmp_path / "k", "int8", speech, calibration="minmax", keep=["recurrent0"])
     operators = {node.name: node.op_type for node in onnx.load(str(written.acoustic_path)).graph.node}
     assert (operators["recurrent0"], operators["recurrent1"]) == ("LSTM", "DynamicQuantizeLSTM")

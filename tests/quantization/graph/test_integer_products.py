@@ -1,4 +1,4 @@
-"""This processor multiplies the integers that ship without an error, on the worst input that there can be.
+"""The default bundle's integer products are exact on this processor, even for the worst input.
 
 Only x86 without VNNI can fail here: it adds two products in 16 bits.
 """
@@ -21,7 +21,7 @@ OUTPUTS = 96
 
 
 def products(inputs: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np.int32]:
-    """``(inputs - ZERO) @ weights`` as onnxruntime computes it here."""
+    """Compute ``(inputs - ZERO) @ weights`` with onnxruntime."""
     constants = [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.array(ZERO, np.uint8), "zero")]
     node = helper.make_node("MatMulInteger", ["inputs", "weights", "zero"], ["products"])
     ends = [helper.make_tensor_value_info("inputs", TensorProto.UINT8, [None, len(weights)])]
@@ -33,7 +33,7 @@ def products(inputs: NDArray[np.uint8], weights: NDArray[np.int8]) -> NDArray[np
 
 
 def matrices() -> dict[str, NDArray[np.int8]]:
-    """Of the bundle that ships, [inputs, outputs]; a kernel's rows are in the order of its memory."""
+    """Return the int8 matrices [inputs, outputs] of the default bundle; kernels are flattened in memory order."""
     graph = onnx.load(str(load_bundle().acoustic_path)).graph
     found = {}
     for node in graph.node:
@@ -49,7 +49,7 @@ def weights() -> dict[str, NDArray[np.int8]]:
     return matrices()
 
 
-def test_products_of_the_bundle_that_ships_are_exact(weights: dict[str, NDArray[np.int8]]) -> None:
+def test_products_of_the_default_bundle_are_exact(weights: dict[str, NDArray[np.int8]]) -> None:
     assert len(weights) >= 8
     for name, value in weights.items():
         some = value[:, :OUTPUTS]

@@ -1,4 +1,4 @@
-"""Weights as integers: what they stand for, and that no processor's arithmetic overflows on them."""
+"""Integer weights represent the float ones, and no processor's arithmetic overflows on them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_pairs_of_a_matrix_stay_within_sixteen_bits(seed: int, inputs: int, outp
 
 
 @given(st.integers(0, 1000), st.integers(1, 70), st.integers(1, 5))
-def test_pairs_stay_within_sixteen_bits_when_weights_make_up_for_others(seed: int, inputs: int, outputs: int) -> None:
+def test_pairs_stay_within_sixteen_bits_when_weights_compensate_others(seed: int, inputs: int, outputs: int) -> None:
     mixed = np.random.default_rng(seed).standard_normal((3, inputs))
     require_pairs_within_sixteen_bits(matrix_integers(weights(seed, inputs, outputs), mixed.T @ mixed))
 
@@ -69,14 +69,14 @@ def test_any_pair_of_a_kernel_stays_within_sixteen_bits(seed: int, outputs: int)
     assert 2 * 255 * int(np.abs(found.values.astype(int)).max()) < 2**15
 
 
-def test_a_lone_weight_uses_all_levels() -> None:
+def test_a_single_weight_uses_all_levels() -> None:
     assert matrix_integers(np.array([[0.5], [0.0]], np.float32)).values.tolist() == [[127], [0]]
     assert matrix_integers(np.array([[0.5], [0.5]], np.float32)).values.max() == 64
     assert matrix_integers(np.array([[0.5], [-0.5]], np.float32)).values.tolist() == [[127], [-127]]
 
 
 @pytest.mark.parametrize("integers", [matrix_integers, convolution_integers])
-def test_nothing_is_zero(integers: object) -> None:
+def test_zero_weights_have_finite_scales(integers: object) -> None:
     assert callable(integers)
     found = integers(np.zeros((4, 4), np.float32))
     assert not found.values.any() and np.isfinite(found.scales).all()
@@ -88,13 +88,13 @@ def test_blocks_are_within_half_a_step(seed: int, inputs: int, outputs: int) -> 
     blocks = matrix_blocks(weight)
     assert blocks.values.shape == (outputs, -(-inputs // BLOCK), BLOCK // 2)
     steps = np.abs(np.repeat(blocks.scales, BLOCK, axis=1)[:, :inputs].T)
-    # What is as large as the largest but of the other sign has one level less.
+    # A value as large as the largest one but of the other sign has one level less.
     assert (np.abs(blocks.matrix(inputs) - weight) <= 1.0001 * steps).all()
     middle = np.abs(weight) <= 7.0 * steps
     assert (np.abs(blocks.matrix(inputs) - weight) <= 0.5001 * steps)[middle].all()
 
 
-def seen(rows: NDArray[np.float32]) -> Channels:
+def channels_of(rows: NDArray[np.float32]) -> Channels:
     counter = ChannelCounter()
     counter.add(rows)
     return counter.value
@@ -102,7 +102,7 @@ def seen(rows: NDArray[np.float32]) -> Channels:
 
 @pytest.fixture
 def rows() -> NDArray[np.float32]:
-    """Inputs that go together, of very different reach, with means."""
+    """Correlated inputs with means and with very different ranges."""
     generator = np.random.default_rng(4)
     mixed = generator.standard_normal((2000, 12)) @ generator.standard_normal((12, 40))
     return np.asarray(mixed * np.geomspace(0.01, 1.0, 40) + generator.standard_normal(40), np.float32)
@@ -118,16 +118,18 @@ def int4(weight: NDArray[np.float32], moments: Moments | None) -> NDArray[np.flo
 
 
 @pytest.mark.parametrize("rounded", [int8, int4])
-def test_later_weights_make_up_for_earlier_ones(rows: NDArray[np.float32], rounded: Rounded) -> None:
+def test_later_weights_compensate_earlier_ones(rows: NDArray[np.float32], rounded: Rounded) -> None:
     weight = weights(3, 40, 6)
-    plain, aware = (np.square(rows @ (rounded(weight, known) - weight)).mean() for known in (None, seen(rows).moments))
+    plain, aware = (
+        np.square(rows @ (rounded(weight, known) - weight)).mean() for known in (None, channels_of(rows).moments)
+    )
     assert aware < 0.5 * plain
 
 
 @pytest.mark.parametrize("rounded", [int8, int4])
-def test_weights_are_those_of_rounding_in_turn(rows: NDArray[np.float32], rounded: Rounded) -> None:
-    """Against the textbook: solve for what the weights still to come should be, after each rounding."""
-    moments = seen(rows).moments
+def test_rounding_in_blocks_equals_rounding_one_by_one(rows: NDArray[np.float32], rounded: Rounded) -> None:
+    """Compare with the textbook: after each rounding, solve for the best values of the later weights."""
+    moments = channels_of(rows).moments
     damped = moments + DAMPING * np.trace(moments) / 40 * np.eye(40)
     weight = weights(3, 40, 6)
     left, found = weight.astype(np.float64), rounded(weight, moments)
@@ -143,11 +145,11 @@ def test_weights_are_those_of_rounding_in_turn(rows: NDArray[np.float32], rounde
 @pytest.mark.parametrize("kind", [Balance.within_one, Balance.of_deviations])
 def test_a_balanced_product_is_the_same_product(rows: NDArray[np.float32], kind: Callable[..., Balance]) -> None:
     weight = weights(6, 40, 6)
-    balance = kind(seen(rows))
+    balance = kind(channels_of(rows))
     balanced = (rows - balance.centre) / balance.reach
     scaled = balance.weights(weight)
     np.testing.assert_allclose(balanced @ scaled + balance.bias(weight, scaled), rows @ weight, atol=2e-4)
-    np.testing.assert_allclose(balance.moments(seen(rows)), balanced.T @ balanced / len(rows), atol=2e-4)
+    np.testing.assert_allclose(balance.moments(channels_of(rows)), balanced.T @ balanced / len(rows), atol=2e-4)
     if kind == Balance.within_one:
         assert 0.8 < np.abs(balanced).max() < 1.0
     rounded = scaled + np.float32(0.01)

@@ -1,4 +1,4 @@
-"""`quantize` and `export --precision` from the command line."""
+"""`quantize` from the command line: bundles, reports, budgets, and what is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def manifest(noise: Callable[[int], Samples], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three recordings with texts."""
+    """A manifest of three recordings with texts."""
     folder = tmp_path_factory.mktemp("speech")
     lines = []
     for number in range(3):
@@ -50,21 +50,23 @@ def test_a_bundle_is_quantized(
     assert edgespeech("verify", output).code == 0
 
 
-def test_the_clips_that_ship_calibrate_by_default(edgespeech: Command, cells_bundle: Bundle, tmp_path: Path) -> None:
+def test_the_sample_clips_calibrate_by_default(edgespeech: Command, cells_bundle: Bundle, tmp_path: Path) -> None:
     outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", "--precision", "int8")
     assert outcome.code == 0, outcome.err
-    assert "the few clips that ship" in outcome.err
+    assert "calibration speech: the sample clips" in outcome.err
     assert outcome.out == f"{tmp_path / 's'}\n"
 
 
-def test_sensitivity_is_shown(edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+def test_the_sensitivity_of_layers_is_printed(
+    edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path
+) -> None:
     arguments = ["--precision", "int8", "--speech", manifest, "--sensitivity", "--calibration", "minmax"]
     outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments)
     assert outcome.code == 0, outcome.err
     assert "Layers quantized alone" in outcome.out and "recurrent0.U" in outcome.out
 
 
-def test_an_lstm_operator_is_quantized_and_computes_in_halves(
+def test_an_lstm_operator_becomes_int8_or_computes_in_float16(
     edgespeech: Command, tiny_bundle: Bundle, manifest: Path, tmp_path: Path
 ) -> None:
     arguments = ["--speech", manifest, "--dev", manifest, "--dev-limit", 2]
@@ -77,7 +79,9 @@ def test_an_lstm_operator_is_quantized_and_computes_in_halves(
     assert load_bundle(tmp_path / "b").manifest.measured["computes_in"] == "fp16, features and log-softmax fp32"
 
 
-def test_tables_go_into_a_document(edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+def test_tables_are_written_into_a_document(
+    edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path
+) -> None:
     notes = tmp_path / "notes.md"
     notes.write_text("before\n<!-- int8: begin -->\nold\n<!-- int8: end -->\nafter\n")
     arguments = ["--precision", "int8", "--speech", manifest, "--calibration", "minmax", "--sensitivity"]
@@ -114,7 +118,7 @@ def test_a_budget_is_kept_or_refused(edgespeech: Command, cells_bundle: Bundle, 
         (["--precision", "int8", "--keep", "nothing"], "weight 'nothing' is not in the graph"),
     ],
 )
-def test_one_line_says_what_is_wrong(
+def test_invalid_options_are_refused_in_one_line(
     edgespeech: Command, cells_bundle: Bundle, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "s", *arguments)

@@ -1,8 +1,9 @@
-"""Ranges for every activation that is multiplied, by the method that loses least on speech it was not fitted to."""
+"""Choose a range for every quantized activation by the method that loses least on held-out speech."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -16,20 +17,22 @@ from edgespeech.quantization.graph.float_graph import FloatGraph
 from edgespeech.quantization.graph.integer_graph import IntegerRewriter
 from edgespeech.runtime.bundle import Bundle
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
 Choice = Literal["auto", "minmax", "percentile", "entropy", "error"]
 HELD_OUT_EVERY = 4
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Ranges, and how they were chosen.
+class RangeCalibration:
+    """Activation ranges, and how they were chosen.
 
     Attributes:
-        method: Of choosing.
-        ranges: For each tensor of the float32 graph.
-        channels: Of what each input matrix multiplies.
-        divergences: Mean Kullback-Leibler divergence from float32 on held-out speech in nats, of each method tried.
+        method: The method that chose the ranges.
+        ranges: Range of each tensor of the float32 graph.
+        channels: Statistics of each matrix's input, channel by channel.
+        divergences: Mean Kullback-Leibler divergence from float32 on held-out speech in nats, for each method tried.
     """
 
     method: Method
@@ -39,7 +42,7 @@ class Calibration:
 
 
 def split_speech(speech: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
-    """Recordings to fit ranges to, and every fourth, at least one, to judge on; a single one has to serve as both."""
+    """Split recordings into those to fit ranges to and those held out: every fourth; a single one serves as both."""
     if len(speech) < 2:
         return list(speech), list(speech)
     held_out = range(1, len(speech), HELD_OUT_EVERY)
@@ -47,23 +50,18 @@ def split_speech(speech: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
 
 
 def calibrate_ranges(
-    bundle: Bundle,
-    graph: FloatGraph,
-    speech: Sequence[Floats],
-    choice: str = "auto",
-    report: Callable[[str], None] = print,
-) -> Calibration:
-    """Observe the float32 graph on speech and choose ranges.
+    bundle: Bundle, graph: FloatGraph, speech: Sequence[Floats], choice: str = "auto"
+) -> RangeCalibration:
+    """Observe the activations of the float32 graph on speech and choose their ranges.
 
     Args:
-        bundle: Where the graph is from.
-        graph: float32.
+        bundle: The bundle of the graph.
+        graph: The float32 graph.
         speech: Recordings at the bundle's rate.
-        choice: A method, or ``auto`` for the one with the least divergence of all layers in int8.
-        report: Takes lines for people.
+        choice: A method, or ``auto`` for the method whose int8 graph diverges least from float32.
 
     Raises:
-        UsageError: The method is unknown; the speech is empty or silent.
+        UsageError: The method is unknown, or the speech is empty or silent.
     """
     if choice not in get_args(Choice):
         raise UsageError(f"calibration {choice!r} is unknown; wanted one of {', '.join(get_args(Choice))}")
@@ -71,8 +69,8 @@ def calibrate_ranges(
     groups = graph.range_groups()
     calibrated = [group for group in groups if not group.bounded]
     bounded = {tensor: BOUNDED_BY_ONE for group in groups if group.bounded for tensor in group.tensors}
-    separated = [tensor for layer in graph.layers() if layer.quantizable for tensor in graph.separated(layer)]
-    histograms, channels = observe(bundle, graph.model, calibrated, separated, fitted)
+    per_channel = [tensor for layer in graph.layers() if layer.quantizable for tensor in graph.channel_tensors(layer)]
+    histograms, channels = observe(bundle, graph.model, calibrated, per_channel, fitted)
 
     def ranges(method: Method) -> dict[str, Range]:
         chosen = {}
@@ -82,15 +80,15 @@ def calibrate_ranges(
 
     if choice != "auto":
         method = cast(Method, choice)
-        return Calibration(method, ranges(method), channels, {})
+        return RangeCalibration(method, ranges(method), channels, {})
     reference = stream_log_probs(bundle, graph.model, held_out)
-    everything = [layer.name for layer in graph.layers() if layer.quantizable]
+    all_layers = [layer.name for layer in graph.layers() if layer.quantizable]
     divergences: dict[Method, float] = {}
     for method in METHODS:
-        model = IntegerRewriter(graph, ranges(method), channels).rewrite(everything)
+        model = IntegerRewriter(graph, ranges(method), channels).rewrite(all_layers)
         divergences[method] = divergence(reference, stream_log_probs(bundle, model, held_out)).kl
     best = min(METHODS, key=lambda method: divergences[method])
     tried = ", ".join(f"{method} {kl:.2e}" for method, kl in divergences.items())
     where = "the same" if len(speech) < 2 else f"{len(held_out)} held-out"
-    report(f"calibration: {best} (KL from fp32 on {where} recording(s), nats per frame: {tried})")
-    return Calibration(best, ranges(best), channels, divergences)
+    log.info("calibration: %s (KL from fp32 on %s recording(s), nats per frame: %s)", best, where, tried)
+    return RangeCalibration(best, ranges(best), channels, divergences)

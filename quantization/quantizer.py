@@ -1,8 +1,9 @@
-"""A float32 bundle becomes a smaller one: calibrate, rewrite the graph, compare, write."""
+"""Turn a float32 bundle into a smaller one: calibrate, rewrite the graph, compare, write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,59 +13,58 @@ import onnx
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError, VerificationError
-from edgespeech.quantization.calibration import calibrate_ranges, split_speech
-from edgespeech.quantization.divergence import Divergence, divergence, heard_log_probs, stream_log_probs
+from edgespeech.quantization.divergence import Divergence, divergence, runtime_log_probs, stream_log_probs
 from edgespeech.quantization.float16 import to_float16
 from edgespeech.quantization.graph.activation_ranges import require_sound
 from edgespeech.quantization.graph.float_graph import FloatGraph, Layer
 from edgespeech.quantization.graph.integer_graph import IntegerRewriter
+from edgespeech.quantization.range_calibration import calibrate_ranges, split_speech
+from edgespeech.quantization.requests import Precision
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, FileEntry, Manifest, write_bundle
 
+log = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
-Report = Callable[[str], None]
 IntegerPrecision = Literal["int8", "int4"]
-Precision = Literal["fp16", "int8", "int4"]
 LayerPrecision = Literal["fp32", "int8", "int4"]
 
-# Nats per frame: int8 lies around a thousandth, and a model that has lost this much says something else.
-MOST_DIVERGENCE = 0.5
+# Nats per frame: int8 lies around a thousandth, and a model that has lost this much recognises something else.
+MAX_DIVERGENCE = 0.5
 
 
 class Quantizer:
-    """One float32 bundle, calibrated once, from which any number of integer graphs are made.
+    """Makes any number of integer graphs from one float32 bundle, which it calibrates once.
 
     Args:
-        bundle: float32, in ``cells`` form or with LSTMs.
-        speech: Recordings at the bundle's rate; a quarter is held out to judge on.
+        bundle: A float32 bundle in ``cells`` form or with LSTMs.
+        speech: Recordings at the bundle's rate; a quarter is held out for comparisons.
         calibration: A method or ``auto``, see `calibrate_ranges`.
-        report: Takes lines for people.
 
     Raises:
-        UsageError: The bundle, the method or the speech does not do.
+        UsageError: The bundle cannot be quantized, the method is unknown, or the speech is empty or silent.
     """
 
-    def __init__(self, bundle: Bundle, speech: Sequence[Floats], calibration: str = "auto", report: Report = print):
-        """Observe and choose ranges."""
+    def __init__(self, bundle: Bundle, speech: Sequence[Floats], calibration: str = "auto") -> None:
         self.bundle = bundle
         self.graph = FloatGraph.of(bundle)
         require_sound(speech)
-        self.calibration = calibrate_ranges(bundle, self.graph, speech, calibration, report)
+        self.calibration = calibrate_ranges(bundle, self.graph, speech, calibration)
         self.speech, self.held_out = split_speech(speech)
         self._reference = stream_log_probs(bundle, self.graph.model, self.held_out)
 
     @property
     def layers(self) -> list[Layer]:
-        """Those that can be integers, in the order of the graph."""
+        """Layers that can become integers, in the order of the graph."""
         return [layer for layer in self.graph.layers() if layer.quantizable]
 
     def plan(self, precision: IntegerPrecision, keep: Collection[str] = ()) -> dict[str, LayerPrecision]:
-        """The precision of each layer's weight.
+        """Return the precision of each layer by name.
 
-        int4 is for the recurrent layers' matrices; convolutions are int8 then. What is kept has the next higher
+        Only the recurrent layers' matrices become int4; convolutions are int8 then. Layers to keep have the next higher
         precision.
 
         Raises:
-            UsageError: A weight to keep is none of them.
+            UsageError: A weight to keep is not in the graph, or the bundle's form has no such precision.
         """
         names = [layer.name for layer in self.layers]
         if unknown := sorted(set(keep) - set(names)):
@@ -80,7 +80,7 @@ class Quantizer:
         return plan
 
     def rewrite(self, plan: Mapping[str, LayerPrecision]) -> onnx.ModelProto:
-        """The graph with integer weights as planned."""
+        """Build the graph with integer weights as planned."""
 
         def named(precision: LayerPrecision) -> list[str]:
             return [weight for weight, planned in plan.items() if planned == precision]
@@ -91,7 +91,7 @@ class Quantizer:
         )
 
     def divergence(self, model: onnx.ModelProto) -> Divergence:
-        """Distance of a graph from float32 on the held-out speech."""
+        """Measure the distance of a graph from float32 on the held-out speech."""
         return divergence(self._reference, stream_log_probs(self.bundle, model, self.held_out))
 
     def write(
@@ -100,16 +100,16 @@ class Quantizer:
         precision: IntegerPrecision,
         model: onnx.ModelProto,
         measured: Mapping[str, Any] = {},
-        report: Report = print,
+        level: int = logging.INFO,
     ) -> Bundle:
-        """Write a bundle with a graph of `rewrite`, after hearing the held-out speech with it.
+        """Write a bundle with a graph of `rewrite`, compared with float32 on the held-out speech.
 
         Args:
             output: The new bundle's folder.
-            precision: For the manifest.
+            precision: Precision to put into the manifest.
             model: The graph.
             measured: More figures for the manifest.
-            report: Takes lines for people.
+            level: Level at which the comparison is logged.
 
         Raises:
             UsageError: The folder cannot be written.
@@ -129,13 +129,13 @@ class Quantizer:
             return msgspec.structs.replace(self.bundle.manifest, graph=facts, files=files, measured=figures)
 
         def check(candidate: Bundle) -> None:
-            found = divergence(self._reference, heard_log_probs(candidate, self.held_out))
+            found = divergence(self._reference, runtime_log_probs(candidate, self.held_out))
             before, after = (one.manifest.files[ACOUSTIC].bytes / 1e6 for one in (self.bundle, candidate))
-            report(f"{precision}: {ACOUSTIC} {before:.2f} -> {after:.2f} MB ({after / before:.2f})")
-            report(f"  log-probs against fp32: {found}")
-            if not found.kl <= MOST_DIVERGENCE:
+            log.log(level, "%s: %s %.2f -> %.2f MB (%.2f)", precision, ACOUSTIC, before, after, after / before)
+            log.log(level, "  log-probs against fp32: %s", found)
+            if not found.kl <= MAX_DIVERGENCE:
                 raise VerificationError(
-                    f"{precision} moves log-probs by {found.kl:.3g} nats per frame, allowed is {MOST_DIVERGENCE:g}: "
+                    f"{precision} moves log-probs by {found.kl:.3g} nats per frame, allowed is {MAX_DIVERGENCE:g}: "
                     "no bundle was written; keep more in higher precision or give better speech"
                 )
 
@@ -145,20 +145,20 @@ class Quantizer:
 
 
 def require_precision(precision: str) -> None:
-    """Compare a name with the precisions there are.
+    """Check the name of a precision.
 
     Raises:
-        UsageError: It is none of them.
+        UsageError: The precision is unknown.
     """
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; wanted one of {', '.join(get_args(Precision))}")
 
 
 def require_form(bundle: Bundle, precision: str) -> None:
-    """Look whether a bundle is in a form that has this precision.
+    """Check that a bundle is in a form that has this precision.
 
     Raises:
-        UsageError: int4 is for unrolled cells.
+        UsageError: The precision is int4 and the recurrence is not unrolled into cells.
     """
     form = bundle.manifest.graph.form
     if precision == "int4" and form != "cells":
@@ -174,29 +174,27 @@ def quantize(
     calibration: str = "auto",
     keep: Collection[str] = (),
     fp16_compute: bool = False,
-    report: Report = print,
 ) -> Bundle:
     """Write a smaller bundle, compared with the float32 one on speech.
 
     Args:
-        bundle: float32; for integers in ``cells`` form, or (int8) with LSTMs.
+        bundle: A float32 bundle; int8 needs ``cells`` form or LSTMs, int4 needs ``cells`` form.
         output: The new bundle's folder.
         precision: ``fp16``, ``int8`` or ``int4``.
-        speech: Recordings at the bundle's rate; text is not needed.
+        speech: Recordings at the bundle's rate; texts are not needed.
         calibration: ``minmax``, ``percentile``, ``entropy``, ``error``, or ``auto`` for the best of them.
         keep: Names of weights that stay in the next higher precision.
-        fp16_compute: With ``fp16``, compute in it as well.
-        report: Takes lines for people.
+        fp16_compute: Whether the layers also compute in fp16; needs ``fp16``.
 
     Raises:
-        UsageError: Bundle, precision, method, weights or speech do not do.
+        UsageError: The bundle, an option or the speech is invalid.
         VerificationError: The result differs too much from float32; nothing is written.
     """
     require_precision(precision)
     if precision == "fp16":
         if keep:
             raise UsageError("fp16 keeps no weights in higher precision; leave them out or choose int8")
-        return to_float16(bundle, output, speech, report, compute=fp16_compute)
+        return to_float16(bundle, output, speech, compute=fp16_compute)
     require_form(bundle, precision)
-    quantizer = Quantizer(bundle, speech, calibration, report)
-    return quantizer.write(output, precision, quantizer.rewrite(quantizer.plan(precision, keep)), report=report)
+    quantizer = Quantizer(bundle, speech, calibration)
+    return quantizer.write(output, precision, quantizer.rewrite(quantizer.plan(precision, keep)))

@@ -1,0 +1,189 @@
+"""Checkpoint in, verified bundle out: load, fold, build the graph, compare, write."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.errors import UsageError
+from edgespeech.export.blank_score import shift_blank
+from edgespeech.export.builder import StateTensor
+from edgespeech.export.fold import fold_batch_norm
+from edgespeech.export.parity import Parity, measure_parity, require_parity
+from edgespeech.export.request import ExportRequest
+from edgespeech.export.streaming_graph import build_graph, chunk_samples
+from edgespeech.reference.model.checkpoint import load_checkpoint
+from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.runtime.acoustic_model import AcousticModel
+from edgespeech.runtime.bundle import (
+    ACOUSTIC,
+    FORMAT,
+    LANGUAGE_MODEL,
+    VERSION,
+    AudioFacts,
+    Bundle,
+    FileEntry,
+    GraphFacts,
+    Manifest,
+    StateEntry,
+    write_bundle,
+)
+from edgespeech.runtime.decoder.language_model import LanguageModel
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest, read_samples
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+MAX_COMPARED_UTTERANCES = 8
+_DEFAULTS = ExportRequest()
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model in evaluation mode, the file that it comes from, and what is known about its training."""
+
+    checkpoint: Path
+    model: DeepSpeech2
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ExportedBundle(Bundle):
+    """A bundle that was just written, and how far its graph is from the checkpoint."""
+
+    parity: Parity
+
+
+def export_checkpoint(checkpoint: str | Path, output: str | Path, request: ExportRequest = _DEFAULTS) -> ExportedBundle:
+    """Write a float32 bundle that was compared with its checkpoint, chunk by chunk and as a whole.
+
+    Batch-norm statistics stay as they are; `edgespeech.quantization.calibrate_checkpoint` measures them on speech.
+
+    Args:
+        checkpoint: A file of `edgespeech train`.
+        output: The bundle's folder; an older bundle there is replaced.
+        request: What to write.
+
+    Raises:
+        CheckpointError: The checkpoint is unusable.
+        LanguageModelError: The language model is unusable.
+        ManifestError: The manifest of the speech is unusable.
+        UsageError: The chunk or the blank score is out of range, or the output folder cannot be written.
+        VerificationError: The graph differs from the model; nothing is written.
+    """
+    utterances = comparison_utterances(request.speech)
+    trained = load_trained(Path(checkpoint))
+    speech = [read_samples(utterance, trained.model.config.features.sample_rate) for utterance in utterances]
+    return export_model(trained, Path(output), speech, request)
+
+
+def load_trained(checkpoint: Path) -> TrainedModel:
+    """Load a checkpoint together with its provenance.
+
+    Raises:
+        CheckpointError: The checkpoint is unusable.
+    """
+    return TrainedModel(checkpoint, *load_checkpoint(checkpoint))
+
+
+def comparison_utterances(manifest: Path | None) -> list[Utterance]:
+    """Return the first utterances of a manifest, or of the sample clips, to compare graph and model on.
+
+    Raises:
+        ManifestError: The manifest is unusable, or an audio file is missing.
+    """
+    return read_manifest(manifest or SAMPLE_CLIPS, check_files=True)[:MAX_COMPARED_UTTERANCES]
+
+
+def export_model(
+    trained: TrainedModel, output: Path, speech: Sequence[Floats], request: ExportRequest
+) -> ExportedBundle:
+    """Write a loaded model as a bundle.
+
+    Args:
+        trained: The model; not changed.
+        output: The bundle's folder.
+        speech: Recordings at the model's rate to compare on, float32 [samples].
+        request: What to write; its ``speech`` is not read.
+
+    Raises:
+        EdgespeechError: As `export_checkpoint`.
+    """
+    trained = _with_blank_score(trained, request.blank_score)
+    model = trained.model
+    chunk = chunk_samples(model, request.chunk_ms)
+    if request.lm is not None:
+        _require_usable(request.lm, model)
+    folded = fold_batch_norm(model)
+    graph, states = build_graph(folded, request.form, chunk)
+    parameters = sum(parameter.numel() for parameter in folded.parameters())
+    log.info(
+        "%s: %d x %d %s, %.2f M parameters, %d labels",
+        trained.checkpoint, model.config.layers, model.config.hidden, model.config.cell.upper(), parameters / 1e6,
+        len(model.labels),
+    )  # fmt: skip
+    compared: list[Parity] = []
+
+    def describe(files: dict[str, FileEntry]) -> Manifest:
+        return _describe(trained, chunk, states, request, files)
+
+    def check(bundle: Bundle) -> None:
+        parity = measure_parity(model, folded, AcousticModel(bundle), speech)
+        for line in parity.lines(request.tolerance):
+            log.info("%s", line)
+        require_parity(parity, request.tolerance)
+        compared.append(parity)
+
+    files: dict[str, Path | bytes] = {ACOUSTIC: graph.SerializeToString()}
+    if request.lm is not None:
+        files[LANGUAGE_MODEL] = request.lm
+    written = write_bundle(output, files, describe, check)
+    return ExportedBundle(written.folder, written.manifest, compared[0])
+
+
+def _with_blank_score(trained: TrainedModel, score: float) -> TrainedModel:
+    if not score:
+        return trained
+    provenance = {**trained.provenance, "blank_score": score}
+    return TrainedModel(trained.checkpoint, shift_blank(trained.model, score), provenance)
+
+
+def _require_usable(lm: Path, model: DeepSpeech2) -> None:
+    LanguageModel(lm)
+    if not any(" " in label for label in model.labels.symbols):
+        raise UsageError("these labels have no space, so a word language model cannot be used; leave --lm out")
+
+
+def _describe(
+    trained: TrainedModel,
+    chunk: int,
+    states: Sequence[StateTensor],
+    request: ExportRequest,
+    files: dict[str, FileEntry],
+) -> Manifest:
+    model, provenance = trained.model, trained.provenance
+    entries = tuple(StateEntry(name=state.name, output=state.output, shape=state.shape) for state in states)
+    return Manifest(
+        format=FORMAT,
+        version=VERSION,
+        name=request.name or str(provenance.get("name", trained.checkpoint.stem)),
+        labels=model.labels.symbols,
+        audio=AudioFacts(
+            sample_rate=model.config.features.sample_rate,
+            frame_samples=model.config.frame_samples,
+            chunk_samples=chunk,
+            chunk_free=request.form == "fused",
+            delay_frames=model.delay_frames,
+        ),
+        graph=GraphFacts(form=request.form, precision="fp32", states=entries),
+        files=files,
+        decoder=request.decoder,
+        provenance={"exported": datetime.now(timezone.utc).isoformat(timespec="seconds"), **provenance},
+    )
