@@ -41,7 +41,7 @@ FORBIDDEN = {
 }
 # Names that users' files and scripts hold; each is read beside its new name.
 KEPT = re.compile(
-    r"least_confidence|--least-confidence|--noise-gate|--ledger|\"heard\"|\"remark\"|\.most_common\("
+    r"least_confidence|--least-confidence|--noise-gate|--ledger|\"heard\"|\"mend\"|``mend``|\"remark\"|\.most_common\("
     r"|[a-z]+_share = |\"\w+_share\"|--\w+-share"
 )
 # A history says what was; it is not written again.

@@ -1,1 +1,1 @@
-"""Measures speed, latency, memory, energy and accuracy of bundles on this device, as a card."""
+"""Measures speed, latency, memory, energy and accuracy of bundles on this device."""

@@ -1,4 +1,4 @@
-"""A report as a Markdown card that is readable on a terminal too; nothing is measured here."""
+"""Renders a report as a Markdown card, which is readable on a terminal too."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Sequence
 
 from edgespeech.demo.bench.report import RESOLUTION, Accuracy, Percentiles, Report, Result, Spread
 from edgespeech.demo.machine.records import Device
+from edgespeech.runtime.measure.tables import markdown_table
 from edgespeech.runtime.node_placement import describe_fallback
 
 UNKNOWN = "-"
-HOW = (
-    "Figures are medians of the launches; in brackets, the least and the most of them; of word errors, the 95 % "
-    "interval. Another run on this machine, as idle as now, agrees if its brackets overlap these or its medians are "
-    f"within {RESOLUTION:.0%} (`bench compare`). Real-time factor: seconds of computing per second of audio. A chunk's "
-    "time is from its arrival to its words. Ratios are to the first row, from the same rounds. Latency is that of "
-    "sound arriving in real time: `first word` from the beginning of speech, `final` from the end of speech when "
-    "silence ends the segment, `on stop` when the stream is ended. Streams: the most at once for which 98 % of the "
-    "chunks are done before the next one is there, `one by one` or in `one batch`."
+EXPLANATION = (
+    "Figures are medians of the launches, with their range in brackets; the brackets of WER are its 95 % interval. "
+    "Another run on this machine, as idle as now, agrees if its ranges overlap these or its medians are within "
+    f"{RESOLUTION:.0%} (`bench compare`). Real-time factor: processing seconds per second of audio. The time of a "
+    "chunk is from its arrival to its words. Ratios are to the first row, in the same rounds. Latency is for audio "
+    "that arrives in real time: `first word` from the beginning of speech, `final` from the end of speech if silence "
+    "ends the segment, `on stop` if the stream is ended. Streams: the maximum for which 98 % of the chunks are done "
+    "before the next one arrives, processed `one by one` or in `one batch`."
 )
 
 
 def render_card(report: Report) -> str:
-    """The whole card."""
+    """Render the whole card as Markdown."""
     results = report.results
     parts = [
         f"# edgespeech bench: {device_name(report.device)}",
@@ -29,21 +30,26 @@ def render_card(report: Report) -> str:
     ]
     if report.conditions.noisy:
         reasons = "; ".join(report.conditions.notes)
-        parts.append(f"> **This machine was noisy: {reasons}. Measure again on a calm one before you quote a figure.**")
+        parts.append(
+            f"> **This machine was noisy: {reasons}. Measure again on an idle one before you quote a figure.**"
+        )
     elif report.conditions.notes:
         parts.append("> " + "; ".join(report.conditions.notes))
-    parts += [table(_summary(results)), "## Time", table(_times(results)), "## Latency, ms", table(_latency(results))]
-    parts += ["## Load, memory, streams", table(_rest(results))]
-    fallen = [(one.configuration.name, describe_fallback(one.nodes, one.nodes_on_cpu)) for one in results]
-    if any(told for _, told in fallen):
-        parts.append("\n".join(f"- {name}: {told}" for name, told in fallen if told))
-    parts.append(HOW)
+    parts += [_summary(results), "## Time", _times(results), "## Latency, ms", _latency(results)]
+    parts += ["## Load, memory, streams", _rest(results)]
+    fallbacks = [(one.configuration.name, describe_fallback(one.nodes, one.nodes_on_cpu)) for one in results]
+    if any(text for _, text in fallbacks):
+        parts.append("\n".join(f"- {name}: {text}" for name, text in fallbacks if text))
+    parts.append(EXPLANATION)
     return "\n\n".join(parts)
 
 
 def facts(report: Report) -> list[str]:
-    """The machine, what ran on it, and how, as lines."""
-    device, conditions = report.device, report.conditions
+    """List the machine, the software, what was measured and the conditions, one line each."""
+    return [*_machine_facts(report.device), *_software_facts(report), *_condition_facts(report)]
+
+
+def _machine_facts(device: Device) -> list[str]:
     clock = f", {device.mhz_min:.0f} to {device.mhz_max:.0f} MHz" if device.mhz_min and device.mhz_max else ""
     governor = f", governor {device.governor}" if device.governor else ""
     cores = f"{device.cores} cores"
@@ -63,30 +69,39 @@ def facts(report: Report) -> list[str]:
         lines.append(f"board: {device.board}")
     if device.gpus:
         lines.append(f"GPU: {', '.join(device.gpus)}")
-    lines.append("versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items()))
-    used = [one.configuration for one in report.results]
-    models = dict.fromkeys(f"{one.model} {one.precision} ({one.sha256[:12]})" for one in used)
-    lines.append(f"bundle: {', '.join(models)}")
-    launches = "1 launch" if report.launches == 1 else f"{report.launches} launches"
-    quick = ", quick: fewer runs than a figure to quote needs" if report.quick else ""
-    lines.append(f"heard: {report.audio}, {report.audio_seconds:.1f} s, in {launches}{quick}")
-    speech = report.results[0].accuracy
-    lines.append(f"word errors: {speech.speech}, {speech.utterances} recordings, {speech.words} words")
-    if conditions.mhz_before and conditions.mhz_after:
-        lines.append(f"frequency under load: {conditions.mhz_before:.0f} MHz, at the end {conditions.mhz_after:.0f}")
-    if conditions.temperatures:
-        told = ", ".join(f"{one.name} {one.before:.0f} to {one.after:.0f}" for one in conditions.temperatures)
-        lines.append(f"temperatures, degrees Celsius: {told}")
-    if conditions.throttled is not None:
-        lines.append(f"throttled: {'yes' if conditions.throttled else 'no'}")
-    if not all(result.load.files_were_cold for result in report.results):
-        lines.append("load cold: the system's cache of files could not be emptied")
-    lines.append(f"measured: {report.made}")
     return lines
 
 
+def _software_facts(report: Report) -> list[str]:
+    used = [one.configuration for one in report.results]
+    models = dict.fromkeys(f"{one.model} {one.precision} ({one.sha256[:12]})" for one in used)
+    launches = "1 launch" if report.launches == 1 else f"{report.launches} launches"
+    quick = ", quick: too few runs for figures to quote" if report.quick else ""
+    accuracy = report.results[0].accuracy
+    return [
+        "versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items()),
+        f"bundle: {', '.join(models)}",
+        f"passage: {report.audio}, {report.audio_seconds:.1f} s, in {launches}{quick}",
+        f"word errors: {accuracy.speech}, {accuracy.utterances} recordings, {accuracy.words} words",
+    ]
+
+
+def _condition_facts(report: Report) -> list[str]:
+    conditions, lines = report.conditions, []
+    if conditions.mhz_before and conditions.mhz_after:
+        lines.append(f"frequency under load: {conditions.mhz_before:.0f} MHz, at the end {conditions.mhz_after:.0f}")
+    if conditions.temperatures:
+        degrees = ", ".join(f"{one.name} {one.before:.0f} to {one.after:.0f}" for one in conditions.temperatures)
+        lines.append(f"temperatures, degrees Celsius: {degrees}")
+    if conditions.throttled is not None:
+        lines.append(f"throttled: {'yes' if conditions.throttled else 'no'}")
+    if not all(result.load.files_were_cold for result in report.results):
+        lines.append("load cold: the files could not be dropped from the system's cache")
+    return [*lines, f"measured: {report.made}"]
+
+
 def device_name(device: Device) -> str:
-    """What people call the machine."""
+    """Return the name of the board where it is well known, otherwise that of the processor."""
     if device.jetson:
         return device.jetson.model
     if device.board and "raspberry" in device.board.lower():
@@ -94,30 +109,12 @@ def device_name(device: Device) -> str:
     return device.cpu
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that a terminal shows it well; the first row is the head."""
-    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(rows[0]))]
-
-    def line(cells: Sequence[str]) -> str:
-        first, *rest = (
-            cell.rjust(width) if at else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "| " + " | ".join([first, *rest]) + " |"
-
-    ruler = (
-        "|"
-        + "|".join("-" * (width + 2) if not at else "-" * (width + 1) + ":" for at, width in enumerate(widths))
-        + "|"
-    )
-    return "\n".join([line(rows[0]), ruler, *map(line, rows[1:])])
-
-
-def _summary(results: Sequence[Result]) -> list[list[str]]:
+def _summary(results: Sequence[Result]) -> str:
     first = results[0]
-    head = ["configuration", "graph, MB", "ratio", "memory, MB", "acoustic, ms", "ratio", "chunk p50, ms", "p98, ms"]
+    headings = ["configuration", "graph, MB", "ratio", "memory, MB", "acoustic, ms", "ratio", "chunk p50, ms"]
+    headings += ["p98, ms", "real-time factor", "ratio", "WER, %"]
     energy = any(result.energy for result in results)
-    rows = [[*head, "real-time factor", "ratio", "WER, %", *["J per s"] * energy]]
+    rows = []
     for result in results:
         one, ratios, times = result.configuration, result.relative, result.chunk_times
         row = [
@@ -136,14 +133,14 @@ def _summary(results: Sequence[Result]) -> list[list[str]]:
         if energy:
             row.append(f"{result.energy.joules_per_second_of_audio.median:.2f}" if result.energy else UNKNOWN)
         rows.append(row)
-    shown = [at for at, heading in enumerate(rows[0]) if heading != "ratio" or len(results) > 1]
-    return [[row[at] for at in shown] for row in rows]
+    if energy:
+        headings.append("J per s")
+    shown = [at for at, heading in enumerate(headings) if heading != "ratio" or len(results) > 1]
+    return markdown_table([headings[at] for at in shown], [[row[at] for at in shown] for row in rows])
 
 
-def _times(results: Sequence[Result]) -> list[list[str]]:
-    rows = [
-        ["configuration", "part", "p50", "p95", "p98", "p99", "max, ms", "real-time factor"],
-    ]
+def _times(results: Sequence[Result]) -> str:
+    rows = []
     for result in results:
         times, factors = result.chunk_times, result.rtf
         parts: list[tuple[str, Percentiles, Spread]] = [
@@ -155,11 +152,12 @@ def _times(results: Sequence[Result]) -> list[list[str]]:
             middle, high = with_spread(chunk.p50, 2), with_spread(chunk.p98, 2)
             figures = [middle, f"{chunk.p95:.2f}", high, f"{chunk.p99:.2f}", f"{chunk.max:.2f}"]
             rows.append([result.configuration.name, name, *figures, with_spread(factor, 4)])
-    return rows
+    headings = ["configuration", "part", "p50", "p95", "p98", "p99", "max, ms", "real-time factor"]
+    return markdown_table(headings, rows)
 
 
-def _latency(results: Sequence[Result]) -> list[list[str]]:
-    rows = [["configuration", "chunk", "look-ahead", "first word", "final", "on stop"]]
+def _latency(results: Sequence[Result]) -> str:
+    rows = []
     for result in results:
         one, latency = result.configuration, result.latency
         rows.append(
@@ -172,20 +170,13 @@ def _latency(results: Sequence[Result]) -> list[list[str]]:
                 with_spread(latency.final_on_stop, 1),
             ]
         )
-    return rows
+    return markdown_table(["configuration", "chunk", "look-ahead", "first word", "final", "on stop"], rows)
 
 
-def _rest(results: Sequence[Result]) -> list[list[str]]:
-    head = [
-        "configuration",
-        "load cold, ms",
-        "warm, ms",
-        "memory of model, MB",
-        "peak, MB",
-        "CPU s per s",
-        "cores busy",
-    ]
-    rows = [head + ["streams one by one", "one batch"]]
+def _rest(results: Sequence[Result]) -> str:
+    headings = ["configuration", "load cold, ms", "warm, ms", "memory of model, MB", "peak, MB", "CPU s per s"]
+    headings += ["cores busy", "streams one by one", "one batch"]
+    rows = []
     for result in results:
         memory, streams = result.memory, result.streams
         plus = "+" if streams and streams.at_least else ""
@@ -202,19 +193,19 @@ def _rest(results: Sequence[Result]) -> list[list[str]]:
                 with_spread(streams.batched, 0) + plus if streams and streams.batched else UNKNOWN,
             ]
         )
-    return rows
+    return markdown_table(headings, rows)
 
 
 def word_errors(accuracy: Accuracy) -> str:
-    """``76.7 (66 to 86)``: percent, and the 95 % interval."""
+    """Format the word error rate and its 95 % interval in percent: ``76.7 (66 to 86)``."""
     if accuracy.wer_interval is None:
         return f"{accuracy.wer * 100.0:.1f}"
-    low, high = (share * 100.0 for share in accuracy.wer_interval)
+    low, high = (bound * 100.0 for bound in accuracy.wer_interval)
     return f"{accuracy.wer * 100.0:.1f} ({low:.0f} to {high:.0f})"
 
 
 def with_spread(figure: Spread | None, digits: int) -> str:
-    """``0.0203 (0.0198 to 0.0210)``."""
+    """Format a figure and its range, such as ``0.0203 (0.0198 to 0.0210)``."""
     if figure is None:
         return UNKNOWN
     if figure.launches == 1:

@@ -1,4 +1,4 @@
-"""`bench compare`: two reports side by side, and whether they differ by more than their launches do; no measuring."""
+"""`bench compare`: two reports side by side, and whether they differ by more than their launches scatter."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from edgespeech.demo.bench.card import device_name, table, with_spread
+from edgespeech.demo.bench.card import device_name, with_spread
 from edgespeech.demo.bench.report import RESOLUTION, Configuration, Report, Result, Spread, apart_by_chance
 from edgespeech.errors import UsageError
+from edgespeech.runtime.measure.tables import markdown_table
 
 Verdict = Literal["agree", "differ", "undecided"]
-# Launches that are apart prove a difference only where that would seldom happen by chance: four of each do.
-LIKELY = 0.05
+# Spreads that do not overlap prove a difference only if that is unlikely by chance; four launches of each are enough.
+MAX_CHANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Difference:
     """A figure of one configuration in both reports.
 
     Attributes:
-        ratio: Second to first; None where the first is 0.
-        verdict: ``agree`` if the launches overlap or the medians are within 2 %, else ``differ``; ``undecided`` where
-            so few launches would often be apart by chance. Figures without launches agree when they are equal.
+        ratio: Second divided by first; None if the first is 0.
+        verdict: ``agree`` if the spreads overlap or the medians are within 2 %, else ``differ``; ``undecided`` if there
+            are too few launches to tell. Figures without launches agree if they are equal.
     """
 
     configuration: str
@@ -35,8 +36,8 @@ class Difference:
 
 _SPREADS: tuple[tuple[str, int, Callable[[Result], Spread | None]], ...] = (
     ("real-time factor", 4, lambda result: result.rtf.all),
-    ("of the acoustic model", 4, lambda result: result.rtf.acoustic),
-    ("of the decoder", 4, lambda result: result.rtf.decoder),
+    ("real-time factor, acoustic model", 4, lambda result: result.rtf.acoustic),
+    ("real-time factor, decoder", 4, lambda result: result.rtf.decoder),
     ("chunk p50, ms", 2, lambda result: result.chunk_times.all.p50),
     ("chunk p98, ms", 2, lambda result: result.chunk_times.all.p98),
     ("memory, MB", 1, lambda result: result.memory.steady if result.memory else None),
@@ -57,11 +58,18 @@ _NUMBERS: tuple[tuple[str, int, Callable[[Result], float]], ...] = (
 )
 
 
+# Names of figures in the JSON of earlier versions, which scripts may look up.
+_JSON_NAMES = {
+    "real-time factor, acoustic model": "of the acoustic model",
+    "real-time factor, decoder": "of the decoder",
+}
+
+
 def pairs(first: Report, second: Report) -> list[tuple[Result, Result]]:
-    """Configurations that both reports have; of two reports with one each, those.
+    """Pair the configurations that both reports have; two reports with one configuration each are paired as they are.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The reports have no configuration in common.
     """
     if len(first.results) == len(second.results) == 1:
         return [(first.results[0], second.results[0])]
@@ -80,18 +88,18 @@ def _key(one: Configuration) -> tuple[object, ...]:
 
 
 def differences(first: Report, second: Report) -> Iterator[Difference]:
-    """Every figure that both reports have, configuration by configuration.
+    """Compare every figure that both reports have, configuration by configuration.
 
     Raises:
-        UsageError: They have no configuration in common.
+        UsageError: The reports have no configuration in common.
     """
     for mine, theirs in pairs(first, second):
-        for difference, _ in _of_pair(mine, theirs):
+        for difference, _ in _compare_pair(mine, theirs):
             yield difference
 
 
-def _of_pair(mine: Result, theirs: Result) -> Iterator[tuple[Difference, list[str]]]:
-    """Each difference, and its two figures as they are shown."""
+def _compare_pair(mine: Result, theirs: Result) -> Iterator[tuple[Difference, list[str]]]:
+    """Yield each difference with the text of its two figures."""
     name = mine.configuration.name
     for figure, digits, spread_of in _SPREADS:
         one, other = spread_of(mine), spread_of(theirs)
@@ -108,8 +116,8 @@ def _of_pair(mine: Result, theirs: Result) -> Iterator[tuple[Difference, list[st
 
 
 def judge(one: Spread, other: Spread) -> Verdict:
-    """Whether two figures agree within what the launches of both scatter."""
-    if apart_by_chance(one.launches, other.launches) > LIKELY:
+    """Decide whether two figures agree within the spreads of their launches."""
+    if apart_by_chance(one.launches, other.launches) > MAX_CHANCE:
         return "undecided"
     return "agree" if one.agrees(other) else "differ"
 
@@ -119,49 +127,49 @@ def _difference(name: str, figure: str, first: float, second: float, verdict: Ve
 
 
 def as_objects(found: Sequence[Difference]) -> list[dict[str, object]]:
-    """For JSON."""
-    return [asdict(difference) for difference in found]
+    """Return the differences as objects for JSON."""
+    return [{**asdict(one), "figure": _JSON_NAMES.get(one.figure, one.figure)} for one in found]
 
 
 def all_agree(found: Sequence[Difference]) -> bool:
-    """Whether no figure differs or is undecided."""
+    """Return whether all figures agree, none undecided."""
     return all(one.verdict == "agree" for one in found)
 
 
 def render_comparison(first: Report, second: Report) -> str:
-    """Markdown tables, and a last line that sums up.
+    """Render Markdown tables, and a last line with the verdict.
 
     Raises:
         UsageError: The reports have no configuration in common.
     """
     heads = [
-        f"- {letter}: {device_name(report.device)}, {report.made}, {_launches(report)}{_doubt(report)}"
+        f"- {letter}: {device_name(report.device)}, {report.made}, {_launches(report)}{_caveat(report)}"
         for letter, report in zip("AB", (first, second), strict=True)
     ]
     parts = ["\n".join(heads)]
     for mine, theirs in pairs(first, second):
-        rows = [["figure", "A", "B", "B / A", "A and B"]]
-        for one, shown in _of_pair(mine, theirs):
+        rows = []
+        for one, shown in _compare_pair(mine, theirs):
             rows.append([one.figure, *shown, "-" if one.ratio is None else f"{one.ratio:.2f}", one.verdict])
         names = dict.fromkeys((mine.configuration.name, theirs.configuration.name))
-        parts += [f"## {' against '.join(names)}", table(rows)]
+        parts += [f"## {' against '.join(names)}", markdown_table(["figure", "A", "B", "B / A", "A and B"], rows)]
     chance = apart_by_chance(first.launches, second.launches)
     parts.append(
-        "Figures `agree` if the launches of A and B, in brackets from the least to the most, overlap, or their medians "
-        f"are within {RESOLUTION:.0%}. Those of an equal figure would be apart once in {1.0 / chance:.0f} times."
+        "Figures `agree` if the ranges of the launches of A and B, in brackets, overlap, or their medians are within "
+        f"{RESOLUTION:.0%}. The ranges of equal figures would not overlap once in {1.0 / chance:.0f} times."
     )
     parts.append(verdict_line(list(differences(first, second))))
     return "\n\n".join(parts)
 
 
 def verdict_line(found: Sequence[Difference]) -> str:
-    """The last line: all agree, or which do not."""
+    """Write the last line: all figures agree, or which do not."""
     several = len({one.configuration for one in found}) > 1
     apart = [f"{one.figure}{f' ({one.configuration})' if several else ''}" for one in found if one.verdict == "differ"]
     undecided = sum(one.verdict == "undecided" for one in found)
     if undecided:
         more = f"; these differ: {'; '.join(apart)}" if apart else ""
-        return f"UNDECIDED: {undecided} of {len(found)} figures, for each report needs 4 launches or more{more}"
+        return f"UNDECIDED: {undecided} of {len(found)} figures, because each report needs 4 launches or more{more}"
     if apart:
         return f"DIFFER: {len(apart)} of {len(found)} figures: {'; '.join(apart)}"
     return f"AGREE: all {len(found)} figures"
@@ -171,5 +179,5 @@ def _launches(report: Report) -> str:
     return "1 launch" if report.launches == 1 else f"{report.launches} launches"
 
 
-def _doubt(report: Report) -> str:
+def _caveat(report: Report) -> str:
     return " (this machine was noisy)" if report.conditions.noisy else " (quick)" if report.quick else ""

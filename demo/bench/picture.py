@@ -1,4 +1,4 @@
-"""A report as a picture: how chunk times are distributed, and what the real-time factors are made of."""
+"""Draws a report: the distribution of the chunk times, and the parts of the real-time factors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from edgespeech.demo.bench.card import device_name
 from edgespeech.demo.bench.report import Percentiles, Report, Result
-from edgespeech.errors import MissingDependencyError
+from edgespeech.runtime.dependencies import require
 from edgespeech.runtime.files import replacing
 
 ACOUSTIC, DECODER, REST = "#2a6f97", "#e09f3e", "#c9ced6"
@@ -24,14 +24,10 @@ def draw_report(report: Report, folder: Path, name: str = "bench") -> list[Path]
         MissingDependencyError: matplotlib is not installed.
         UsageError: A file cannot be written.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it remarks on homes that cannot be written
-    try:
-        matplotlib: Any = import_module("matplotlib")
-        figure_type: Any = import_module("matplotlib.figure").Figure
-    except ImportError:
-        raise MissingDependencyError(
-            "matplotlib draws the picture and is not installed; run: pip install 'edgespeech[report]'"
-        ) from None
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns about home folders that cannot be written
+    require("matplotlib", "report")
+    matplotlib: Any = import_module("matplotlib")
+    figure_type: Any = import_module("matplotlib.figure").Figure
     style = {
         "font.size": 9.5,
         "text.color": INK,
@@ -55,7 +51,7 @@ def draw_report(report: Report, folder: Path, name: str = "bench") -> list[Path]
         handles, labels = right.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower right", ncols=3, frameon=False, fontsize=8.5)
         if report.conditions.noisy:
-            figure.text(0.01, 0.02, "measured on a noisy machine: see the card", color="#b3261e", fontsize=8.5)
+            figure.text(0.01, 0.02, "measured on a noisy machine, see the card", color="#b3261e", fontsize=8.5)
         written = []
         for kind in ("png", "svg"):
             path = folder / f"{name}.{kind}"
@@ -84,7 +80,7 @@ def _latencies(axes: Any, results: Sequence[Result]) -> None:
     axes.set_ylim(len(results) - 0.4, -0.6)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(_few(results))
+    axes.xaxis.set_minor_formatter(_two_and_five())
     axes.set_xlabel("ms per chunk, from its arrival to its words (logarithmic)")
     axes.set_title("Latency: ● p50   ○ p95, p98, p99, max", loc="left", fontsize=10)
     axes.grid(axis="x", color="#eceff3", which="both")
@@ -95,8 +91,8 @@ def _latencies(axes: Any, results: Sequence[Result]) -> None:
     axes.set_xlim(low / 1.35, high * 1.7)
 
 
-def _few(results: Sequence[Result]) -> Any:
-    """Labels between the powers of ten: 2 and 5 only."""
+def _two_and_five() -> Any:
+    """Make a formatter that labels only 2 and 5 between the powers of ten."""
     ticker: Any = import_module("matplotlib.ticker")
     return ticker.FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
 
@@ -124,8 +120,8 @@ def _factors(axes: Any, results: Sequence[Result]) -> None:
             fontsize=8.5,
         )
     axes.set_xlim(0.0, 1.28 * max(result.rtf.all.high for result in results))
-    axes.set_xlabel("real-time factor; the line goes from the least launch to the most")
-    axes.set_title("Seconds of computing per second of audio", loc="left", fontsize=10)
+    axes.set_xlabel("real-time factor; the line is the range of the launches")
+    axes.set_title("Processing seconds per second of audio", loc="left", fontsize=10)
     axes.grid(axis="x", color="#eceff3")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)

@@ -1,6 +1,6 @@
-"""What `edgespeech bench` found, as records: the JSON that is printed, and its schema; nothing is measured here.
+"""The records of a bench report, which are its JSON, and the JSON schema.
 
-``python -m edgespeech.demo.bench.report`` prints the schema, which stands in ``schema.json``.
+``python -m edgespeech.demo.bench.report`` prints the schema; a copy is in ``schema.json``.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from edgespeech.errors import UsageError
 
 FORMAT = "edgespeech-bench"
 SCHEMA = Path(__file__).with_name("schema.json")
-# Medians that are closer than this are not told apart, however little either scattered.
+# Medians whose relative difference is smaller than this agree, however narrow their spreads are.
 RESOLUTION = 0.02
 
 
 class Spread(Record, frozen=True):
-    """A figure that every launch, a fresh process, measured once: the median of the launches, the least, the most."""
+    """A figure that each launch (a fresh process) measured once: median, minimum and maximum over the launches."""
 
     median: float
     low: float
@@ -33,13 +33,13 @@ class Spread(Record, frozen=True):
     launches: int
 
     def agrees(self, other: Spread) -> bool:
-        """Whether the launches of two runs overlap, or their medians are closer than `RESOLUTION`."""
+        """Return whether the spreads of two runs overlap, or their medians are closer than `RESOLUTION`."""
         close = abs(self.median - other.median) <= RESOLUTION * max(abs(self.median), abs(other.median))
         return close or (self.low <= other.high and other.low <= self.high)
 
 
 class Percentiles(Record, frozen=True):
-    """Milliseconds of many chunks: p50 and p98 of each launch, the others of all chunks of all launches."""
+    """Milliseconds of many chunks: p50 and p98 by launch, the other percentiles over the chunks of all launches."""
 
     p50: Spread
     p95: float
@@ -50,7 +50,7 @@ class Percentiles(Record, frozen=True):
 
 
 class Configuration(Record, frozen=True):
-    """What was measured: a bundle and how it is run."""
+    """The measured configuration: a bundle and how it is run."""
 
     name: str
     bundle: str
@@ -69,7 +69,7 @@ class Configuration(Record, frozen=True):
 
 
 class Load(Record, frozen=True):
-    """Milliseconds from nothing to ready: in a fresh process with the files out of the cache, and once more in it."""
+    """Milliseconds to load: in a fresh process with the files dropped from the cache, and again in the same process."""
 
     cold: Spread
     warm: Spread
@@ -77,7 +77,7 @@ class Load(Record, frozen=True):
 
 
 class ChunkTimes(Record, frozen=True):
-    """Milliseconds per chunk."""
+    """Milliseconds per chunk, by stage and in total."""
 
     acoustic: Percentiles
     decoder: Percentiles
@@ -85,7 +85,7 @@ class ChunkTimes(Record, frozen=True):
 
 
 class RealTimeFactors(Record, frozen=True):
-    """Seconds of computing per second of audio: features with the acoustic model, the decoder, and everything."""
+    """Processing seconds per second of audio: features and acoustic model, decoder, and in total."""
 
     acoustic: Spread
     decoder: Spread
@@ -93,7 +93,7 @@ class RealTimeFactors(Record, frozen=True):
 
 
 class Ratios(Record, frozen=True):
-    """Real-time factors as shares of the first configuration's, in the same rounds: less is faster."""
+    """Real-time factors relative to the first configuration in the same rounds: lower is faster."""
 
     acoustic: Spread
     decoder: Spread
@@ -101,13 +101,13 @@ class Ratios(Record, frozen=True):
 
 
 class Latency(Record, frozen=True):
-    """Milliseconds, with sound that arrives in real time, simulated with a clock that does not wait.
+    """Milliseconds with audio that arrives in real time (simulated, without waiting).
 
     Attributes:
-        first_partial: From the beginning of speech until the first whole word is shown.
-        final_on_stop: From the last sample to the final text, when the stream is ended at once.
-        final_on_silence: From the end of speech to the final text, when silence ends the segment.
-        compute: From the arrival of a chunk to its words, 98th percentile.
+        first_partial: Time from the beginning of speech to the first whole word.
+        final_on_stop: Time from the last sample to the final text if the stream is ended at once.
+        final_on_silence: Time from the end of speech to the final text if silence ends the segment.
+        compute: Time from the arrival of a chunk to its words, 98th percentile.
     """
 
     first_partial: Spread | None
@@ -117,7 +117,7 @@ class Latency(Record, frozen=True):
 
 
 class Memory(Record, frozen=True):
-    """Resident megabytes of a process with this configuration only; ``added`` is what the model and its state take."""
+    """Resident megabytes of a process with one configuration; ``added`` is the part of the model and its states."""
 
     steady: Spread
     peak: Spread
@@ -125,14 +125,14 @@ class Memory(Record, frozen=True):
 
 
 class Energy(Record, frozen=True):
-    """What the machine's own sensor counted, all that it feeds included.
+    """Energy by a sensor of the machine, including everything else that the sensor covers.
 
     Attributes:
-        source: Which sensor.
-        joules_per_second_of_audio: While computing as fast as possible, divided by the audio heard.
-        above_idle: The same without what the machine takes when idle.
-        watts: While computing.
-        idle_watts: Before.
+        source: Name of the sensor.
+        joules_per_second_of_audio: Energy while processing as fast as possible, per second of processed audio.
+        above_idle: The same energy without that of the idle machine.
+        watts: Power while processing.
+        idle_watts: Power before.
     """
 
     source: str
@@ -143,10 +143,10 @@ class Energy(Record, frozen=True):
 
 
 class Accuracy(Record, frozen=True):
-    """Word errors, as a share of the reference's words, and the real-time factor of whole recordings.
+    """Error rates as fractions, and the real-time factor of whole recordings.
 
     Attributes:
-        wer_interval: Where the word error rate on other speech of this kind lies, with 95 % of certainty.
+        wer_interval: 95 % interval of the word error rate.
     """
 
     speech: str
@@ -159,11 +159,11 @@ class Accuracy(Record, frozen=True):
 
 
 class Streams(Record, frozen=True):
-    """The most streams for which 98 % of the chunks are done before the next chunk is there.
+    """Maximum number of streams for which 98 % of the chunks are done before the next chunk arrives.
 
     Attributes:
-        unbatched: One step of the graph for each stream.
-        batched: One step for all; None where the provider refused.
+        unbatched: Maximum with one step of the graph for each stream.
+        batched: Maximum with one step for all; None if the provider cannot do that.
         at_least: Whether a search ended at its limit.
     """
 
@@ -173,7 +173,7 @@ class Streams(Record, frozen=True):
 
 
 class Result(Record, frozen=True):
-    """A configuration and its figures; ``relative`` is None for the first configuration."""
+    """Figures of one configuration; ``relative`` is None for the first one."""
 
     configuration: Configuration
     load: Load
@@ -192,7 +192,7 @@ class Result(Record, frozen=True):
 
 
 class Report(Record, frozen=True, kw_only=True):
-    """All that `edgespeech bench --json` prints."""
+    """Everything that `edgespeech bench --json` prints."""
 
     format: Literal["edgespeech-bench"] = "edgespeech-bench"
     version: Literal[2] = 2
@@ -208,43 +208,52 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 def spread(launches: Sequence[float]) -> Spread:
-    """Summarise a figure of each launch; at least one is needed."""
+    """Summarise a figure over the launches, of which there is at least one."""
     return Spread(median=statistics.median(launches), low=min(launches), high=max(launches), launches=len(launches))
 
 
 def apart_by_chance(launches: int, others: int) -> float:
-    """How likely two runs of the same thing are not to overlap: all of one's launches happen to be below the other's.
+    """Return the probability that the spreads of two runs of the same thing do not overlap.
 
-    That needs no assumption on how launches scatter, only that those of the two runs scatter alike.
+    Then all launches of one run are below all of the other. This assumes no distribution of the launches, only that it
+    is the same in both runs.
     """
     return 2.0 / math.comb(launches + others, others)
 
 
 def percentiles(launches: Sequence[Sequence[float]]) -> Percentiles:
-    """Summarise the chunks of several launches, given in seconds; no launch is without."""
+    """Summarise the chunk times of each launch, given in seconds; no launch may be empty."""
     p50, p98 = (spread([float(np.percentile(chunks, rank)) * 1e3 for chunks in launches]) for rank in (50, 98))
     everything = [seconds for chunks in launches for seconds in chunks]
-    p95, p99, most = (float(value) for value in np.percentile(everything, (95, 99, 100)) * 1e3)
-    return Percentiles(p50=p50, p95=p95, p98=p98, p99=p99, max=most, count=len(everything))
+    p95, p99, longest = (float(value) for value in np.percentile(everything, (95, 99, 100)) * 1e3)
+    return Percentiles(p50=p50, p95=p95, p98=p98, p99=p99, max=longest, count=len(everything))
 
 
 def read_report(path: Path) -> Report:
-    """Read what `edgespeech bench --json` printed.
+    """Read a report that `edgespeech bench --json` printed.
 
     Raises:
-        UsageError: It cannot be read or is something else.
+        UsageError: The file cannot be read or is not a report.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}; give what `edgespeech bench --json` printed") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}; give a report of `edgespeech bench --json`") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error)[:160]
-        raise UsageError(f"{path} is no bench report: {reason}; give what `edgespeech bench --json` printed") from None
+        raise UsageError(
+            f"{path} is not a bench report: {reason}; give a report of `edgespeech bench --json`"
+        ) from None
+
+
+def encode_report(report: Report, indent: int | None = None) -> bytes:
+    """Encode a report as JSON, on one line unless an indent is given."""
+    encoded = msgspec.json.encode(report)
+    return encoded if indent is None else msgspec.json.format(encoded, indent=indent)
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of a report."""
+    """Make the JSON schema of a report."""
     described = msgspec.json.schema(Report)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": FORMAT, **described}
 

@@ -1,15 +1,17 @@
-"""Figures of every launch brought together: medians, spreads, ratios, names of configurations; nothing is measured."""
+"""Combines the figures of all launches to results: medians, spreads, ratios, and names of the configurations."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from edgespeech.demo.bench.alone import AloneFigures
+from edgespeech.demo.bench.interleaved import ConfigurationTimes
+from edgespeech.demo.bench.isolated import IsolatedFigures
 from edgespeech.demo.bench.report import (
     ChunkTimes,
     Configuration,
@@ -27,131 +29,131 @@ from edgespeech.demo.bench.report import (
     spread,
 )
 from edgespeech.demo.bench.streams import StreamFigures
-from edgespeech.demo.bench.turns import Turn
 from edgespeech.errors import UsageError
 
-Several = TypeVar("Several", Energy, Memory)
-# Launches of the same work that scatter by more make the figures doubtful.
+Figures = TypeVar("Figures", Energy, Memory)
+# Launches of the same work whose spread, relative to the median, is wider than this make the figures doubtful.
 WIDE_SPREAD = 0.15
 
 
-def sum_up(
-    name: str,
-    alone: Sequence[AloneFigures],
-    turns: Sequence[Turn],
-    baseline: Sequence[Turn] | None,
-    streams: Sequence[StreamFigures],
-    most_streams: int,
-) -> Result:
-    """One configuration's result.
+@dataclass(frozen=True)
+class Launches:
+    """Figures of one configuration, one entry for each launch; ``streams`` is empty if they were not searched."""
+
+    isolated: Sequence[IsolatedFigures]
+    interleaved: Sequence[ConfigurationTimes]
+    streams: Sequence[StreamFigures] = ()
+
+
+def combine(name: str, launches: Launches, baseline: Sequence[ConfigurationTimes] | None, max_streams: int) -> Result:
+    """Combine the launches of one configuration.
 
     Args:
-        name: Of the configuration.
-        alone: One entry for each launch.
-        turns: Likewise.
-        baseline: The turns of the first configuration in the same launches; None for that one itself.
-        streams: One entry for each launch in which streams were searched.
-        most_streams: Where those searches ended.
+        name: Name of the configuration.
+        launches: Its figures.
+        baseline: Times of the first configuration in the same launches; None for that one itself.
+        max_streams: Limit of the searches for streams.
 
     Raises:
-        UsageError: No chunk was full, so that none has a time.
+        UsageError: No chunk of the speech is full, so that none was timed.
     """
-    first = alone[0]
+    isolated, first = launches.isolated, launches.isolated[0]
     assert first.accuracy is not None
-    if not any(turns[0].chunks):
+    if not any(launches.interleaved[0].chunks):
         raise UsageError(f"{name}: no chunk of the speech is full; give longer recordings or shorter chunks")
-    whole, acoustic, decoder = (_chunk_times(turns, part) for part in range(3))
+    total, acoustic, decoder = (_chunk_times(launches.interleaved, part) for part in range(3))
     return Result(
         configuration=msgspec.structs.replace(first.configuration, name=name),
         load=Load(
-            cold=spread([figures.cold * 1e3 for figures in alone]),
-            warm=spread([figures.warm * 1e3 for figures in alone]),
-            files_were_cold=all(figures.files_were_cold for figures in alone),
+            cold=spread([figures.cold * 1e3 for figures in isolated]),
+            warm=spread([figures.warm * 1e3 for figures in isolated]),
+            files_were_cold=all(figures.files_were_cold for figures in isolated),
         ),
-        chunk_times=ChunkTimes(all=whole, acoustic=acoustic, decoder=decoder),
-        rtf=_real_time_factors(turns),
-        relative=None if baseline is None else _ratios(turns, baseline),
+        chunk_times=ChunkTimes(all=total, acoustic=acoustic, decoder=decoder),
+        rtf=_real_time_factors(launches.interleaved),
+        relative=None if baseline is None else _ratios(launches.interleaved, baseline),
         latency=Latency(
-            first_partial=_milliseconds([figures.first_partial for figures in alone]),
-            final_on_stop=spread([statistics.median(figures.final_on_stop) * 1e3 for figures in alone]),
-            final_on_silence=_milliseconds([figures.final_on_silence for figures in alone]),
-            compute=whole.p98.median,
+            first_partial=_milliseconds([figures.first_partial for figures in isolated]),
+            final_on_stop=spread([statistics.median(figures.final_on_stop) * 1e3 for figures in isolated]),
+            final_on_silence=_milliseconds([figures.final_on_silence for figures in isolated]),
+            compute=total.p98.median,
         ),
-        memory=_over_launches([figures.memory for figures in alone]),
-        cpu_seconds_per_second_of_audio=spread([figures.cpu_per_audio for figures in alone]),
-        cores_busy=statistics.median(figures.cores_busy for figures in alone),
-        energy=_over_launches([figures.energy for figures in alone]),
+        memory=_over_launches([figures.memory for figures in isolated]),
+        cpu_seconds_per_second_of_audio=spread([figures.cpu_per_audio for figures in isolated]),
+        cores_busy=statistics.median(figures.cores_busy for figures in isolated),
+        energy=_over_launches([figures.energy for figures in isolated]),
         accuracy=first.accuracy,
-        streams=_streams(streams, most_streams),
+        streams=_streams(launches.streams, max_streams),
         nodes=first.nodes,
         nodes_on_cpu=first.nodes_on_cpu,
     )
 
 
-def _chunk_times(turns: Sequence[Turn], part: int) -> Percentiles:
-    return percentiles([[times[part] for chunks in turn.chunks for times in chunks] for turn in turns])
+def _chunk_times(launches: Sequence[ConfigurationTimes], part: int) -> Percentiles:
+    return percentiles([[times[part] for chunks in launch.chunks for times in chunks] for launch in launches])
 
 
-def _real_time_factors(turns: Sequence[Turn]) -> RealTimeFactors:
-    whole, acoustic, decoder = (
-        spread([statistics.median(factors[part] for factors in turn.rounds) for turn in turns]) for part in range(3)
+def _real_time_factors(launches: Sequence[ConfigurationTimes]) -> RealTimeFactors:
+    total, acoustic, decoder = (
+        spread([statistics.median(factors[part] for factors in launch.rounds) for launch in launches])
+        for part in range(3)
     )
-    return RealTimeFactors(all=whole, acoustic=acoustic, decoder=decoder)
+    return RealTimeFactors(all=total, acoustic=acoustic, decoder=decoder)
 
 
-def _ratios(turns: Sequence[Turn], baseline: Sequence[Turn]) -> Ratios:
-    whole, acoustic, decoder = (
+def _ratios(launches: Sequence[ConfigurationTimes], baseline: Sequence[ConfigurationTimes]) -> Ratios:
+    total, acoustic, decoder = (
         spread(
             [
-                statistics.median(mine[part] / base[part] for mine, base in zip(turn.rounds, first.rounds, strict=True))
-                for turn, first in zip(turns, baseline, strict=True)
+                statistics.median(mine[part] / base[part] for mine, base in zip(one.rounds, first.rounds, strict=True))
+                for one, first in zip(launches, baseline, strict=True)
             ]
         )
         for part in range(3)
     )
-    return Ratios(all=whole, acoustic=acoustic, decoder=decoder)
+    return Ratios(all=total, acoustic=acoustic, decoder=decoder)
 
 
 def _milliseconds(launches: Sequence[Sequence[float]]) -> Spread | None:
-    """Of what each recording took, in seconds; a launch in which none took any is left out."""
+    """Summarise the seconds of each recording; a launch without any is left out."""
     medians = [statistics.median(recordings) * 1e3 for recordings in launches if recordings]
     return spread(medians) if medians else None
 
 
-def _over_launches(records: Sequence[Several | None]) -> Several | None:
-    """One record whose spreads are those of several with one launch each; None if one is missing."""
-    there = [record for record in records if record is not None]
-    if len(there) < len(records):
+def _over_launches(records: Sequence[Figures | None]) -> Figures | None:
+    """Combine records of one launch each to one record; None if one of them is missing."""
+    found = [record for record in records if record is not None]
+    if len(found) < len(records):
         return None
-    names = [name for name in there[0].__struct_fields__ if isinstance(getattr(there[0], name), Spread)]
+    names = [name for name in found[0].__struct_fields__ if isinstance(getattr(found[0], name), Spread)]
     return msgspec.structs.replace(
-        there[0], **{name: spread([getattr(record, name).median for record in there]) for name in names}
+        found[0], **{name: spread([getattr(record, name).median for record in found]) for name in names}
     )
 
 
-def _streams(found: Sequence[StreamFigures], most: int) -> Streams | None:
+def _streams(found: Sequence[StreamFigures], limit: int) -> Streams | None:
     if not found:
         return None
     unbatched = [one.unbatched for one in found]
     batched = [one.batched for one in found if one.batched is not None]
     return Streams(
-        unbatched=spread(unbatched), batched=spread(batched) if batched else None, at_least=most in unbatched + batched
+        unbatched=spread(unbatched), batched=spread(batched) if batched else None, at_least=limit in unbatched + batched
     )
 
 
-def scatter_remarks(results: Sequence[Result]) -> list[str]:
-    """Reasons to distrust figures whose launches differ, although each does the same work."""
-    remarks = []
+def find_wide_spreads(results: Sequence[Result]) -> list[str]:
+    """List the configurations whose launches differ too much, although each does the same work."""
+    notes = []
     for result in results:
         factor = result.rtf.all
-        share = (factor.high - factor.low) / factor.median
-        if share > WIDE_SPREAD:
-            remarks.append(f"{result.configuration.name}: launches of the same work scatter by {share:.0%}")
-    return remarks
+        relative = (factor.high - factor.low) / factor.median
+        if relative > WIDE_SPREAD:
+            notes.append(f"{result.configuration.name}: launches of the same work scatter by {relative:.0%}")
+    return notes
 
 
 def name_configurations(configurations: Sequence[Configuration]) -> list[str]:
-    """Short names: precision and form, and whatever else tells them apart."""
+    """Make short names: precision and form, and whatever else tells the configurations apart."""
 
     def differ(attribute: str) -> bool:
         return len({getattr(one, attribute) for one in configurations}) > 1

@@ -1,169 +1,121 @@
-"""`bench`: plans the configurations, lets worker processes measure them, and brings the figures together."""
+"""`edgespeech bench`: has worker processes measure the configurations and combines their figures to a report."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 
-from edgespeech.demo.bench.alone import Alone, AloneFigures
-from edgespeech.demo.bench.listen import Plan, Speech
-from edgespeech.demo.bench.report import Report
-from edgespeech.demo.bench.results import name_configurations, scatter_remarks, sum_up
+from edgespeech.demo.bench.interleaved import InterleavedFigures, InterleavedRun
+from edgespeech.demo.bench.isolated import IsolatedFigures, IsolatedRun
+from edgespeech.demo.bench.plan import Plan, Speech
+from edgespeech.demo.bench.report import Report, Result
+from edgespeech.demo.bench.request import BenchRequest, Effort
+from edgespeech.demo.bench.results import Launches, combine, find_wide_spreads, name_configurations
 from edgespeech.demo.bench.streams import StreamFigures, StreamSearch
-from edgespeech.demo.bench.turns import TurnFigures, Turns
 from edgespeech.demo.bench.worker import in_fresh_process
 from edgespeech.demo.machine.device import describe_device, versions
 from edgespeech.demo.machine.sensors import SensorMonitor
-from edgespeech.errors import UsageError
 from edgespeech.runtime.manifest import SAMPLE_CLIPS
 
-Say = Callable[[str], None]
-MOST_CONFIGURATIONS = 64
+log = logging.getLogger(__name__)
+
+MAX_STREAM_SPEECH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much is measured.
-
-    Attributes:
-        launches: Fresh processes for each configuration, and for all of them together.
-        rounds: Of each launch, and the seconds for each configuration after which it ends early.
-        speech_seconds: Of the passage that is heard.
-        busy_seconds: Computing for CPU time and energy.
-        most_streams: Limit of the search for streams; 0 leaves it out.
-        stream_rounds: Chunks of each stream in a try.
-        quick: Whether it is too little for figures to quote.
-    """
-
-    launches: int = 6
-    rounds: int = 3
-    seconds: float = 3.0
-    speech_seconds: float = 30.0
-    busy_seconds: float = 1.0
-    most_streams: int = 512
-    stream_rounds: int = 3
-    quick: bool = False
-
-
-QUICK = Effort(
-    launches=1, rounds=2, seconds=0.5, speech_seconds=3.0, busy_seconds=0.1, most_streams=3, stream_rounds=2, quick=True
-)
-
-
-@dataclass(frozen=True)
-class BenchSettings:
-    """What `edgespeech bench` was asked for.
-
-    Attributes:
-        plans: The configurations; ratios are to the first.
-        effort: How much is measured.
-        audio: Recording to hear instead of the clips that ship.
-        dev: Manifest to count word errors on instead of those clips.
-    """
-
+class _Work:
     plans: Sequence[Plan]
-    effort: Effort = Effort()
-    audio: Path | None = None
-    dev: Path | None = None
+    effort: Effort
+    speech: Speech
+    accuracy: Path
 
 
-def make_plans(
-    bundles: Sequence[Path],
-    providers: Sequence[str],
-    threads: Sequence[int],
-    chunks_ms: Sequence[float | None],
-    beam_widths: Sequence[int | None],
-    language_model: bool = True,
-) -> list[Plan]:
-    """Every combination.
+@dataclass(frozen=True)
+class _Figures:
+    """Figures of all launches: a list per configuration, but for the launches of all configurations together."""
 
-    Raises:
-        UsageError: There are too many.
-    """
-    grid = itertools.product(bundles, providers, chunks_ms, beam_widths, threads)
-    plans = [
-        Plan(
-            bundle=str(bundle.absolute()),
-            provider=provider,
-            threads=count,
-            chunk_ms=chunk,
-            beam_width=beam,
-            language_model=language_model,
-        )
-        for bundle, provider, chunk, beam, count in grid
-    ]
-    if len(plans) > MOST_CONFIGURATIONS:
-        raise UsageError(f"{len(plans)} configurations; wanted at most {MOST_CONFIGURATIONS}: leave some values out")
-    return plans
+    isolated: list[list[IsolatedFigures]]
+    streams: list[list[StreamFigures]]
+    interleaved: list[InterleavedFigures] = field(default_factory=list)
 
 
-def run_bench(settings: BenchSettings, say: Say) -> Report:
-    """Measure.
-
-    Args:
-        settings: What is wanted.
-        say: Takes remarks on the progress.
+def run_bench(request: BenchRequest) -> Report:
+    """Measure all configurations.
 
     Raises:
-        EdgespeechError: Something given does not do, or a measurement failed.
+        EdgespeechError: Something in the request is invalid, or a measurement failed.
     """
-    effort, plans = settings.effort, list(settings.plans)
+    effort, plans = request.effort, request.plans()
     speech = Speech(
         manifest=str(SAMPLE_CLIPS.absolute()),
-        audio=None if settings.audio is None else str(settings.audio.absolute()),
+        audio=None if request.audio is None else str(request.audio.absolute()),
         seconds=effort.speech_seconds,
     )
-    accuracy = str((settings.dev or SAMPLE_CLIPS).absolute())
-    alone: list[list[AloneFigures]] = [[] for _ in plans]
-    streams: list[list[StreamFigures]] = [[] for _ in plans]
-    together: list[TurnFigures] = []
-    with SensorMonitor() as watch:
+    work = _Work(plans, effort, speech, (request.dev or SAMPLE_CLIPS).absolute())
+    figures = _Figures([[] for _ in plans], [[] for _ in plans])
+    with SensorMonitor() as monitor:
         for launch in range(effort.launches):
-            for index, plan in enumerate(plans):
-                say(f"launch {launch + 1} of {effort.launches}: configuration {index + 1} of {len(plans)}")
-                task = Alone(
-                    plan=plan, speech=speech, busy_seconds=effort.busy_seconds, accuracy=None if launch else accuracy
-                )
-                alone[index].append(in_fresh_process(task, AloneFigures))
-                if effort.most_streams:
-                    search = StreamSearch(
-                        plan=plan,
-                        speech=msgspec.structs.replace(speech, seconds=min(speech.seconds, 10.0)),
-                        most=effort.most_streams,
-                        rounds=effort.stream_rounds,
-                        likely=streams[index][-1] if launch else None,
-                    )
-                    streams[index].append(in_fresh_process(search, StreamFigures))
-            if len(plans) > 1:
-                say(f"launch {launch + 1} of {effort.launches}: {len(plans)} in turns")
-            turns = Turns(plans=plans, speech=speech, rounds=effort.rounds, seconds=effort.seconds * len(plans))
-            together.append(in_fresh_process(turns, TurnFigures))
-    names = name_configurations([figures[0].configuration for figures in alone])
-    baseline = [figures.turns[0] for figures in together]
-    results = tuple(
-        sum_up(
-            name,
-            alone[index],
-            [figures.turns[index] for figures in together],
-            baseline if index else None,
-            streams[index],
-            effort.most_streams,
-        )
-        for index, name in enumerate(names)
-    )
+            _measure_launch(launch, work, figures)
+    results = _combine(figures, effort.max_streams)
     return Report(
         made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         quick=effort.quick,
-        audio="the clips that ship" if settings.audio is None else settings.audio.name,
-        audio_seconds=together[0].audio_seconds,
+        audio="sample clips" if request.audio is None else request.audio.name,
+        audio_seconds=figures.interleaved[0].audio_seconds,
         launches=effort.launches,
         device=describe_device(),
         versions=versions(),
-        conditions=watch.conditions(scatter_remarks(results)),
+        conditions=monitor.conditions(find_wide_spreads(results)),
         results=results,
+    )
+
+
+def _measure_launch(launch: int, work: _Work, figures: _Figures) -> None:
+    plans, effort = work.plans, work.effort
+    for index, plan in enumerate(plans):
+        log.info("launch %d of %d: configuration %d of %d", launch + 1, effort.launches, index + 1, len(plans))
+        task = IsolatedRun(
+            plan=plan,
+            speech=work.speech,
+            busy_seconds=effort.busy_seconds,
+            accuracy=None if launch else str(work.accuracy),
+        )
+        figures.isolated[index].append(in_fresh_process(task, IsolatedFigures))
+        if effort.max_streams:
+            seconds = min(work.speech.seconds, MAX_STREAM_SPEECH_SECONDS)
+            search = StreamSearch(
+                plan=plan,
+                speech=msgspec.structs.replace(work.speech, seconds=seconds),
+                max_streams=effort.max_streams,
+                rounds=effort.stream_rounds,
+                previous=figures.streams[index][-1] if launch else None,
+            )
+            figures.streams[index].append(in_fresh_process(search, StreamFigures))
+    if len(plans) > 1:
+        log.info("launch %d of %d: all %d configurations in turns", launch + 1, effort.launches, len(plans))
+    together = InterleavedRun(
+        plans=list(plans), speech=work.speech, rounds=effort.rounds, max_seconds=effort.max_seconds * len(plans)
+    )
+    figures.interleaved.append(in_fresh_process(together, InterleavedFigures))
+
+
+def _combine(figures: _Figures, max_streams: int) -> tuple[Result, ...]:
+    names = name_configurations([isolated[0].configuration for isolated in figures.isolated])
+    launches = [
+        Launches(
+            isolated=isolated,
+            interleaved=[one.configurations[index] for one in figures.interleaved],
+            streams=streams,
+        )
+        for index, (isolated, streams) in enumerate(zip(figures.isolated, figures.streams, strict=True))
+    ]
+    baseline = launches[0].interleaved
+    return tuple(
+        combine(name, one, baseline if index else None, max_streams)
+        for index, (name, one) in enumerate(zip(names, launches, strict=True))
     )

@@ -1,4 +1,4 @@
-"""How many streams at once: the most for which 98 % of the chunks are done before the next one is there."""
+"""Searches the maximum number of streams: 98 % of their chunks must be done before the next chunk arrives."""
 
 from __future__ import annotations
 
@@ -10,95 +10,101 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.demo.bench.listen import Plan, Speech, open_ear
+from edgespeech.demo.bench.plan import Plan, Speech
+from edgespeech.demo.bench.timing import open_timed_recognizer
 from edgespeech.errors import BundleError
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
-# Two numbers of streams that differ by less are not worth another try.
+# The search ends when the numbers that are known to be possible and impossible differ by less than this factor.
 CLOSE_ENOUGH = 1.04
-TRIES = 7
+MAX_TRIALS = 7
 
 
 class StreamFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """How many streams: a step of the graph for each, and one step for all; None where the provider refused that."""
+    """Number of streams with one step of the graph for each, and with one step for all (None if that is impossible)."""
 
     unbatched: int
     batched: int | None
 
 
 class StreamSearch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What to do: search up to ``most`` streams, beginning with what another search found.
+    """Task for a process: search the maximum number of streams.
 
-    A try lasts for ``rounds`` chunks of each stream.
+    Attributes:
+        plan: The configuration.
+        speech: The passage to process.
+        max_streams: Limit of the search.
+        rounds: Chunks of each stream in a trial.
+        previous: Result of another search, to start from.
     """
 
     plan: Plan
     speech: Speech
-    most: int
+    max_streams: int
     rounds: int
-    likely: StreamFigures | None = None
+    previous: StreamFigures | None = None
 
 
 def search_streams(task: StreamSearch) -> StreamFigures:
-    """Search, one step of the graph for each stream, then one for all.
+    """Search with one step of the graph for each stream, then with one step for all.
 
-    All chunks of a round arrive at the same moment, which is the worst case.
+    The chunks of all streams arrive at the same moment, which is the worst case.
 
     Raises:
-        EdgespeechError: The configuration or the speech does not do.
+        EdgespeechError: The configuration or the speech is invalid.
     """
-    ear = open_ear(task.plan)
-    recognizer = ear.recognizer
+    timed = open_timed_recognizer(task.plan)
+    recognizer = timed.recognizer
     speech = np.concatenate(task.speech.read(recognizer.sample_rate))
     size = recognizer.chunk_samples
     chunks = np.resize(speech, (max(1, len(speech) // size), size))
 
-    def most(crowd: Callable[..., list[float]], likely: int | None) -> int:
-        def slow(streams: int) -> float:
-            return float(np.percentile(crowd(recognizer, chunks, streams, task.rounds), 98))
+    def search(time_streams: Callable[..., list[float]], start: int | None) -> int:
+        def latency(streams: int) -> float:
+            return float(np.percentile(time_streams(recognizer, chunks, streams, task.rounds), 98))
 
-        return most_within(slow, ear.chunk_seconds, task.most, likely or 1)
+        return search_maximum(latency, timed.chunk_seconds, task.max_streams, start or 1)
 
-    before = task.likely or StreamFigures(unbatched=1, batched=1)
-    unbatched = most(one_by_one, before.unbatched)
+    previous = task.previous or StreamFigures(unbatched=1, batched=1)
+    unbatched = search(time_streams_unbatched, previous.unbatched)
     try:
-        batched = most(in_one_batch, before.batched)
+        batched = search(time_streams_batched, previous.batched)
     except BundleError:  # a provider that has compiled the graph for one stream
         batched = None
     return StreamFigures(unbatched=unbatched, batched=batched)
 
 
-def most_within(measure: Callable[[int], float], limit: float, most: int, start: int = 1) -> int:
-    """The largest number for which what is measured stays within a limit.
+def search_maximum(measure: Callable[[int], float], limit: float, max_number: int, start: int = 1) -> int:
+    """Find the largest number for which a measurement stays within a limit.
 
     Args:
-        measure: Grows about linearly with the number.
-        limit: In the unit of what is measured.
-        most: Numbers above are not tried.
-        start: Where to begin.
+        measure: Measures a number; the result grows about linearly with it.
+        limit: Largest accepted result.
+        max_number: Largest number to try.
+        start: Number to begin with.
 
     Returns:
-        The number; 0 if 1 is too much already.
+        The number; 0 if the result for 1 exceeds the limit.
     """
-    good, bad, number = 0, most + 1, min(start, most)
-    for _ in range(TRIES):
-        taken = measure(number)
-        if taken <= limit:
+    good, bad, number = 0, max_number + 1, min(start, max_number)
+    for _ in range(MAX_TRIALS):
+        measured = measure(number)
+        if measured <= limit:
             good = number
         else:
             bad = number
         if bad - good <= 1 or (good and bad <= good * CLOSE_ENOUGH):
             break
-        likely = int(number * limit / max(taken, 1e-9))
-        if not good < likely < bad and bad <= most:
-            likely = (good + bad) // 2
-        number = min(max(likely, good + 1), bad - 1)
+        guess = int(number * limit / max(measured, 1e-9))
+        if not good < guess < bad and bad <= max_number:
+            guess = (good + bad) // 2
+        number = min(max(guess, good + 1), bad - 1)
     return good
 
 
-def one_by_one(recognizer: Recognizer, chunks: Floats, streams: int, rounds: int) -> list[float]:
-    """Seconds until each chunk of each stream was decoded, with a step of the graph for each stream."""
+def time_streams_unbatched(recognizer: Recognizer, chunks: Floats, streams: int, rounds: int) -> list[float]:
+    """Return the seconds until each chunk of each stream is decoded, with a step of the graph for each stream."""
     model, decoder = recognizer.model, recognizer.decoder
     states = [model.initial_state() for _ in range(streams)]
     beams = [decoder.initial_state() for _ in range(streams)]
@@ -114,8 +120,8 @@ def one_by_one(recognizer: Recognizer, chunks: Floats, streams: int, rounds: int
     return latencies
 
 
-def in_one_batch(recognizer: Recognizer, chunks: Floats, streams: int, rounds: int) -> list[float]:
-    """The same with one step of the graph for all streams."""
+def time_streams_batched(recognizer: Recognizer, chunks: Floats, streams: int, rounds: int) -> list[float]:
+    """Return the seconds until each chunk of each stream is decoded, with one step of the graph for all streams."""
     model, decoder = recognizer.model, recognizer.decoder
     state = model.initial_state(streams)
     beams: list[Any] = [decoder.initial_state() for _ in range(streams)]
@@ -126,6 +132,6 @@ def in_one_batch(recognizer: Recognizer, chunks: Floats, streams: int, rounds: i
         log_probs, state = model.step(batch, state)
         for stream in range(streams):
             _, beams[stream] = decoder.step(log_probs[stream], beams[stream])
-            if number:
+            if number:  # the first round warms up
                 latencies.append(time.perf_counter() - began)
     return latencies

@@ -1,9 +1,10 @@
-"""A report as a small table for a document: few columns, with shares of the first row; nothing is measured here."""
+"""Renders a report as a small table for a document: few columns, with ratios to the first row."""
 
 from __future__ import annotations
 
-from edgespeech.demo.bench.card import UNKNOWN, device_name, table, word_errors
+from edgespeech.demo.bench.card import UNKNOWN, device_name, word_errors
 from edgespeech.demo.bench.report import Report, Result
+from edgespeech.runtime.measure.tables import markdown_table
 
 HEADINGS = (
     "precision", "graph, MB", "chunk p50, ms", "p98, ms", "RTF, acoustic model", "RTF, all", "memory, MB", "WER, %"
@@ -11,31 +12,31 @@ HEADINGS = (
 
 
 def render_table(report: Report, command: str) -> str:
-    """Markdown: one row per configuration, and lines that say how the figures came about.
+    """Render one row per configuration, and a paragraph on how the figures were measured.
 
     Args:
-        report: What was measured.
-        command: What measured it.
+        report: The report.
+        command: Command line that made the report.
     """
     first = report.results[0]
-    rows = [list(HEADINGS), *(_cells(result, first) for result in report.results)]
-    return "\n\n".join([table(rows), _remarks(report, first, command)])
+    rows = [_cells(result, first) for result in report.results]
+    return "\n\n".join([markdown_table(HEADINGS, rows), _explain(report, first, command)])
 
 
 def _cells(result: Result, first: Result) -> list[str]:
     one, times, ratios, memory = result.configuration, result.chunk_times.all, result.relative, result.memory
 
-    def share(value: float, base: float) -> str:
+    def ratio(value: float, base: float) -> str:
         return "" if result is first else f" ({value / base:.2f})"
 
     resident = UNKNOWN
     if memory is not None and first.memory is not None:
-        resident = f"{memory.steady.median:.0f}{share(memory.steady.median, first.memory.steady.median)}"
+        resident = f"{memory.steady.median:.0f}{ratio(memory.steady.median, first.memory.steady.median)}"
     return [
         one.name,
-        f"{one.acoustic_mb:.1f}{share(one.acoustic_mb, first.configuration.acoustic_mb)}",
-        f"{times.p50.median:.1f}{share(times.p50.median, first.chunk_times.all.p50.median)}",
-        f"{times.p98.median:.1f}{share(times.p98.median, first.chunk_times.all.p98.median)}",
+        f"{one.acoustic_mb:.1f}{ratio(one.acoustic_mb, first.configuration.acoustic_mb)}",
+        f"{times.p50.median:.1f}{ratio(times.p50.median, first.chunk_times.all.p50.median)}",
+        f"{times.p98.median:.1f}{ratio(times.p98.median, first.chunk_times.all.p98.median)}",
         f"{result.rtf.acoustic.median:.4f}{f' ({ratios.acoustic.median:.2f})' if ratios else ''}",
         f"{result.rtf.all.median:.4f}{f' ({ratios.all.median:.2f})' if ratios else ''}",
         resident,
@@ -43,14 +44,14 @@ def _cells(result: Result, first: Result) -> list[str]:
     ]
 
 
-def _remarks(report: Report, first: Result, command: str) -> str:
-    one, heard = first.configuration, first.accuracy
+def _explain(report: Report, first: Result, command: str) -> str:
+    one, accuracy = first.configuration, first.accuracy
     threads = "1 thread" if one.threads == 1 else f"{one.threads} threads"
     noisy = " The machine was noisy: " + "; ".join(report.conditions.notes) + "." if report.conditions.noisy else ""
     return (
-        f"In brackets: shares of the first row; of WER, its 95 % interval. {device_name(report.device)}, {threads}, "
+        f"In brackets: ratios to the first row; for WER, its 95 % interval. {device_name(report.device)}, {threads}, "
         f"onnxruntime {_onnxruntime(report)}, chunks of {one.chunk_ms:g} ms, beam {one.beam_width}; "
-        f"WER on {heard.speech}, {heard.words} words; medians of {report.launches} launches.{noisy}\n"
+        f"WER on {accuracy.speech}, {accuracy.words} words; medians of {report.launches} launches.{noisy}\n"
         f"Made by `{command}`."
     )
 

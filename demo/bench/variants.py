@@ -1,72 +1,83 @@
-"""The same checkpoint in several precisions, as bundles to compare; exporting and quantizing are done elsewhere."""
+"""Exports one checkpoint in several precisions, as bundles to compare."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
-import msgspec
-
+from edgespeech.demo.bundles.export import BundleRequest, ExportPrecision, export_bundle
 from edgespeech.errors import UsageError
+from edgespeech.export.checkpoint_export import load_trained
+from edgespeech.export.request import ExportRequest, Form
 from edgespeech.runtime.bundle import Bundle
-from edgespeech.runtime.dependencies import require
 
-# The form that each has unless another one is asked for; `export` unrolls what has no operator with such weights.
-FORMS = {"fp32": "fused", "fp16": "fused", "int8": "fused", "int4": "cells"}
+log = logging.getLogger(__name__)
+
+# Form of each precision unless another one is asked for; the export unrolls what has no operator with such weights.
+FORMS: dict[ExportPrecision, Form] = {"fp32": "fused", "fp16": "fused", "int8": "fused", "int4": "cells"}
+
+
+def parse_variant(text: str) -> tuple[ExportPrecision, Form]:
+    """Parse a precision with or without a form, such as ``int8`` or ``int8:cells``.
+
+    Raises:
+        UsageError: The precision or the form is unknown.
+    """
+    name, _, form = text.partition(":")
+    if name not in FORMS or form not in {"", "fused", "cells"}:
+        known = ", ".join(FORMS)
+        raise UsageError(f"precision {text!r} is unknown; wanted one of {known}, optionally with :fused or :cells")
+    return name, cast(Form, form) if form else FORMS[name]
 
 
 def build_variants(
-    checkpoint: Path,
-    precisions: Sequence[str],
-    like: Bundle,
-    folder: Path,
-    speech: Path | None,
-    say: Callable[[str], None],
+    checkpoint: Path, variants: Sequence[str], like: Bundle, folder: Path, speech: Path | None
 ) -> list[Path]:
     """Export a checkpoint once for each precision.
 
     Args:
         checkpoint: A file of `edgespeech train`.
-        precisions: Of `FORMS`, each with or without a form: ``int8`` or ``int8:fused``.
-        like: Gives the chunk length, the language model and the settings of the search.
-        folder: Takes one bundle for each.
-        speech: Manifest to calibrate int8 and int4 on; None for the clips that ship.
-        say: Takes remarks.
+        variants: Precisions, each for `parse_variant`.
+        like: Bundle with the chunk length, the language model and the settings of the search to use.
+        folder: Folder for the bundles.
+        speech: Manifest to calibrate int8 and int4 on; None for the sample clips.
 
     Returns:
-        The bundles' folders, in the order asked for.
+        The bundles' folders, in the order of the variants.
 
     Raises:
-        EdgespeechError: Something given is unusable, or a bundle was refused.
+        EdgespeechError: An argument is invalid, or an export was refused.
     """
-    wanted = [_parse(text) for text in precisions]
-    require("torch onnx", "export")
-    from edgespeech.demo.bundles.export import export_bundle
-
+    wanted = [parse_variant(text) for text in variants]
+    chunk_ms = _chunk_ms(checkpoint, like)
     made = []
-    for text, (precision, form) in zip(precisions, wanted, strict=True):
-        say(f"making {precision} {form} of {checkpoint}")
-        settings = {
-            "form": form,
-            "chunk_ms": like.manifest.audio.chunk_seconds * 1000.0,
-            "precision": precision,
-            "fp16_compute": False,
-            "no_calibrate": True,  # batch norm is the checkpoint's own
-            "blank_score": float(like.manifest.provenance.get("blank_score", 0.0)),
-            "lm": like.language_model_path,
-            "name": "",
-            **msgspec.structs.asdict(like.manifest.decoder),
-        }
-        made.append(
-            export_bundle(checkpoint, folder / text.replace(":", "-"), speech, settings, lambda line: None).folder
+    for text, (precision, form) in zip(variants, wanted, strict=True):
+        log.info("exporting %s as %s %s", checkpoint, precision, form)
+        request = ExportRequest(
+            form=form,
+            chunk_ms=chunk_ms,
+            speech=speech,
+            blank_score=float(like.manifest.provenance.get("blank_score", 0.0)),
+            lm=like.language_model_path,
+            decoder=like.manifest.decoder,
         )
+        # The batch-norm statistics stay those of the checkpoint.
+        bundle = export_bundle(
+            checkpoint, folder / text.replace(":", "-"), BundleRequest(request, precision, calibrate=False)
+        )
+        made.append(bundle.folder)
     return made
 
 
-def _parse(text: str) -> tuple[str, str]:
-    precision, _, form = text.partition(":")
-    if precision not in FORMS or form not in {"", "fused", "cells"}:
-        raise UsageError(
-            f"precision {text!r} is unknown; wanted some of {', '.join(FORMS)}, with :fused or :cells or not"
-        )
-    return precision, form or FORMS[precision]
+def _chunk_ms(checkpoint: Path, like: Bundle) -> float | None:
+    """Return the bundle's chunk if it is a multiple of the checkpoint's frame; None for the default of the export."""
+    config = load_trained(checkpoint).model.config
+    frame_ms = config.frame_samples / config.features.sample_rate * 1000.0
+    chunk_ms = like.manifest.audio.chunk_seconds * 1000.0
+    if abs(round(chunk_ms / frame_ms) * frame_ms - chunk_ms) < 1e-6:
+        return chunk_ms
+    log.info("chunks of %g ms, as in %s, are not whole frames of %g ms: using the export's default",
+             chunk_ms, like.folder, frame_ms)  # fmt: skip
+    return None

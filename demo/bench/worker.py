@@ -1,4 +1,4 @@
-"""Work in a fresh process: ``python -m edgespeech.demo.bench.worker`` reads a task and prints the figures, as JSON."""
+"""Runs tasks in fresh processes: ``python -m edgespeech.demo.bench.worker`` reads a task and prints figures in JSON."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import TypeVar
 
 import msgspec
 
-from edgespeech.demo.bench.alone import Alone, measure_alone
+from edgespeech.demo.bench.interleaved import InterleavedRun, measure_interleaved
+from edgespeech.demo.bench.isolated import IsolatedRun, measure_isolated
 from edgespeech.demo.bench.streams import StreamSearch, search_streams
-from edgespeech.demo.bench.turns import Turns, measure_turns
 from edgespeech.errors import EdgespeechError, UsageError, VerificationError
 
-Task = Alone | Turns | StreamSearch
+Task = IsolatedRun | InterleavedRun | StreamSearch
 Figures = TypeVar("Figures")
 
 
 def in_fresh_process(task: Task, kind: type[Figures]) -> Figures:
-    """Let another process do a task.
+    """Run a task in a process of its own.
 
     Args:
-        task: What to do.
-        kind: Of the figures that come back.
+        task: The task.
+        kind: Type of the figures that it returns.
 
     Raises:
-        UsageError: Something given does not do; the other process says what.
-        VerificationError: It died.
+        UsageError: Something in the task is invalid; the message is that of the other process.
+        VerificationError: The process died.
     """
     command = [sys.executable, "-m", "edgespeech.demo.bench.worker"]
     done = subprocess.run(command, input=msgspec.json.encode(task), capture_output=True, check=False)
     if done.returncode == 0:
         return msgspec.json.decode(done.stdout.splitlines()[-1], type=kind)
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    reason = said[-1] if said else "it said nothing"
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    reason = lines[-1] if lines else "it printed nothing"
     if done.returncode == UsageError.exit_code:
         raise UsageError(reason)
     if done.returncode < 0:
@@ -42,14 +42,14 @@ def in_fresh_process(task: Task, kind: type[Figures]) -> Figures:
 
 
 def main() -> None:
-    """Do the task on standard input."""
+    """Run the task on standard input."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
     try:
         figures: object
-        if isinstance(task, Alone):
-            figures = measure_alone(task)
-        elif isinstance(task, Turns):
-            figures = measure_turns(task)
+        if isinstance(task, IsolatedRun):
+            figures = measure_isolated(task)
+        elif isinstance(task, InterleavedRun):
+            figures = measure_interleaved(task)
         else:
             figures = search_streams(task)
     except EdgespeechError as error:

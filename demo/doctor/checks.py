@@ -16,7 +16,7 @@ from edgespeech.demo.doctor.report import Check, all_required_work, render
 from edgespeech.demo.machine.host import THIS_HOST, Host
 from edgespeech.demo.tune_device.settings import recall, settings_file
 from edgespeech.errors import EdgespeechError, LanguageModelError, MissingDependencyError
-from edgespeech.reference.language_model.build import find_tool
+from edgespeech.reference.language_model.kenlm_tools import find_tool
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from edgespeech.runtime.decoder.language_model import LanguageModel
 

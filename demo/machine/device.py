@@ -144,7 +144,7 @@ def _governor(root: Path) -> str | None:
 
 
 def _memory(host: Host) -> float | None:
-    limit = read_number(host.root / "sys/fs/cgroup/memory.max")  # "max" if there is no limit
+    limit = read_number(host.root / "sys/fs/cgroup/memory.max")  # "max" without a limit
     sizes = [host.system.memory_mb(), None if limit is None else limit / 1e6]
     return min((size for size in sizes if size is not None), default=None)
 

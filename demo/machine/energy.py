@@ -98,7 +98,7 @@ class PowerMeter:
             return self._sum
 
     def close(self) -> None:
-        """Stop reading the sensor."""
+        """Stop the thread that reads the sensor."""
         self._ending.set()
         self._thread.join()
 

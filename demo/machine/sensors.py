@@ -56,7 +56,7 @@ def read_sensors(host: Host = THIS_HOST) -> Reading:
 
 
 def _temperatures(host: Host) -> dict[str, float]:
-    """Combine the thermal zones with the chips of psutil, which reads zones only where there is no chip."""
+    """Combine the thermal zones with the chips of psutil, which reads zones only on machines without chips."""
     found: dict[str, float] = {}
     for zone in sorted((host.root / "sys/class/thermal").glob("thermal_zone*")):
         for degrees in (millidegrees / 1000.0 for millidegrees in _numbers([zone / "temp"])):

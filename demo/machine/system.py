@@ -59,11 +59,11 @@ class System:
             return None
 
     def cores(self) -> int:
-        """Count all cores."""
+        """Count all cores of the machine."""
         return self._ask("cpu_count") or os.cpu_count() or 1
 
     def allowed_cores(self) -> int:
-        """Count the cores in the affinity mask of this process; all of them where there is no such mask."""
+        """Count the cores in the affinity mask of this process; all of them on systems without such a mask."""
         affinity = getattr(self._ask("Process"), "cpu_affinity", None)
         return self.cores() if affinity is None else len(affinity())
 
@@ -84,7 +84,7 @@ class System:
         return {name: max(degrees) for name, degrees in found.items() if degrees}
 
     def on_battery(self) -> bool | None:
-        """Return whether the battery is being discharged; None where there is no battery."""
+        """Return whether the battery is being discharged; None without a battery."""
         battery = self._ask("sensors_battery")
         return None if battery is None else battery.power_plugged is False
 

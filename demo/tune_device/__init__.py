@@ -1,1 +1,1 @@
-"""Finds and remembers the fastest settings of this device."""
+"""Finds the fastest settings for this device and stores them."""

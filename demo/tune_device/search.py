@@ -1,19 +1,18 @@
-"""`tune-device`: the fastest settings within a budget of latency and word errors; remembering is done elsewhere."""
+"""`edgespeech tune-device`: finds the fastest settings within a budget of latency and word errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from edgespeech.demo.bench.card import table
-from edgespeech.demo.bench.listen import Plan, Speech
-from edgespeech.demo.bench.run import make_plans
-from edgespeech.demo.bench.turns import TurnFigures, Turns
+from edgespeech.demo.bench.interleaved import InterleavedFigures, InterleavedRun
+from edgespeech.demo.bench.plan import Grid, Plan, Speech
 from edgespeech.demo.bench.worker import in_fresh_process
 from edgespeech.demo.machine.device import usable_cores
 from edgespeech.demo.tune_device.settings import DeviceSettings, bundle_id, make_settings_folder, remember
@@ -21,19 +20,33 @@ from edgespeech.errors import UsageError, VerificationError
 from edgespeech.runtime.bundle import Bundle, load_bundle
 from edgespeech.runtime.manifest import SAMPLE_CLIPS
 from edgespeech.runtime.measure.evaluation import evaluate_manifest
+from edgespeech.runtime.measure.tables import markdown_table
 from edgespeech.runtime.recognizer import Recognizer
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
+
 CHUNKS_MS = (80.0, 160.0, 320.0, 640.0)
 BEAM_WIDTHS = (8, 16, 32, 64)
 THREADS = (1, 2, 4)
-# Configurations this close to the fastest are as fast; then fewer threads win, then fewer word errors.
-AS_FAST = 1.05
+# Configurations within this factor of the fastest count as equally fast; fewer threads and word errors decide.
+EQUALLY_FAST = 1.05
 
 
 @dataclass(frozen=True)
-class TuneSettings:
-    """What `edgespeech tune-device` was asked for; empty sequences are filled with what is worth a try."""
+class TuneRequest:
+    """Options of `edgespeech tune-device`; for an empty sequence, reasonable values are tried.
+
+    Attributes:
+        also: Bundles with another form or precision of the model.
+        max_latency_ms: Maximum of chunk, look-ahead and processing time together.
+        max_wer_increase: Maximum increase of the word error rate in percentage points.
+        dev: Manifest to measure word errors on; None for the sample clips.
+        threads: Numbers of threads of the acoustic model.
+        providers: Providers of onnxruntime.
+        chunks_ms: Chunk lengths, for bundles that leave it free.
+        beam_widths: Beam widths.
+        quick: Whether to measure for a shorter time.
+    """
 
     also: Sequence[Path] = ()
     max_latency_ms: float = 1000.0
@@ -48,7 +61,7 @@ class TuneSettings:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration and its figures; word errors are None until they were counted."""
+    """A configuration and its figures; the word error rate is a fraction, or None if it was not measured."""
 
     plan: Plan
     rtf: float
@@ -58,7 +71,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was chosen, what it was chosen from, and where that is remembered."""
+    """The chosen settings, the candidates, and the file in which the settings are stored."""
 
     chosen: DeviceSettings
     reference_wer: float
@@ -66,7 +79,7 @@ class Outcome:
     file: Path
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """Return the outcome as an object for JSON."""
         return {
             "chosen": msgspec.to_builtins(self.chosen),
             "reference_wer": self.reference_wer,
@@ -75,8 +88,9 @@ class Outcome:
         }
 
     def table(self) -> str:
-        """For people."""
-        rows = [["bundle", "provider", "threads", "chunk, ms", "beam", "real-time factor", "latency, ms", "WER, %"]]
+        """Render the candidates as a table, and the chosen settings below."""
+        headings = ["bundle", "provider", "threads", "chunk, ms", "beam", "real-time factor", "latency, ms", "WER, %"]
+        rows = []
         for one in sorted(self.candidates, key=lambda candidate: candidate.rtf):
             plan = one.plan
             rows.append(
@@ -94,113 +108,120 @@ class Outcome:
         chosen = self.chosen
         figures = f"real-time factor {chosen.rtf:.4f}, latency {chosen.latency_ms:.0f} ms, WER {chosen.wer:.1%}"
         own = f"with the bundle's own settings {self.reference_wer:.1%}"
-        return f"{table(rows)}\n\nchosen: {chosen}\n{figures} ({own})\nremembered in {self.file}"
+        return f"{markdown_table(headings, rows)}\n\nchosen: {chosen}\n{figures} ({own})\nstored in {self.file}"
 
 
-def tune(bundle: Bundle, settings: TuneSettings, say: Say) -> Outcome:
-    """Search, choose and remember.
+def tune(bundle: Bundle, request: TuneRequest) -> Outcome:
+    """Search the fastest settings and store them.
 
-    First the provider, chunk and threads of each bundle, with its own beam width; then the beam width.
+    First provider, chunk and threads of each bundle are chosen, with its own beam width; then the beam width.
 
     Args:
-        bundle: What the settings are remembered for.
-        settings: The budget, and what to try.
-        say: Takes remarks on the progress.
+        bundle: Bundle for which the settings are stored.
+        request: The budget, and what to try.
 
     Raises:
-        UsageError: Something asked for does not do, or could not be remembered.
-        VerificationError: Nothing stays within the budget; nothing is remembered.
+        UsageError: Something in the request is invalid, or the settings cannot be stored.
+        VerificationError: No configuration is within the budget; nothing is stored.
     """
     make_settings_folder()
-    bundles = {str(one.folder.absolute()): one for one in (bundle, *map(load_bundle, settings.also))}
-    plans = [plan for one in bundles.values() for plan in _first_plans(one, settings)]
-    if not plans:
-        raise VerificationError(
-            f"no chunk and look-ahead stay within {settings.max_latency_ms:g} ms; allow more with --max-latency-ms"
-        )
-    say(f"taking turns: {len(plans)} of provider, chunk and threads")
-    measured = _measure(plans, bundles, settings)
-    fitting = [one for one in measured if one.latency_ms <= settings.max_latency_ms]
+    bundles = {str(one.folder.absolute()): one for one in (bundle, *map(load_bundle, request.also))}
+    measured = _try_first_plans(bundles, request)
+    fitting = [one for one in measured if one.latency_ms <= request.max_latency_ms]
     if not fitting:
-        least = min(one.latency_ms for one in measured)
+        lowest = min(one.latency_ms for one in measured)
         raise VerificationError(
-            f"every configuration is later than {settings.max_latency_ms:g} ms (the quickest: {least:.0f} ms); "
-            "allow more with --max-latency-ms"
+            f"the latency of every configuration exceeds {request.max_latency_ms:g} ms (the lowest is {lowest:.0f} ms);"
+            " allow more with --max-latency-ms"
         )
-    reference = _word_errors(bundle, bundle.manifest.decoder.beam_width, settings)
-    allowed = reference + settings.max_wer_increase / 100.0 + 1e-9
-    best = [_choose([one for one in fitting if one.plan.bundle == folder]) for folder in bundles if any(
-        one.plan.bundle == folder for one in fitting)]  # fmt: skip
-    second: list[Plan] = []
-    errors: dict[tuple[str, int | None], float] = {}
-    for winner in best:
-        own = bundles[winner.plan.bundle].manifest.decoder.beam_width
-        for width in settings.beam_widths or sorted({*BEAM_WIDTHS, own}):
-            say(f"word errors of {Path(winner.plan.bundle).name} with beam {width}")
-            errors[winner.plan.bundle, width] = _word_errors(bundles[winner.plan.bundle], width, settings)
-            second.append(msgspec.structs.replace(winner.plan, beam_width=width))
-    allowed_plans = [plan for plan in second if errors[plan.bundle, plan.beam_width] <= allowed]
-    if not allowed_plans:
-        raise VerificationError(
-            f"no beam width keeps word errors within {allowed:.1%}; allow more with --max-wer-increase"
-        )
-    say(f"taking turns: {len(allowed_plans)} of beam width")
-    finals = [
-        Candidate(one.plan, one.rtf, one.latency_ms, errors[one.plan.bundle, one.plan.beam_width])
-        for one in _measure(allowed_plans, bundles, settings)
-    ]
-    within = [one for one in finals if one.latency_ms <= settings.max_latency_ms]
+    by_bundle = [[one for one in fitting if one.plan.bundle == folder] for folder in bundles]
+    best = [_choose(candidates) for candidates in by_bundle if candidates]
+    reference = _word_errors(bundle, bundle.manifest.decoder.beam_width, request)
+    finals = _try_beam_widths(best, bundles, reference + request.max_wer_increase / 100.0 + 1e-9, request)
+    within = [one for one in finals if one.latency_ms <= request.max_latency_ms]
     if not within:
         raise VerificationError(
-            f"nothing stays within {settings.max_latency_ms:g} ms; allow more with --max-latency-ms"
+            f"no beam width keeps the latency within {request.max_latency_ms:g} ms; allow more with --max-latency-ms"
         )
     chosen = _as_settings(_choose(within), bundle, bundles)
     return Outcome(chosen, reference, (*measured, *finals), remember(bundle, chosen))
 
 
-def _first_plans(bundle: Bundle, settings: TuneSettings) -> list[Plan]:
+def _try_first_plans(bundles: Mapping[str, Bundle], request: TuneRequest) -> list[Candidate]:
+    plans = [plan for one in bundles.values() for plan in _first_plans(one, request)]
+    if not plans:
+        raise VerificationError(
+            f"no chunk and look-ahead stay within {request.max_latency_ms:g} ms; allow more with --max-latency-ms"
+        )
+    log.info("measuring %d combinations of provider, chunk and threads in turns", len(plans))
+    return _measure(plans, bundles, request)
+
+
+def _first_plans(bundle: Bundle, request: TuneRequest) -> list[Plan]:
     facts = bundle.manifest.audio
     own = facts.chunk_seconds * 1000.0
     chunks: Sequence[float] = [own]
     if facts.chunk_free:
         milliseconds = 1000.0 / facts.sample_rate
-        whole = {max(1, int(size / milliseconds) // facts.frame_samples) for size in CHUNKS_MS}
-        chunks = settings.chunks_ms or sorted({*(n * facts.frame_samples * milliseconds for n in whole), own})
-    elif settings.chunks_ms and own not in settings.chunks_ms:
-        raise UsageError(f"{bundle.folder} has a fixed chunk of {own:g} ms; leave --chunk-ms out, or name that")
+        frames = {max(1, int(size / milliseconds) // facts.frame_samples) for size in CHUNKS_MS}
+        chunks = request.chunks_ms or sorted({*(n * facts.frame_samples * milliseconds for n in frames), own})
+    elif request.chunks_ms and own not in request.chunks_ms:
+        raise UsageError(f"{bundle.folder} has a fixed chunk of {own:g} ms; leave --chunk-ms out, or give that length")
     lookahead = facts.lookahead_seconds * 1000.0
-    chunks = [size for size in chunks if size + lookahead <= settings.max_latency_ms]
+    chunks = [size for size in chunks if size + lookahead <= request.max_latency_ms]
+    if not chunks:
+        return []
     cores = usable_cores()
-    threads = settings.threads or sorted({min(count, cores) for count in (*THREADS, cores)})
-    return make_plans([bundle.folder], settings.providers, threads, chunks, [bundle.manifest.decoder.beam_width])
+    threads = request.threads or sorted({min(count, cores) for count in (*THREADS, cores)})
+    return Grid([bundle.folder], request.providers, threads, chunks, [bundle.manifest.decoder.beam_width]).plans()
 
 
-def _measure(plans: Sequence[Plan], bundles: dict[str, Bundle], settings: TuneSettings) -> list[Candidate]:
-    speech = Speech(manifest=str(SAMPLE_CLIPS.absolute()), seconds=3.0 if settings.quick else 12.0)
-    rounds = 2 if settings.quick else 5
-    task = Turns(plans=list(plans), speech=speech, rounds=rounds, seconds=rounds * len(plans))
+def _try_beam_widths(
+    best: Sequence[Candidate], bundles: Mapping[str, Bundle], max_wer: float, request: TuneRequest
+) -> list[Candidate]:
+    """Measure the best configurations with every beam width whose word error rate is within the budget."""
+    errors: dict[Plan, float] = {}
+    for winner in best:
+        bundle = bundles[winner.plan.bundle]
+        for width in request.beam_widths or sorted({*BEAM_WIDTHS, bundle.manifest.decoder.beam_width}):
+            log.info("word errors of %s with beam %d", bundle.folder.name, width)
+            plan = msgspec.structs.replace(winner.plan, beam_width=width)
+            errors[plan] = _word_errors(bundle, width, request)
+    plans = [plan for plan, wer in errors.items() if wer <= max_wer]
+    if not plans:
+        raise VerificationError(
+            f"no beam width keeps the word error rate within {max_wer:.1%}; allow more with --max-wer-increase"
+        )
+    log.info("measuring %d beam widths in turns", len(plans))
+    return [replace(one, wer=errors[one.plan]) for one in _measure(plans, bundles, request)]
+
+
+def _measure(plans: Sequence[Plan], bundles: Mapping[str, Bundle], request: TuneRequest) -> list[Candidate]:
+    speech = Speech(manifest=str(SAMPLE_CLIPS.absolute()), seconds=3.0 if request.quick else 12.0)
+    rounds = 2 if request.quick else 5
+    task = InterleavedRun(plans=list(plans), speech=speech, rounds=rounds, max_seconds=rounds * len(plans))
     found = []
-    for plan, turn in zip(plans, in_fresh_process(task, TurnFigures).turns, strict=True):
+    for plan, times in zip(plans, in_fresh_process(task, InterleavedFigures).configurations, strict=True):
         facts = bundles[plan.bundle].manifest.audio
-        compute_ms = float(np.percentile([times[0] for chunks in turn.chunks for times in chunks], 98)) * 1e3
+        compute_ms = float(np.percentile([chunk[0] for chunks in times.chunks for chunk in chunks], 98)) * 1e3
         chunk_ms = facts.chunk_seconds * 1000.0 if plan.chunk_ms is None else plan.chunk_ms
         latency = chunk_ms + facts.lookahead_seconds * 1000.0 + compute_ms
-        found.append(Candidate(plan, float(np.median([factors[0] for factors in turn.rounds])), latency))
+        found.append(Candidate(plan, float(np.median([factors[0] for factors in times.rounds])), latency))
     return found
 
 
 def _choose(candidates: Sequence[Candidate]) -> Candidate:
-    """The fastest; among those as fast, fewer threads, the CPU, fewer word errors."""
+    """Choose the fastest; among equally fast ones fewer threads win, then the CPU, then fewer word errors."""
     fastest = min(one.rtf for one in candidates)
-    as_fast = [one for one in candidates if one.rtf <= AS_FAST * fastest]
-    return min(as_fast, key=lambda one: (one.plan.threads, one.plan.provider != "cpu", one.wer or 0.0, one.rtf))
+    fast = [one for one in candidates if one.rtf <= EQUALLY_FAST * fastest]
+    return min(fast, key=lambda one: (one.plan.threads, one.plan.provider != "cpu", one.wer or 0.0, one.rtf))
 
 
-def _word_errors(bundle: Bundle, beam_width: int, settings: TuneSettings) -> float:
-    return evaluate_manifest(Recognizer(bundle, beam_width=beam_width), settings.dev or SAMPLE_CLIPS).wer
+def _word_errors(bundle: Bundle, beam_width: int, request: TuneRequest) -> float:
+    return evaluate_manifest(Recognizer(bundle, beam_width=beam_width), request.dev or SAMPLE_CLIPS).wer
 
 
-def _as_settings(one: Candidate, bundle: Bundle, bundles: dict[str, Bundle]) -> DeviceSettings:
+def _as_settings(one: Candidate, bundle: Bundle, bundles: Mapping[str, Bundle]) -> DeviceSettings:
     plan, used = one.plan, bundles[one.plan.bundle]
     assert plan.beam_width is not None and plan.chunk_ms is not None and one.wer is not None
     return DeviceSettings(

@@ -1,4 +1,4 @@
-"""What `tune-device` found, remembered for this user, this machine and this bundle; nothing is measured here."""
+"""Stores the settings that `tune-device` found, for this user, kind of machine and bundle."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ FILE_NAME = "devices.json"
 
 
 class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was found to be best.
+    """The best settings for a bundle on a device.
 
     Attributes:
-        bundle: Folder of another form or precision that is used instead; None for the bundle itself.
-        bundle_sha256: Of the description of the bundle that is used.
-        rtf: Real-time factor that was measured.
-        latency_ms: Chunk, look-ahead and the 98th percentile of computing.
-        wer: Share of the words.
-        made: When.
+        bundle: Folder of another form or precision to use instead; None for the bundle itself.
+        bundle_sha256: `bundle_id` of the bundle to use.
+        rtf: Measured real-time factor.
+        latency_ms: Chunk, look-ahead and the 98th percentile of the processing time.
+        wer: Word error rate as a fraction.
+        made: Date and time of the measurement.
     """
 
     bundle: str | None
@@ -47,30 +47,29 @@ class DeviceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     made: str
 
     def __str__(self) -> str:
-        """For people."""
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         where = "" if self.bundle is None else f"bundle {self.bundle}, "
         return f"{where}{self.provider}, {threads}, chunk {self.chunk_ms:g} ms, beam {self.beam_width}"
 
 
 def settings_file() -> Path:
-    """Where settings are remembered: below ``XDG_CONFIG_HOME``, or what the system has in its place."""
+    """Return the file of the settings, below ``XDG_CONFIG_HOME`` or the system's equivalent."""
     return Path(click.get_app_dir("edgespeech")) / FILE_NAME
 
 
 def bundle_id(bundle: Bundle) -> str:
-    """SHA-256 of a bundle's description, which holds the hashes of its files."""
+    """Return the SHA-256 of a bundle's manifest, which holds the hashes of its files."""
     return describe_file(bundle.folder / MANIFEST).sha256
 
 
 def remember(bundle: Bundle, settings: DeviceSettings) -> Path:
-    """Remember settings for a bundle on this machine.
+    """Store settings for a bundle on this machine.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: It cannot be written.
+        UsageError: The file cannot be written.
     """
     make_settings_folder()
     path = settings_file()
@@ -79,10 +78,10 @@ def remember(bundle: Bundle, settings: DeviceSettings) -> Path:
 
 
 def make_settings_folder() -> None:
-    """Make sure that there is a folder to remember in.
+    """Create the folder of the settings if it does not exist.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: It cannot be created.
     """
     path = settings_file()
     try:
@@ -92,12 +91,12 @@ def make_settings_folder() -> None:
 
 
 def recall(bundle: Bundle) -> DeviceSettings | None:
-    """The settings that are remembered for a bundle on this machine."""
+    """Return the stored settings for a bundle on this machine; None if there are none."""
     return _read(settings_file()).get(_key(bundle))
 
 
 def forget_settings(bundle: Bundle) -> bool:
-    """Forget them; False if there were none.
+    """Delete the stored settings for a bundle; return False if there were none.
 
     Raises:
         UsageError: The file cannot be written.
@@ -111,13 +110,7 @@ def forget_settings(bundle: Bundle) -> bool:
 
 
 def with_device_settings(request: RecognizerRequest) -> RecognizerRequest:
-    """Put remembered settings in the place of options that were not given on the command line.
-
-    Args:
-        request: What the command line asks for.
-
-    Returns:
-        The request to use.
+    """Replace options that were not given on the command line by stored settings.
 
     Raises:
         BundleError: The bundle is damaged.
@@ -127,7 +120,7 @@ def with_device_settings(request: RecognizerRequest) -> RecognizerRequest:
         return request
     reason = _unusable(settings, "bundle" in request.given)
     if reason:
-        log.warning("tune-device's settings are not used: %s", reason)
+        log.warning("the settings of tune-device are not used: %s", reason)
         return request
     found: dict[str, Any] = {
         "provider": settings.provider,
@@ -136,21 +129,21 @@ def with_device_settings(request: RecognizerRequest) -> RecognizerRequest:
         "beam_width": settings.beam_width,
     }
     kept = sorted(f"--{name.replace('_', '-')}" for name in found.keys() & request.given)
-    but = f"; {', '.join(kept)} as given" if kept else ""
-    log.info("using tune-device's settings for this device: %s%s", settings, but)
+    except_for = f"; {', '.join(kept)} as given" if kept else ""
+    log.info("using tune-device's settings for this device: %s%s", settings, except_for)
     bundle = request.bundle if settings.bundle is None else Path(settings.bundle)
     used = {name: value for name, value in found.items() if name not in request.given}
     return replace(request, bundle=bundle, options=replace(request.options, **used))
 
 
 def _unusable(settings: DeviceSettings, bundle_given: bool) -> str:
-    """Why settings cannot be used; empty if they can."""
+    """Return the reason why settings cannot be used; empty if they can."""
     if settings.provider not in available_providers():
-        return f"provider {settings.provider} is no longer in the installed onnxruntime; run `edgespeech tune-device`"
+        return f"the installed onnxruntime lacks provider {settings.provider}; run `edgespeech tune-device`"
     if settings.bundle is None:
         return ""
     if bundle_given:
-        return f"they are for {settings.bundle}, and --bundle asks for another"
+        return f"they are for {settings.bundle}, and --bundle was given"
     try:
         same = bundle_id(load_bundle(settings.bundle)) == settings.bundle_sha256
     except BundleError as error:
@@ -166,7 +159,7 @@ def _read(path: Path) -> dict[str, DeviceSettings]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, DeviceSettings])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}  # what was remembered can be measured again
+        return {}  # the settings can be measured again
 
 
 def _write(path: Path, known: dict[str, DeviceSettings]) -> None:

@@ -1,4 +1,4 @@
-"""Reports made by hand: their schema, the card, the comparison, the picture."""
+"""Reports made by hand: their schema, the card, the comparison, the table, the picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgespeech.demo.bench.card import render_card, table
+from edgespeech.demo.bench.card import render_card
 from edgespeech.demo.bench.compare import differences, judge, render_comparison
 from edgespeech.demo.bench.picture import draw_report
 from edgespeech.demo.bench.report import (
@@ -68,7 +68,7 @@ def result(name: str = "int8 cells", rtf: float = 0.02, **changes: Any) -> Resul
         cpu_seconds_per_second_of_audio=figure(0.02),
         cores_busy=1.0,
         energy=Energy("RAPL", figure(0.31), figure(0.2), figure(15.0), figure(5.0)),
-        accuracy=Accuracy("the clips that ship", 0.767, 0.45, (0.66, 0.86), 73, 6, 0.02),
+        accuracy=Accuracy("sample clips", 0.767, 0.45, (0.66, 0.86), 73, 6, 0.02),
         streams=Streams(unbatched=figure(40.0), batched=None, at_least=False),
         nodes=90,
         nodes_on_cpu={"Identity": 6, "Slice": 3},
@@ -81,7 +81,7 @@ def report(*results: Result, notes: tuple[str, ...] = ()) -> Report:
     return Report(
         made="2026-01-01T00:00:00+00:00",
         quick=False,
-        audio="the clips that ship",
+        audio="sample clips",
         audio_seconds=29.6,
         launches=6,
         device=Device(
@@ -95,8 +95,8 @@ def report(*results: Result, notes: tuple[str, ...] = ()) -> Report:
 
 
 def test_the_schema_in_the_repository_is_that_of_the_records() -> None:
-    said = "run: python -m edgespeech.demo.bench.report > demo/bench/schema.json"
-    assert json.loads(SCHEMA.read_text()) == schema(), said
+    fix = "run: python -m edgespeech.demo.bench.report > demo/bench/schema.json"
+    assert json.loads(SCHEMA.read_text()) == schema(), fix
 
 
 def test_a_report_fits_the_schema_and_comes_back_equal(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_report_fits_the_schema_and_comes_back_equal(tmp_path: Path) -> None:
     assert read_report(tmp_path / "r.json") == made
 
 
-def test_something_else_does_not_fit_the_schema() -> None:
+def test_an_incomplete_report_does_not_fit_the_schema() -> None:
     broken = json.loads(msgspec.json.encode(report()))
     del broken["results"][0]["rtf"]
     with pytest.raises(jsonschema.ValidationError, match="'rtf' is a required property"):
@@ -115,15 +115,15 @@ def test_something_else_does_not_fit_the_schema() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"format": "else"}', b"[" * 9000])
-def test_what_is_no_report_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r.json").write_bytes(content)
-    with pytest.raises(UsageError, match="is no bench report"):
+    with pytest.raises(UsageError, match="is not a bench report"):
         read_report(tmp_path / "r.json")
     with pytest.raises(UsageError, match="cannot read"):
         read_report(tmp_path / "absent.json")
 
 
-def test_launches_are_summed_up() -> None:
+def test_launches_are_summarised() -> None:
     assert spread([3.0]) == Spread(3.0, 3.0, 3.0, 1)
     assert spread([5.0, 1.0, 2.0, 9.0]) == Spread(3.5, 1.0, 9.0, 4)
     chunks = [0.001 * value for value in range(1, 101)]
@@ -134,7 +134,7 @@ def test_launches_are_summed_up() -> None:
     assert found.p95 < found.p99 < found.max
 
 
-def test_the_card_says_everything_and_its_tables_line_up() -> None:
+def test_the_card_has_all_facts_and_its_tables_are_aligned() -> None:
     card = render_card(report(result(), result("fp32 fused", rtf=0.04), notes=("a train passed",)))
     for wanted in (
         "Jetson Orin Nano",
@@ -162,7 +162,7 @@ def test_the_card_says_everything_and_its_tables_line_up() -> None:
         assert len({len(line) for line in lines}) == 1 and len({line.count("|") for line in lines}) == 1
 
 
-def test_a_device_that_tells_nothing_has_a_card_too() -> None:
+def test_a_device_that_reports_nothing_has_a_card_too() -> None:
     bare = result(memory=None, energy=None, streams=None, nodes=None, nodes_on_cpu=None)
     nothing = msgspec.structs.replace(
         report(bare),
@@ -174,11 +174,7 @@ def test_a_device_that_tells_nothing_has_a_card_too() -> None:
     assert "| ratio" not in card, "of one configuration"
 
 
-def test_a_table_of_one_row_is_markdown() -> None:
-    assert table([["a", "bcde"], ["long", "1"]]) == "| a    | bcde |\n|------|-----:|\n| long |    1 |"
-
-
-def test_figures_agree_within_what_their_launches_scatter() -> None:
+def test_figures_agree_within_the_spread_of_their_launches() -> None:
     before = report(result(rtf=0.02))
     near, far = report(result(rtf=0.022)), report(result(rtf=0.04))
     verdicts = [
@@ -188,7 +184,9 @@ def test_figures_agree_within_what_their_launches_scatter() -> None:
     lines = render_comparison(before, far).splitlines()
     row = next(line for line in lines if line.startswith("| real-time factor"))
     assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["2.00", "differ"]
-    assert lines[-1].startswith("DIFFER: 3 of 16 figures: real-time factor; of the acoustic model; of the decoder")
+    assert lines[-1].startswith(
+        "DIFFER: 3 of 16 figures: real-time factor; real-time factor, acoustic model; real-time factor, decoder"
+    )
     assert render_comparison(before, near).splitlines()[-1] == "AGREE: all 16 figures"
 
 
@@ -205,12 +203,12 @@ def test_figures_agree_within_what_their_launches_scatter() -> None:
         (Spread(1.0, 1.0, 1.0, 1), Spread(1.0, 1.0, 1.0, 1), "undecided"),
     ],
 )
-def test_verdicts(one: Spread, other: Spread, verdict: str) -> None:
+def test_spreads_have_a_verdict(one: Spread, other: Spread, verdict: str) -> None:
     assert judge(one, other) == judge(other, one) == verdict
 
 
-def test_runs_of_one_machine_seldom_differ_and_other_machines_nearly_always() -> None:
-    """Launches that scatter by a tenth: a simulation against the chance that the comparison states."""
+def test_runs_on_one_machine_rarely_differ_and_those_on_a_slower_one_nearly_always() -> None:
+    """Compare the stated probability with a simulation of launches that scatter by a tenth."""
     draws = 0.02 * np.random.default_rng(6).lognormal(sigma=0.1, size=(4000, 2, 6))
     apart = [judge(spread(one), spread(other)) == "differ" for one, other in draws]
     assert apart_by_chance(6, 6) == pytest.approx(1.0 / 462.0)
@@ -219,7 +217,7 @@ def test_runs_of_one_machine_seldom_differ_and_other_machines_nearly_always() ->
     assert sum(slower) / len(slower) > 0.9
 
 
-def test_only_what_both_have_is_compared() -> None:
+def test_only_figures_of_both_reports_are_compared() -> None:
     first = report(result(), result("fp32 fused"))
     second = report(result("fp32 fused", memory=None), result("int4 cells"))
     found = list(differences(first, second))
@@ -229,7 +227,7 @@ def test_only_what_both_have_is_compared() -> None:
         render_comparison(report(result(), result()), report(result("int4 cells")))
 
 
-def test_compare_ends_like_diff(edgespeech: Command, tmp_path: Path) -> None:
+def test_compare_has_the_exit_codes_of_diff(edgespeech: Command, tmp_path: Path) -> None:
     paths = []
     for name, rtf in (("a", 0.02), ("b", 0.01), ("c", 0.0201)):
         paths.append(tmp_path / f"{name}.json")
@@ -240,21 +238,22 @@ def test_compare_ends_like_diff(edgespeech: Command, tmp_path: Path) -> None:
     outcome = edgespeech("bench", "compare", *paths[:2], "--json")
     figures = {one["figure"]: one for one in json.loads(outcome.out)}
     assert outcome.code == 1 and figures["real-time factor"]["ratio"] == pytest.approx(0.5)
+    assert {"of the acoustic model", "of the decoder"} <= figures.keys(), "names that scripts look up"
     assert figures["real-time factor"]["verdict"] == "differ" and figures["WER, %"]["verdict"] == "agree"
     assert edgespeech("bench", "compare", paths[0], tmp_path / "absent").code == 2
 
 
-def test_too_few_launches_decide_nothing() -> None:
+def test_too_few_launches_are_undecided() -> None:
     quick = result(rtf=0.02, memory=None, energy=None, streams=None)
     rtf = RealTimeFactors(acoustic=spread([0.01]), decoder=spread([0.01]), all=spread([0.02]))
     last = render_comparison(report(msgspec.structs.replace(quick, rtf=rtf)), report(quick)).splitlines()[-1]
-    assert last == "UNDECIDED: 3 of 12 figures, for each report needs 4 launches or more"
+    assert last == "UNDECIDED: 3 of 12 figures, because each report needs 4 launches or more"
 
 
-def test_a_table_for_a_document_is_small_and_has_shares() -> None:
+def test_the_table_for_a_document_has_ratios_to_the_first_row() -> None:
     slower = result("fp32 fused", rtf=0.04, memory=None)
     lines = render_table(report(result(), slower), "edgespeech bench --threads 1").splitlines()
-    head, _, first, second, _, *remarks = lines
+    head, _, first, second, _, *explanation = lines
     assert len({line.count("|") for line in lines[:4]}) == 1 and head.startswith("| precision")
     assert [cell.strip() for cell in first.split("|")[1:-1]] == [
         "int8 cells", "6.3", "6.0", "9.0", "0.0120", "0.0200", "110", "76.7 (66 to 86)",
@@ -262,7 +261,10 @@ def test_a_table_for_a_document_is_small_and_has_shares() -> None:
     assert [cell.strip() for cell in second.split("|")[1:-2]] == [
         "fp32 fused", "6.3 (1.00)", "6.0 (1.00)", "9.0 (1.00)", "0.0240 (0.02)", "0.0400 (0.04)", "-",
     ]  # fmt: skip
-    assert "medians of 6 launches" in " ".join(remarks) and remarks[-1] == "Made by `edgespeech bench --threads 1`."
+    assert (
+        "medians of 6 launches" in " ".join(explanation)
+        and explanation[-1] == "Made by `edgespeech bench --threads 1`."
+    )
     assert "noisy: a train" in render_table(report(notes=("a train",)), "x")
 
 
@@ -274,7 +276,7 @@ def test_the_picture_is_a_png_and_an_svg(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.png", "bench.svg"]
 
 
-def test_without_matplotlib_the_message_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_has_the_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingDependencyError, match=r"edgespeech\[report\]"):
         draw_report(report(), tmp_path)

@@ -1,4 +1,4 @@
-"""Figures of several launches become one result: a launch counts once, however often it measured."""
+"""Figures of several launches become one result, in which each launch counts once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgespeech.demo.bench.alone import AloneFigures
+from edgespeech.demo.bench.interleaved import ConfigurationTimes
+from edgespeech.demo.bench.isolated import IsolatedFigures
 from edgespeech.demo.bench.report import Accuracy, Configuration, Memory, Spread, spread
-from edgespeech.demo.bench.results import name_configurations, scatter_remarks, sum_up
+from edgespeech.demo.bench.results import Launches, combine, find_wide_spreads, name_configurations
 from edgespeech.demo.bench.streams import StreamFigures
-from edgespeech.demo.bench.turns import Turn
 from edgespeech.errors import UsageError
 
 
@@ -24,30 +24,32 @@ def configuration(**changes: Any) -> Configuration:
     return changed
 
 
-def alone(**changes: Any) -> AloneFigures:
-    plain = AloneFigures(
+def isolated(**changes: Any) -> IsolatedFigures:
+    plain = IsolatedFigures(
         configuration=configuration(), cold=0.3, warm=0.1, files_were_cold=True, first_partial=[0.4, 0.5, 0.9],
         final_on_stop=[0.01], final_on_silence=[], memory=Memory(steady=spread([100.0]), peak=spread([120.0]),
         added=spread([30.0])), cpu_per_audio=0.02, cores_busy=1.0, energy=None,
         accuracy=Accuracy("clips", 0.5, 0.2, None, 73, 6, 0.02), nodes=None, nodes_on_cpu=None,
     )  # fmt: skip
-    changed: AloneFigures = msgspec.structs.replace(plain, **changes)
+    changed: IsolatedFigures = msgspec.structs.replace(plain, **changes)
     return changed
 
 
-def turn(*rounds: float) -> Turn:
-    """Rounds of two chunks each; the acoustic model takes half of a round's time."""
+def launch(*rounds: float) -> ConfigurationTimes:
+    """Make rounds of two chunks each, of which the acoustic model takes half of the time."""
     factors = [(one, one / 2, one / 4) for one in rounds]
-    return Turn(rounds=factors, chunks=[[one, one] for one in factors])
+    return ConfigurationTimes(rounds=factors, chunks=[[one, one] for one in factors])
 
 
 def test_a_launch_counts_once() -> None:
-    figures = sum_up(
+    figures = combine(
         "x",
-        [alone(), alone(first_partial=[0.7], cold=0.5), alone(first_partial=[], accuracy=None)],
-        [turn(0.01, 0.02, 0.09), turn(0.03, 0.03, 0.03), turn(0.05, 0.04, 0.06)],
+        Launches(
+            [isolated(), isolated(first_partial=[0.7], cold=0.5), isolated(first_partial=[], accuracy=None)],
+            [launch(0.01, 0.02, 0.09), launch(0.03, 0.03, 0.03), launch(0.05, 0.04, 0.06)],
+            [StreamFigures(unbatched=40, batched=None), StreamFigures(unbatched=44, batched=None)],
+        ),
         None,
-        [StreamFigures(unbatched=40, batched=None), StreamFigures(unbatched=44, batched=None)],
         512,
     )
     assert figures.rtf.all == Spread(0.03, 0.02, 0.05, 3), "a bad round does not make a bad launch"
@@ -62,23 +64,23 @@ def test_a_launch_counts_once() -> None:
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    slowing = [turn(0.1, 0.2, 0.4), turn(0.4, 0.8, 1.6)]
-    halves = [turn(0.05, 0.1, 0.2), turn(0.2, 0.4, 0.8)]
-    ratios = sum_up("x", [alone()] * 2, halves, slowing, [], 0).relative
+    slowing = [launch(0.1, 0.2, 0.4), launch(0.4, 0.8, 1.6)]
+    halves = [launch(0.05, 0.1, 0.2), launch(0.2, 0.4, 0.8)]
+    ratios = combine("x", Launches([isolated()] * 2, halves), slowing, 0).relative
     assert ratios is not None and ratios.all == Spread(0.5, 0.5, 0.5, 2), "drift hits both alike"
 
 
 def test_speech_without_a_full_chunk_is_refused() -> None:
     with pytest.raises(UsageError, match="no chunk of the speech is full"):
-        sum_up("x", [alone()], [Turn(rounds=[(0.1, 0.1, 0.0)], chunks=[[]])], None, [], 0)
+        combine("x", Launches([isolated()], [ConfigurationTimes(rounds=[(0.1, 0.1, 0.0)], chunks=[[]])]), None, 0)
 
 
-def test_launches_that_scatter_are_remarked() -> None:
+def test_launches_that_scatter_are_noted() -> None:
     calm, wild = (
-        sum_up(name, [alone()] * 2, [turn(0.1, 0.1), turn(other, other)], None, [], 0)
+        combine(name, Launches([isolated()] * 2, [launch(0.1, 0.1), launch(other, other)]), None, 0)
         for name, other in (("calm", 0.11), ("wild", 0.14))
     )
-    assert scatter_remarks([calm, wild]) == ["wild: launches of the same work scatter by 33%"]
+    assert find_wide_spreads([calm, wild]) == ["wild: launches of the same work scatter by 33%"]
 
 
 def test_names_tell_configurations_apart() -> None:

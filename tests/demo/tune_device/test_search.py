@@ -1,4 +1,4 @@
-"""`tune-device`: what it tries, what it chooses, and that nothing is remembered when nothing fits."""
+"""The search of `tune-device`: what it tries and chooses, and what it stores."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgespeech.demo.bench.listen import Plan
-from edgespeech.demo.bench.turns import Turn, TurnFigures, Turns
-from edgespeech.demo.tune_device import search as tune_device
-from edgespeech.demo.tune_device.search import TuneSettings, tune
+from edgespeech.demo.bench.interleaved import ConfigurationTimes, InterleavedFigures, InterleavedRun
+from edgespeech.demo.bench.plan import Plan
+from edgespeech.demo.tune_device import search
+from edgespeech.demo.tune_device.search import TuneRequest, tune
 from edgespeech.demo.tune_device.settings import recall
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.runtime.bundle import Bundle
@@ -27,35 +27,35 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Plan]]:
-    """Replace measuring by functions of a plan: real-time factor and word errors by beam width."""
+    """Replace measurements by functions: real-time factor of a plan, word error rate of a beam width."""
 
     def install(factor: Callable[[Plan], float], errors: Callable[[int], float]) -> list[Plan]:
         tried: list[Plan] = []
 
-        def turns(task: Turns, kind: object) -> TurnFigures:
+        def measure(task: InterleavedRun, kind: object) -> InterleavedFigures:
             tried.extend(task.plans)
-            made = [Turn(rounds=[(factor(plan),) * 3], chunks=[[(0.01,) * 3] * 3]) for plan in task.plans]
-            return TurnFigures(turns=made, audio_seconds=3.0)
+            made = [ConfigurationTimes(rounds=[(factor(plan),) * 3], chunks=[[(0.01,) * 3] * 3]) for plan in task.plans]
+            return InterleavedFigures(configurations=made, audio_seconds=3.0)
 
-        monkeypatch.setattr(tune_device, "in_fresh_process", turns)
-        monkeypatch.setattr(tune_device, "_word_errors", lambda bundle, width, settings: errors(width))
-        monkeypatch.setattr(tune_device, "usable_cores", lambda: 4)
+        monkeypatch.setattr(search, "in_fresh_process", measure)
+        monkeypatch.setattr(search, "_word_errors", lambda bundle, width, request: errors(width))
+        monkeypatch.setattr(search, "usable_cores", lambda: 4)
         return tried
 
     return install
 
 
 def run(bundle: Bundle, **settings: Any) -> Any:
-    return tune(bundle, TuneSettings(**settings), lambda line: None)
+    return tune(bundle, TuneRequest(**settings))
 
 
 def speed(plan: Plan) -> float:
-    """More threads and longer chunks are faster, wide beams slower."""
+    """Make more threads and longer chunks faster, wider beams slower."""
     assert plan.chunk_ms and plan.beam_width
     return 1.0 / plan.threads + 10.0 / plan.chunk_ms + plan.beam_width / 100.0
 
 
-def test_the_fastest_within_the_budget_is_remembered(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
+def test_the_fastest_within_the_budget_is_stored(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
     tried = measured(speed, lambda width: 0.5 if width >= 32 else 0.6)
     outcome = run(tiny_bundle, max_latency_ms=500.0, max_wer_increase=1.0)
     chosen = outcome.chosen
@@ -68,7 +68,7 @@ def test_the_fastest_within_the_budget_is_remembered(tiny_bundle: Bundle, measur
     assert json.loads(json.dumps(outcome.as_dict()))["chosen"]["threads"] == 4
 
 
-def test_as_fast_with_fewer_threads_is_better(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
+def test_of_equally_fast_settings_fewer_threads_win(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
     measured(lambda plan: 1.0 - 0.01 * plan.threads, lambda width: 0.5)
     assert run(tiny_bundle).chosen.threads == 1
 
@@ -84,11 +84,11 @@ def test_another_form_may_win(tiny_bundle: Bundle, cells_bundle: Bundle, measure
     ("settings", "message"),
     [
         ({"max_latency_ms": 100.0}, "no chunk and look-ahead stay within 100 ms"),
-        ({"max_latency_ms": 205.0}, "every configuration is later than 205 ms (the quickest: 210 ms)"),
-        ({"max_wer_increase": -1.0}, "no beam width keeps word errors within 49.0%"),
+        ({"max_latency_ms": 205.0}, "the latency of every configuration exceeds 205 ms (the lowest is 210 ms)"),
+        ({"max_wer_increase": -1.0}, "no beam width keeps the word error rate within 49.0%"),
     ],
 )
-def test_nothing_is_remembered_when_nothing_fits(
+def test_nothing_is_stored_if_nothing_is_within_the_budget(
     tiny_bundle: Bundle, measured: Callable[..., list[Plan]], settings: dict[str, float], message: str
 ) -> None:
     measured(speed, lambda width: 0.5)
@@ -97,7 +97,7 @@ def test_nothing_is_remembered_when_nothing_fits(
     assert message in str(refused.value) and recall(tiny_bundle) is None
 
 
-def test_a_fixed_chunk_is_not_tried_otherwise(cells_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
+def test_a_fixed_chunk_is_not_changed(cells_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
     tried = measured(speed, lambda width: 0.5)
     run(cells_bundle, chunks_ms=[80.0])
     assert {plan.chunk_ms for plan in tried} == {80.0}
@@ -105,14 +105,14 @@ def test_a_fixed_chunk_is_not_tried_otherwise(cells_bundle: Bundle, measured: Ca
         run(cells_bundle, chunks_ms=[160.0])
 
 
-def test_providers_are_tried_as_asked(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
+def test_all_given_providers_are_tried(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
     tried: Sequence[Plan] = measured(lambda plan: 0.1 if plan.provider == "cuda" else 1.0, lambda width: 0.5)
     assert run(tiny_bundle, providers=["cpu", "cuda"], threads=[1]).chosen.provider == "cuda"
     assert {plan.provider for plan in tried} == {"cpu", "cuda"}
 
 
 @pytest.mark.slow
-def test_the_command_measures_remembers_and_forgets(edgespeech: Command, tiny_bundle: Bundle) -> None:
+def test_the_command_measures_stores_and_forgets(edgespeech: Command, tiny_bundle: Bundle) -> None:
     arguments = ["--bundle", tiny_bundle.folder, "--quick", "--chunk-ms", 160, "--beam-width", "4,8", "--threads", 1]
     outcome = edgespeech("tune-device", *arguments, "--max-latency-ms", 60000, "--max-wer-increase", 100, "--json")
     assert outcome.code == 0, outcome.err

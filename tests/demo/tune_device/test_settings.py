@@ -1,4 +1,4 @@
-"""What `tune-device` remembers, and how `live` uses it."""
+"""Settings that `tune-device` stores, and their use by `live`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def settings(used: Bundle, **changes: Any) -> DeviceSettings:
     return DeviceSettings(**{**plain, **changes})
 
 
-def test_settings_come_back_for_their_bundle_only(config: Path, tiny_bundle: Bundle, cells_bundle: Bundle) -> None:
+def test_settings_are_returned_for_their_bundle_only(config: Path, tiny_bundle: Bundle, cells_bundle: Bundle) -> None:
     assert recall(tiny_bundle) is None
     assert remember(tiny_bundle, settings(tiny_bundle)) == settings_file() == config / "edgespeech" / "devices.json"
     assert recall(tiny_bundle) == settings(tiny_bundle)
@@ -57,7 +57,7 @@ def test_settings_come_back_for_their_bundle_only(config: Path, tiny_bundle: Bun
     assert recall(tiny_bundle) is None and recall(cells_bundle) is not None
 
 
-def test_another_machine_with_the_same_home_is_another_machine(
+def test_settings_of_another_machine_with_the_same_home_are_not_used(
     tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remember(tiny_bundle, settings(tiny_bundle))
@@ -65,7 +65,7 @@ def test_another_machine_with_the_same_home_is_another_machine(
     assert recall(tiny_bundle) is None
 
 
-def test_a_damaged_file_is_as_good_as_none(tiny_bundle: Bundle) -> None:
+def test_a_damaged_file_counts_as_missing(tiny_bundle: Bundle) -> None:
     settings_file().parent.mkdir(parents=True)
     settings_file().write_text("{ not json")
     assert recall(tiny_bundle) is None
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_as_good_as_none(tiny_bundle: Bundle) -> None:
     assert recall(tiny_bundle) is not None
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(config: Path, tiny_bundle: Bundle) -> None:
+def test_a_folder_that_cannot_be_created_is_one_line(config: Path, tiny_bundle: Bundle) -> None:
     config.write_text("a file")
     with pytest.raises(UsageError, match="set XDG_CONFIG_HOME to a folder of yours"):
         remember(tiny_bundle, settings(tiny_bundle))
@@ -85,7 +85,7 @@ def live(edgespeech: Command, wav: Path, *arguments: object) -> Any:
     return outcome
 
 
-def test_live_uses_what_was_found_and_says_so(edgespeech: Command, wav: Path, tiny_bundle: Bundle) -> None:
+def test_live_uses_the_settings_and_logs_them(edgespeech: Command, wav: Path, tiny_bundle: Bundle) -> None:
     assert "tune-device" not in live(edgespeech, wav, "--bundle", tiny_bundle.folder).err
     remember(tiny_bundle, settings(tiny_bundle))
     outcome = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
@@ -94,15 +94,15 @@ def test_live_uses_what_was_found_and_says_so(edgespeech: Command, wav: Path, ti
     assert "beam 8; --chunk-ms, --threads as given\n" in plain.err
 
 
-def test_settings_that_cannot_be_used_are_said_and_left(
+def test_settings_that_cannot_be_used_are_logged_and_ignored(
     edgespeech: Command, wav: Path, tiny_bundle: Bundle, cells_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remember(tiny_bundle, settings(tiny_bundle, provider="cuda"))
     gone = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
-    assert "are not used: provider cuda is no longer in the installed onnxruntime" in gone.err
+    assert "are not used: the installed onnxruntime lacks provider cuda" in gone.err
     remember(tiny_bundle, settings(cells_bundle, bundle=str(cells_bundle.folder), chunk_ms=80.0))
     other = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
-    assert f"they are for {cells_bundle.folder}, and --bundle asks for another" in other.err
+    assert f"they are for {cells_bundle.folder}, and --bundle was given" in other.err
     monkeypatch.setattr("edgespeech.runtime.bundle.DEFAULT_BUNDLE", tiny_bundle.folder)
     swapped = live(edgespeech, wav)
     assert f"device: bundle {cells_bundle.folder}, cpu" in swapped.err

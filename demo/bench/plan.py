@@ -1,0 +1,111 @@
+"""What is measured: a configuration of a bundle, all combinations of settings, and the speech to process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime import audio
+from edgespeech.runtime.manifest import read_manifest, read_samples
+
+Floats = NDArray[np.float32]
+
+MAX_CONFIGURATIONS = 64
+MIN_SECONDS = 0.5
+PIECE_SECONDS = 10.0
+_DEFAULT: tuple[None] = (None,)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One configuration: a bundle and how to run it; None selects the default of the bundle."""
+
+    bundle: str
+    provider: str = "cpu"
+    threads: int = 1
+    chunk_ms: float | None = None
+    beam_width: int | None = None
+    language_model: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Settings of which every combination is measured; an empty sequence selects the default of the bundle."""
+
+    bundles: Sequence[Path]
+    providers: Sequence[str] = ("cpu",)
+    threads: Sequence[int] = (1,)
+    chunks_ms: Sequence[float] = ()
+    beam_widths: Sequence[int] = ()
+    language_model: bool = True
+
+    def plans(self) -> list[Plan]:
+        """List every combination.
+
+        Raises:
+            UsageError: There are more than `MAX_CONFIGURATIONS`.
+        """
+        plans = [
+            Plan(
+                bundle=str(bundle.absolute()),
+                provider=provider,
+                threads=threads,
+                chunk_ms=chunk_ms,
+                beam_width=beam_width,
+                language_model=self.language_model,
+            )
+            for bundle, provider, chunk_ms, beam_width, threads in itertools.product(
+                self.bundles, self.providers, self.chunks_ms or _DEFAULT, self.beam_widths or _DEFAULT, self.threads
+            )
+        ]
+        if len(plans) > MAX_CONFIGURATIONS:
+            raise UsageError(f"{len(plans)} configurations; wanted at most {MAX_CONFIGURATIONS}; leave some values out")
+        return plans
+
+
+class Speech(msgspec.Struct, frozen=True, kw_only=True):
+    """The passage to process: the recordings of a manifest, or one audio file cut into pieces.
+
+    Attributes:
+        manifest: Manifest of the recordings.
+        audio: Audio file to use instead of the manifest.
+        seconds: Maximum length of the passage.
+    """
+
+    manifest: str
+    audio: str | None = None
+    seconds: float = 30.0
+
+    def read(self, sample_rate: int) -> list[Floats]:
+        """Read the passage as recordings, each float32 [samples].
+
+        Raises:
+            EdgespeechError: A file cannot be read, or no recording is long enough.
+        """
+        left, recordings = round(self.seconds * sample_rate), []
+        for recording in self._read_all(sample_rate):
+            recordings.append(recording[:left])
+            left -= len(recordings[-1])
+        recordings = [recording for recording in recordings if len(recording) >= MIN_SECONDS * sample_rate]
+        if not recordings:
+            raise AudioError(f"{self.audio or self.manifest} has less than half a second of sound; give some speech")
+        return recordings
+
+    def _read_all(self, sample_rate: int) -> list[Floats]:
+        limit = round(self.seconds * sample_rate)
+        if self.audio is not None:
+            whole = audio.read(self.audio, sample_rate)[:limit]
+            size = round(PIECE_SECONDS * sample_rate)
+            return [whole[start : start + size] for start in range(0, len(whole), size)]
+        recordings: list[Floats] = []
+        for utterance in read_manifest(self.manifest, check_files=True):
+            recordings.append(read_samples(utterance, sample_rate))
+            if sum(map(len, recordings)) >= limit:
+                break
+        return recordings
