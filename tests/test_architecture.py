@@ -50,7 +50,7 @@ ARROWS: dict[str, set[str]] = {
 ARROWS["demo.commands"] = {*ARROWS, "demo"}
 ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
 # The pipelines put the pieces of their package together.
-PIPELINES = {"quantization.bundle_quantization": QUANTIZATION, "reference.data.check": {"reference.training"}}
+PIPELINES = {"quantization.bundle_quantization": QUANTIZATION}
 
 
 def modules() -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import click
 
 from edgespeech.demo.commands.options import BUNDLE, FILE
 from edgespeech.errors import UsageError
-
-log = logging.getLogger(__name__)
 
 _LM = click.option("--lm", type=FILE, metavar="FILE",
                    help="Use this KenLM model (binary or ARPA) instead of the bundle's.")  # fmt: skip
@@ -24,49 +21,51 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def lm() -> None:
-    """Language models: build one from text, look at one, tune its weights, compare decoders."""
+    """Language models: build one from text, inspect one, tune its weights, compare decoders."""
 
 
 @lm.command("build")
 @click.argument("texts", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="KenLM binary to write.")
-@click.option("--order", type=int, metavar="N", help="Longest n-gram; default 3, with --characters 6.")
-@click.option("--characters", is_flag=True, help="A model over characters, for labels without a space too.")
-@click.option(
-    "--prune", default="0 0 1", show_default=True, help="Leave out n-grams seen this often or less, per order."
-)
-@click.option(
-    "--vocabulary", type=int, default=50_000, show_default=True, metavar="N", help="Most frequent words to keep."
-)
-@click.option("--bits", type=int, default=6, show_default=True, help="Per stored probability and back-off weight.")
-@click.option("--bundle", type=FILE, metavar="DIR", help="Normalise to this bundle's labels; default: English letters.")
+@click.option("--order", type=int, metavar="N", help="Longest n-gram; by default 3, or 6 with --characters.")
+@click.option("--characters", is_flag=True, help="Make a model over characters; labels may then lack a space.")
+@click.option("--prune", default="0 0 1", show_default=True, metavar="COUNTS",
+              help="Leave out n-grams that occur this often or less, one count per order.")  # fmt: skip
+@click.option("--vocabulary", type=int, default=50_000, show_default=True, metavar="N",
+              help="Number of most frequent words to keep.")  # fmt: skip
+@click.option("--bits", type=int, default=6, show_default=True, metavar="N",
+              help="Bits per probability and per back-off weight.")  # fmt: skip
+@click.option("--bundle", type=FILE, metavar="DIR",
+              help="Normalise to the labels of this bundle; by default to English letters.")  # fmt: skip
 @click.option("--exclude", type=FILE, multiple=True, metavar="FILE",
-              help="Text or manifest whose sentences must not get in (shared runs of six words).")  # fmt: skip
+              help="Text or manifest whose sentences must not enter the model (shared runs of six words); "
+                   "repeatable.")  # fmt: skip
 @click.option("--held-out", type=FILE, metavar="FILE",
-              help="Text or manifest to measure perplexity on; it is excluded.")  # fmt: skip
-@click.option("--held-out-share", type=float, metavar="X",
-              help="Share of the lines to keep for that; default 0.001 where there is no --held-out.")  # fmt: skip
-@click.option("--drop-lone-letters", is_flag=True, help="Drop lines with torn abbreviations such as 'h m s'.")
-def lm_build(
-    texts: tuple[Path, ...], output: Path, drop_lone_letters: bool, bundle: Path | None, **settings: Any
-) -> None:
+              help="Text or manifest to measure perplexity on; excluded from the model.")  # fmt: skip
+@click.option("--held-out-fraction", "--held-out-share", "held_out_fraction", type=float, metavar="X",
+              help="Fraction of the lines to hold out for that; by default 0.001, or 0 with --held-out.")  # fmt: skip
+@click.option("--drop-lone-letters", is_flag=True, help="Drop lines with broken abbreviations such as 'h m s'.")
+def lm_build(drop_lone_letters: bool, bundle: Path | None, **options: Any) -> None:
     """Estimate a quantized n-gram model from TEXTS (.txt, .gz, .xz, .bz2, or manifests) with KenLM's tools."""
     from edgespeech.reference.language_model.build import build_language_model
+    from edgespeech.reference.language_model.request import BuildRequest
     from edgespeech.runtime.bundle import load_bundle
 
     if bundle is not None:
-        settings["labels"] = load_bundle(bundle).manifest.labels
-    summary = build_language_model(texts, output, keep_lone_letters=not drop_lone_letters, report=log.info, **settings)
+        options["labels"] = load_bundle(bundle).manifest.labels
+    summary = build_language_model(BuildRequest(keep_lone_letters=not drop_lone_letters, **options))
     click.echo(str(summary.model))
 
 
 @lm.command("info")
 @click.argument("model", type=FILE)
 @click.option("--text", type=FILE, metavar="FILE", help="Text or manifest to measure perplexity on.")
-@click.option("--bundle", type=FILE, metavar="DIR", help="Normalise it to this bundle's labels; default: English.")
+@click.option(
+    "--bundle", type=FILE, metavar="DIR", help="Normalise it to the labels of this bundle; by default to English."
+)
 @_JSON
 def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) -> None:
-    """Say what a KenLM MODEL is: kind, order, words, n-grams, size; its perplexity on a text."""
+    """Print the kind, order, words, n-grams and size of a KenLM MODEL, and its perplexity on a text."""
     from edgespeech.reference.language_model.info import inspect_language_model
     from edgespeech.runtime.bundle import load_bundle
 

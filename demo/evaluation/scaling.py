@@ -1,8 +1,10 @@
-"""`data scaling`: trains on shares of the data, then shows, draws and keeps how errors fall with it."""
+"""`data scaling`: trains on fractions of the data, then tabulates, draws and keeps how errors fall with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,68 +15,74 @@ import numpy as np
 from edgespeech.errors import ConfigError, UsageError
 from edgespeech.reference.model.config import Record
 from edgespeech.reference.training.config import read_training_config
-from edgespeech.reference.training.scaling import Point, PowerLaw, fit_power_law, read_shares, train_shares
-from edgespeech.runtime.files import replacing
+from edgespeech.reference.training.scaling import Point, PowerLaw, fit_power_law, read_fractions, train_fractions
+from edgespeech.runtime.files import make_folder, replacing
+from edgespeech.runtime.measure.tables import text_table
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
+
 RESULTS, PICTURE = "scaling.json", "scaling.png"
 KINDS = {"wer": "word error rate on dev, greedy", "loss": "CTC loss on dev, nats per label"}
+POINTS, LAW, PREDICTED = "#1f2328", "#2a7f62", "#c2703d"
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """What `edgespeech data scaling` was asked to do.
+
+    Attributes:
+        config: The recipe.
+        output: Folder for ``scaling.json``, ``scaling.png`` and the training folder of each fraction; by default the
+            recipe's output with the suffix ``_scaling``.
+        fractions: The fractions, such as ``1/8,1/4,1/2,1``.
+        minutes: Wall-clock limit for each fraction.
+        hours: Hours of speech to predict the errors for.
+        resume: Keep finished fractions and continue those that were started.
+    """
+
+    config: Path
+    output: Path | None
+    fractions: str
+    minutes: float | None
+    hours: tuple[float, ...]
+    resume: bool
+
+    def __post_init__(self) -> None:
+        if any(not hours > 0.0 for hours in self.hours):
+            raise UsageError(f"{min(self.hours):g} hours; wanted more than 0")
 
 
 class Results(Record, frozen=True):
-    """What is kept of a study."""
+    """The content of ``scaling.json``: the name of the recipe and the points measured so far."""
 
     config: str
     points: tuple[Point, ...]
 
 
-def study(
-    config_path: Path,
-    output: Path | None,
-    shares: str,
-    minutes: float | None,
-    hours: Sequence[float],
-    resume: bool,
-    say: Say,
-) -> dict[str, Any]:
-    """Train on every share, or go on with it; then fit and draw.
-
-    Args:
-        config_path: The recipe.
-        output: Folder for ``scaling.json``, ``scaling.png`` and a training folder of each share; by default the
-            recipe's output with ``_scaling`` behind it.
-        shares: Such as ``1/8,1/4,1/2,1``.
-        minutes: Wall-clock limit for each share.
-        hours: To predict for.
-        resume: Keep finished shares, go on with begun ones.
-        say: Takes lines for people.
+def study(request: StudyRequest) -> dict[str, Any]:
+    """Train on every fraction that is missing, then fit and draw.
 
     Returns:
-        Points, laws and predictions, for JSON.
+        Points, laws and predictions, as printed by ``--json``.
 
     Raises:
-        EdgespeechError: Configuration, manifests, shares or the folder are unusable.
+        EdgespeechError: The configuration, the manifests, the fractions or the folder are invalid.
     """
-    config, wanted = read_training_config(config_path), read_shares(shares)
-    if any(not one > 0.0 for one in hours):
-        raise UsageError(f"{min(hours):g} hours; wanted more than 0")
-    folder = output or config_path.parent / f"{config.output}_scaling"
-    kept = _read_results(folder / RESULTS) if resume else ()
-    points = {point.share: point for point in kept}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; give another with -o") from None
-    missing = [share for share in wanted if str(share) not in points]
-    for point in train_shares(config, config_path.parent, folder, missing, minutes, resume, say):
-        points[point.share] = point
+    config, wanted = read_training_config(request.config), read_fractions(request.fractions)
+    base = request.config.parent
+    folder = request.output or base / f"{config.output}_scaling"
+    points = {point.fraction: point for point in (_read_results(folder / RESULTS) if request.resume else ())}
+    make_folder(folder)
+    missing = [fraction for fraction in wanted if str(fraction) not in points]
+    for point in train_fractions(config, base, folder, missing, request.minutes, request.resume):
+        points[point.fraction] = point
         with replacing(folder / RESULTS) as file:
-            file.write(msgspec.json.encode(Results(config=config_path.name, points=tuple(points.values()))))
-    if any(str(share) not in points for share in wanted):
-        raise ConfigError(f"stopped after {len(points)} of {len(wanted)} shares; go on with --resume")
-    found = summary(sorted(points.values(), key=lambda point: point.hours), hours)
+            file.write(msgspec.json.encode(Results(config=request.config.name, points=tuple(points.values()))))
+    if any(str(fraction) not in points for fraction in wanted):
+        raise ConfigError(f"stopped after {len(points)} of {len(wanted)} fractions; continue with --resume")
+    found = summary(sorted(points.values(), key=lambda point: point.hours), request.hours)
     draw(found, folder / PICTURE)
-    say(f"drawn: {folder / PICTURE}")
+    log.info("drawn: %s", folder / PICTURE)
     return found
 
 
@@ -88,7 +96,7 @@ def _read_results(path: Path) -> tuple[Point, ...]:
 
 
 def summary(points: Sequence[Point], hours: Sequence[float]) -> dict[str, Any]:
-    """The points, and for errors and loss the law through them with what it predicts."""
+    """Fit errors and loss, and return the points, the laws and their predictions."""
     laws = {
         kind: fit_power_law([one.hours for one in points], [getattr(one, kind) for one in points]) for kind in KINDS
     }
@@ -104,12 +112,12 @@ def summary(points: Sequence[Point], hours: Sequence[float]) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """For people."""
-    lines = ["share     hours  speakers   dev WER  dev loss"]
-    for point in found["points"]:
-        lines.append(
-            f"{point['share']:5} {point['hours']:9.3f} {point['speakers']:9} {point['wer']:9.1%} {point['loss']:9.3f}"
-        )
+    """Lay out the points as a table, followed by the laws and their predictions."""
+    rows = [
+        [point["share"], f"{point['hours']:.3f}", f"{point['speakers']}", f"{point['wer']:.1%}", f"{point['loss']:.3f}"]
+        for point in found["points"]
+    ]
+    lines = [text_table(["fraction", "hours", "speakers", "dev WER", "dev loss"], rows)]
     for kind, title in KINDS.items():
         law = found["laws"][kind]
         lines.append(
@@ -117,52 +125,54 @@ def table(found: dict[str, Any]) -> str:
             f"{100 * law['tenfold']:.0f} % less for ten times the data"
         )
         for one in found["predictions"]:
-            rate, low, high = (_shown(kind, value) for value in (one[kind]["rate"], *one[kind]["interval"]))
+            rate, low, high = (_format(kind, value) for value in (one[kind]["rate"], *one[kind]["interval"]))
             lines.append(f"  {one['hours']:g} h: {rate}, 95 % interval {low} to {high}")
     if max(point["wer"] for point in found["points"]) > 0.9:
-        lines.append(
-            "a WER above 90 % is no longer on a power law, for it cannot grow: trust the loss, or train longer"
-        )
+        lines.append("a WER above 90 % is not on a power law, because it is bounded: use the loss or train longer")
     return "\n".join(lines)
 
 
-def _shown(kind: str, value: float) -> str:
+def _format(kind: str, value: float) -> str:
     if kind == "wer":
         return f"{value:.1%}" if value <= 1.0 else "more than 100%"
     return f"{value:.3g}"
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw points, laws and intervals as a PNG; matplotlib is needed for this only.
+    """Draw points, laws and intervals as a PNG; needs matplotlib.
 
     Raises:
         UsageError: The file cannot be written.
     """
     figure = import_module("matplotlib.figure").Figure(figsize=(10.0, 4.2), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, 2), KINDS, strict=True):
+        _draw_kind(axes, found, kind)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=130, format="png")
+
+
+def _draw_kind(axes: Any, found: dict[str, Any], kind: str) -> None:
+    scale = 100.0 if kind == "wer" else 1.0
+    law = PowerLaw(**{name: value for name, value in found["laws"][kind].items() if name != "tenfold"})
     measured = [point["hours"] for point in found["points"]]
     predicted = [one["hours"] for one in found["predictions"]]
     span = np.geomspace(0.8 * min(measured), 1.2 * max([*measured, *predicted]), 60)
-    for axes, (kind, title) in zip(figure.subplots(1, 2), KINDS.items(), strict=True):
-        scale = 100.0 if kind == "wer" else 1.0
-        fields = {name: value for name, value in found["laws"][kind].items() if name != "tenfold"}
-        law = PowerLaw(**fields)
-        bounds = np.array([law.interval(one) for one in span]) * scale
-        axes.fill_between(span, bounds[:, 0], bounds[:, 1], color="#2a7f62", alpha=0.15, label="95 % interval")
-        axes.plot(span, [law.rate(one) * scale for one in span], color="#2a7f62", label="power law")
-        rates = [point[kind] * scale for point in found["points"]]
-        axes.plot(measured, rates, "o", color="#1f2328", label="measured")
-        for one in predicted:
-            rate = law.rate(one) * scale
-            axes.plot([one], [rate], "o", color="#c2703d", markerfacecolor="white")
-            label = {"textcoords": "offset points", "ha": "right", "color": "#c2703d"}
-            axes.annotate(f"{one:g} h: {rate:.3g}", (one, rate), (-5, -14), **label)
-        shown = [*rates, *(law.rate(one) * scale for one in predicted)]
-        axes.set_ylim(min(shown) / 2.0, max(shown) * 2.0)
-        axes.set(xscale="log", yscale="log", xlabel="hours of speech", title=title + (", %" if kind == "wer" else ""))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
-        axes.grid(True, which="major", alpha=0.3)
-        axes.legend(loc="lower left", frameon=False)
-    with replacing(path) as file:
-        figure.savefig(file, dpi=130, format="png")
+    bounds = np.array([law.interval(one) for one in span]) * scale
+    axes.fill_between(span, bounds[:, 0], bounds[:, 1], color=LAW, alpha=0.15, label="95 % interval")
+    axes.plot(span, [law.rate(one) * scale for one in span], color=LAW, label="power law")
+    rates = [point[kind] * scale for point in found["points"]]
+    axes.plot(measured, rates, "o", color=POINTS, label="measured")
+    for one in predicted:
+        rate = law.rate(one) * scale
+        rates.append(rate)
+        axes.plot([one], [rate], "o", color=PREDICTED, markerfacecolor="white")
+        label = {"textcoords": "offset points", "ha": "right", "color": PREDICTED}
+        axes.annotate(f"{one:g} h: {rate:.3g}", (one, rate), (-5, -14), **label)
+    axes.set_ylim(min(rates) / 2.0, max(rates) * 2.0)
+    title = KINDS[kind] + (", %" if kind == "wer" else "")
+    axes.set(xscale="log", yscale="log", xlabel="hours of speech", title=title)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.grid(True, which="major", alpha=0.3)
+    axes.legend(loc="lower left", frameon=False)

@@ -1,4 +1,4 @@
-"""Where speech is heard: noise at a level, rooms, and the files that hold them; needs no torch, draws no lots."""
+"""Noise at a given level, room responses, and the files that contain them; needs no torch."""
 
 from __future__ import annotations
 
@@ -16,22 +16,18 @@ AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3"}
 
 
 def audio_files(folders: Sequence[Path]) -> list[Path]:
-    """All audio files below the folders, in a fixed order.
-
-    Raises:
-        ConfigError: A folder does not exist or has no audio file.
-    """
+    """List the audio files below the folders in a fixed order; a folder without any is a ConfigError."""
     found: list[Path] = []
     for folder in folders:
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
         if not files:
-            raise ConfigError(f"{folder} has no audio files ({', '.join(sorted(AUDIO_SUFFIXES))}); mend the path")
+            raise ConfigError(f"{folder} has no audio files ({', '.join(sorted(AUDIO_SUFFIXES))}); correct the path")
         found += files
     return found
 
 
 def reverberate(samples: Samples, response: Samples) -> Samples:
-    """Convolve with a room response, in time with the dry sound and as loud as it."""
+    """Convolve with a room response, keeping the timing and loudness of the dry sound."""
     if not len(samples) or not np.any(response):
         return samples
     direct = int(np.argmax(np.abs(response)))
@@ -41,13 +37,9 @@ def reverberate(samples: Samples, response: Samples) -> Samples:
 
 
 def add_noise(samples: Samples, noise: Samples, snr_db: float, random: np.random.Generator) -> Samples:
-    """Add noise from a random position.
+    """Add noise [m] from a random position to speech [n] at a signal-to-noise ratio of mean powers.
 
-    Args:
-        samples: Speech [n].
-        noise: Noise [m], begun again when it ends; silence is left out.
-        snr_db: Mean power of speech over mean power of noise, in decibels.
-        random: Chooses the position.
+    Short noise is repeated; silent noise changes nothing.
     """
     if not len(samples) or not np.any(noise):
         return samples

@@ -1,6 +1,6 @@
-"""What a batch of clips goes through before it is heard: speed, room, noise, bandwidth, gain; and SpecAugment.
+"""Augmentation of whole batches on their device: speed, room, noise, bandwidth, gain; and SpecAugment.
 
-All of it is arithmetic on whole batches, on the device where they lie: filters and other speeds by Fourier transform.
+Filters and speed changes are done by Fourier transform.
 """
 
 from __future__ import annotations
@@ -18,11 +18,23 @@ from edgespeech.reference.data.config import AugmentationConfig
 from edgespeech.reference.data.resident import ResidentRecordings
 
 SPEEDS_PER_BATCH = 4
-FAINT = 1e-12  # mean square; what is fainter counts as silence, which no level makes loud
+MAX_TIME_MASK = 60  # feature frames
+MIN_POWER = 1e-12  # mean square; fainter recordings count as silence and are not scaled
 
 
 class WaveAugmenter:
-    """Changes batches of recordings at random; holds the noises and the room responses."""
+    """Changes batches of recordings at random.
+
+    Args:
+        config: Probabilities and ranges.
+        sample_rate: Sample rate in hertz.
+        noise: Audio files of noise; without any, no noise is added.
+        rooms: Audio files of room impulse responses; without any, none is applied.
+        device: Where the noise and the responses are kept; the CPU by default.
+
+    Raises:
+        AudioError: A file cannot be read.
+    """
 
     def __init__(
         self,
@@ -32,16 +44,11 @@ class WaveAugmenter:
         rooms: Sequence[Path],
         device: torch.device | None = None,
     ) -> None:
-        """Read lists of audio files; an empty list turns that change off.
-
-        Raises:
-            AudioError: A file cannot be read.
-        """
         self.config = config
         self.sample_rate = sample_rate
         where = device or torch.device("cpu")
-        self.noise = ResidentRecordings.read(noise, sample_rate, where) if noise and config.noise_share else None
-        self.rooms = ResidentRecordings.read(rooms, sample_rate, where) if rooms and config.room_share else None
+        self.noise = ResidentRecordings.read(noise, sample_rate, where) if noise and config.noise_prob else None
+        self.rooms = ResidentRecordings.read(rooms, sample_rate, where) if rooms and config.room_prob else None
 
     def __call__(
         self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, epoch: int
@@ -49,31 +56,31 @@ class WaveAugmenter:
         """Change some recordings of a batch.
 
         Args:
-            samples: float32 [batch, samples], zeros behind each recording.
-            lengths: Samples of each recording.
-            chance: Decides which recordings, and how much.
-            epoch: The pass over the data that the batch belongs to, from 0.
+            samples: float32 [batch, samples], padded with zeros.
+            lengths: Number of samples of each recording.
+            chance: Source of all random choices.
+            epoch: Epoch of the batch, counted from 0.
 
         Returns:
-            Samples within [-1, 1] and lengths, which differ where the speed changed.
+            Samples within [-1, 1], and lengths, which differ where the speed was changed.
         """
         config = self.config.in_pass(epoch)
-        samples, lengths = self._change_speeds(samples, lengths, chance, config.speed_share)
+        samples, lengths = self._change_speeds(samples, lengths, chance, config.speed_prob)
         inside = _inside(samples, lengths)
         if self.rooms is not None:
-            some = _some(len(samples), config.room_share, chance)
+            some = _some(len(samples), config.room_prob, chance)
             if len(some):
                 which = chance.integers(len(self.rooms), size=len(some))
                 responses = self.rooms.rows(which, int(self.rooms.lengths[which].max()))
                 samples[some] = reverberate(samples[some], responses, inside[some])
         if self.noise is not None:
-            some = _some(len(samples), config.noise_share, chance)
+            some = _some(len(samples), config.noise_prob, chance)
             if len(some):
                 which = chance.integers(len(self.noise), size=len(some))
-                pieces = self.noise.endless(which, chance.integers(self.noise.lengths[which]), samples.shape[1])
+                pieces = self.noise.repeated(which, chance.integers(self.noise.lengths[which]), samples.shape[1])
                 snr = chance.uniform(*config.noise_snr_db, size=len(some))
                 samples[some] = add_noise(samples[some], pieces, snr, inside[some])
-        some = _some(len(samples), config.band_limit_share, chance)
+        some = _some(len(samples), config.band_limit_prob, chance)
         if len(some):
             hertz = chance.uniform(*config.band_limit_hz, size=len(some))
             samples[some] = limit_band(samples[some], hertz, self.sample_rate)
@@ -81,9 +88,9 @@ class WaveAugmenter:
         return (samples * _column(gain, samples) * inside).clamp(-1.0, 1.0), lengths
 
     def _change_speeds(
-        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, share: float
+        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, probability: float
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        some = _some(len(samples), share, chance)
+        some = _some(len(samples), probability, chance)
         groups = [group for group in np.array_split(chance.permutation(some), SPEEDS_PER_BATCH) if len(group)]
         lengths, parts = lengths.copy(), []
         for group in groups:
@@ -101,30 +108,27 @@ class WaveAugmenter:
 
 
 def change_speed(samples: Tensor, factor: float) -> tuple[Tensor, float]:
-    """Play ``factor`` times as fast (pitch and tempo together, as a tape).
-
-    Args:
-        samples: [batch, samples].
-        factor: Wanted; lengths that transform fast come within about a percent of it.
+    """Change tempo and pitch of [batch, samples] together by about ``factor``, as a tape does.
 
     Returns:
-        [batch, about samples / factor], and the factor that it became.
+        [batch, about samples / factor], and the exact factor, within about a percent of the one asked for: lengths
+        are rounded to those that transform fast.
     """
     before = next_fast_len(max(1, samples.shape[1]), real=True)
     after = next_fast_len(max(1, round(before / factor)), real=True)
-    # Bins that the shorter transform lacks are cut off, those that the longer one has more are zero.
+    # irfft drops the bins that a shorter transform lacks and fills those of a longer one with zeros.
     changed = torch.fft.irfft(torch.fft.rfft(samples, before), after) * (after / before)
     actual = before / after
     return changed[:, : round(samples.shape[1] / actual)], actual
 
 
 def reverberate(samples: Tensor, responses: Tensor, inside: Tensor) -> Tensor:
-    """Convolve each recording with its room response, in time with the dry sound and as loud as it.
+    """Convolve each recording with its room response, keeping its timing and loudness.
 
     Args:
         samples: [batch, samples].
-        responses: [batch, taps]; what comes before the direct sound is left out.
-        inside: bool [batch, samples], false behind a recording.
+        responses: [batch, taps]; taps before the direct sound are ignored.
+        inside: bool [batch, samples], false in the padding.
     """
     direct = responses.abs().argmax(1, keepdim=True)
     tap = torch.arange(responses.shape[1], device=responses.device)
@@ -135,19 +139,19 @@ def reverberate(samples: Tensor, responses: Tensor, inside: Tensor) -> Tensor:
     starts = direct + torch.arange(samples.shape[1], device=samples.device)
     wet = wet.gather(1, starts) * inside
     power = _power(wet, inside)
-    level = torch.sqrt(_power(samples, inside) / power.clamp(min=FAINT))
-    return torch.where(power > FAINT, wet * level, samples)
+    level = torch.sqrt(_power(samples, inside) / power.clamp(min=MIN_POWER))
+    return torch.where(power > MIN_POWER, wet * level, samples)
 
 
 def add_noise(samples: Tensor, noise: Tensor, snr_db: NDArray[np.float64], inside: Tensor) -> Tensor:
-    """Add noise [batch, samples] at a ratio of mean powers in decibels for each; silence is left out."""
+    """Add noise [batch, samples] at a signal-to-noise ratio [batch] in decibels; silent noise is not scaled."""
     power = _power(noise, inside)
     wanted = _power(samples, inside) / _column(10.0 ** (snr_db / 10.0), samples)
-    return samples + noise * torch.where(power > FAINT, wanted / power.clamp(min=FAINT), 0.0).sqrt()
+    return samples + noise * torch.where(power > MIN_POWER, wanted / power.clamp(min=MIN_POWER), 0.0).sqrt()
 
 
 def limit_band(samples: Tensor, hertz: NDArray[np.float64], sample_rate: int) -> Tensor:
-    """Take away what lies above a frequency, another one for each recording [batch, samples]."""
+    """Remove the frequencies above a limit, [batch] in hertz, from recordings [batch, samples]."""
     length = next_fast_len(samples.shape[1], real=True)
     spectrum = torch.fft.rfft(samples, length)
     frequency = torch.fft.rfftfreq(length, 1.0 / sample_rate, device=samples.device)
@@ -155,8 +159,8 @@ def limit_band(samples: Tensor, hertz: NDArray[np.float64], sample_rate: int) ->
     return limited[:, : samples.shape[1]]
 
 
-def _some(count: int, share: float, chance: np.random.Generator) -> NDArray[np.int64]:
-    return np.flatnonzero(chance.random(count) < share)
+def _some(count: int, probability: float, chance: np.random.Generator) -> NDArray[np.int64]:
+    return np.flatnonzero(chance.random(count) < probability)
 
 
 def _inside(samples: Tensor, lengths: NDArray[np.int64]) -> Tensor:
@@ -169,32 +173,30 @@ def _column(values: NDArray[np.float64], like: Tensor) -> Tensor:
 
 
 def _power(samples: Tensor, inside: Tensor) -> Tensor:
-    """Mean square of each recording [batch, 1]."""
     return (samples.square() * inside).sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp(min=1)
 
 
 class SpecAugment(nn.Module):
-    """Sets bands of frequency and stretches of time of normalised features to their mean, zero (arXiv 1904.08779)."""
+    """Sets frequency bands and time spans of normalised features to their mean, zero (arXiv 1904.08779)."""
 
     def __init__(self, config: AugmentationConfig) -> None:
-        """Take the number and the width of the masks."""
         super().__init__()
         self.config = config
 
     def forward(self, features: Tensor) -> Tensor:
-        """[batch, bins, frames] to the same; every recording has its own masks."""
+        """Mask features [batch, bins, frames]; every recording has its own masks."""
         batch, bins, frames = features.shape
         keep = torch.ones_like(features, dtype=torch.bool)
         for _ in range(self.config.frequency_masks):
-            keep &= ~self._stretches(batch, bins, self.config.frequency_mask_bins, features.device)[:, :, None]
+            keep &= ~self._spans(batch, bins, self.config.frequency_mask_bins, features.device)[:, :, None]
         for _ in range(self.config.time_masks):
-            longest = min(int(frames * self.config.time_mask_share), 60)
-            keep &= ~self._stretches(batch, frames, longest, features.device)[:, None, :]
+            max_width = min(int(frames * self.config.time_mask_fraction), MAX_TIME_MASK)
+            keep &= ~self._spans(batch, frames, max_width, features.device)[:, None, :]
         return features * keep
 
     @staticmethod
-    def _stretches(batch: int, length: int, longest: int, device: torch.device) -> Tensor:
-        width = torch.randint(0, longest + 1, (batch, 1), device=device)
+    def _spans(batch: int, length: int, max_width: int, device: torch.device) -> Tensor:
+        width = torch.randint(0, max_width + 1, (batch, 1), device=device)
         start = (torch.rand(batch, 1, device=device) * (length - width)).long()
         position = torch.arange(length, device=device)[None, :]
         return (position >= start) & (position < start + width)

@@ -1,4 +1,4 @@
-"""From clips to batches: decoding, SortaGrad order, length buckets, pauses."""
+"""Batches of clips: decoding, SortaGrad order, length buckets, pauses."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from edgespeech.reference.data.augment import WaveAugmenter
 from edgespeech.reference.data.clips import Clip
 from edgespeech.reference.data.resident import FULL_SCALE, ResidentRecordings, decode_clip
 
-HISS_DB = (-110.0, -55.0)  # of full scale; the features' floor hides what is below -81 dB
-
+HISS_DB = (-110.0, -55.0)  # relative to full scale; the floor of the features hides hiss below -81 dB
 
 Key = tuple[int, int]  # epoch, index of the clip
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples float32 [batch, longest], their lengths [batch], all targets in a row, their lengths [batch], texts.
+    """One batch; all tensors but ``samples`` are on the CPU.
 
-    Only the samples may lie on another device than the processor.
+    Attributes:
+        samples: float32 [batch, longest], padded with zeros.
+        lengths: Number of samples of each clip, int64 [batch].
+        targets: Label indices of all clips, concatenated.
+        target_lengths: Number of labels of each clip, int64 [batch].
+        texts: Reference text of each clip.
     """
 
     samples: Tensor
@@ -37,21 +41,18 @@ class Batch:
 
 
 class ClipDataset(Dataset[tuple[Tensor, Clip, Key]]):
-    """Clips as samples, decoded when they are asked for; an item is asked for as (epoch, index)."""
+    """Clips that are decoded on access by (epoch, index); ``cache_hours`` of decoded audio are kept."""
 
     def __init__(self, clips: Sequence[Clip], sample_rate: int, cache_hours: float = 0.0) -> None:
-        """Take clips, and how much decoded audio to keep."""
         self.clips = list(clips)
         self.sample_rate = sample_rate
         self._room_in_cache = int(cache_hours * 3600 * sample_rate)
         self._cache: dict[Clip, NDArray[np.int16]] = {}
 
     def __len__(self) -> int:
-        """Number of clips."""
         return len(self.clips)
 
     def __getitem__(self, key: Key) -> tuple[Tensor, Clip, Key]:
-        """Samples float32 [n] of clip ``index``, the clip, and the key."""
         clip = self.clips[key[1]]
         samples = self._cache.get(clip)
         if samples is None:
@@ -63,30 +64,29 @@ class ClipDataset(Dataset[tuple[Tensor, Clip, Key]]):
 
 
 class BatchMaker:
-    """Makes batches of clips: changed by the augmenter, some begun late, after silence or faint hiss.
+    """Makes batches of augmented clips, some of which start late, after silence or faint hiss.
 
-    Pauses take only room that padding would take anyway: room is what a batch costs. What happens to a batch depends
-    on the seed and on its keys alone, so that a resumed run equals an unbroken one.
+    Pauses only replace padding, so a batch does not grow. The result depends on the seed and the keys alone, so a
+    resumed run equals an uninterrupted one. Without an augmenter the clips stay as they are.
     """
 
-    def __init__(self, augmenter: WaveAugmenter | None = None, pause_share: float = 0.0, seed: int = 0) -> None:
-        """Without an augmenter clips come as they are."""
+    def __init__(self, augmenter: WaveAugmenter | None = None, pause_prob: float = 0.0, seed: int = 0) -> None:
         self.augmenter = augmenter
-        self.pause_share = pause_share
+        self.pause_prob = pause_prob
         self.seed = seed
 
     def __call__(self, items: Sequence[tuple[Tensor, Clip, Key]]) -> Batch:
-        """Items of a `ClipDataset`, as a data loader collates them."""
+        """Collate items of a `ClipDataset`, as a data loader does."""
         samples = torch.nn.utils.rnn.pad_sequence([samples for samples, _, _ in items], batch_first=True)
         lengths = np.array([len(samples) for samples, _, _ in items])
         return self.make(samples, lengths, [clip for _, clip, _ in items], [key for _, _, key in items])
 
     def make(self, samples: Tensor, lengths: NDArray[np.int64], clips: Sequence[Clip], keys: Sequence[Key]) -> Batch:
-        """Clips float32 [batch, longest] on any device, zeros behind each, and what they are."""
+        """Make a batch of clips, float32 [batch, longest] on any device, padded with zeros."""
         chance = np.random.default_rng([self.seed, *(number for key in keys for number in key)])
         if self.augmenter is not None:
             samples, lengths = self.augmenter(samples, lengths, chance, keys[0][0])
-        pausing = chance.random(len(lengths)) < self.pause_share
+        pausing = chance.random(len(lengths)) < self.pause_prob
         pauses = np.where(pausing, chance.integers(lengths.max() - lengths + 1), 0)
         if pauses.any():
             samples = _after_pauses(samples, pauses, chance)
@@ -109,16 +109,15 @@ def _after_pauses(samples: Tensor, pauses: NDArray[np.int64], chance: np.random.
 
 
 class ResidentLoader:
-    """Batches of clips that all lie decoded on the training device: no loader process keeps up with a GPU."""
+    """Batches of clips that are kept decoded on the training device, since no loader process keeps up with a GPU.
+
+    Raises:
+        AudioError: A file cannot be read.
+    """
 
     def __init__(
         self, clips: Sequence[Clip], sample_rate: int, sampler: BucketSampler, make: BatchMaker, device: torch.device
     ) -> None:
-        """Decode all clips.
-
-        Raises:
-            AudioError: A file cannot be read.
-        """
         self.clips = clips
         self.sampler = sampler
         self.make = make
@@ -127,11 +126,10 @@ class ResidentLoader:
         self._recordings = ResidentRecordings.of_clips(list(distinct), sample_rate, device)
 
     def __iter__(self) -> Iterator[Batch]:
-        """The sampler's batches."""
         yield from map(self.load, self.sampler)
 
     def load(self, keys: list[Key]) -> Batch:
-        """One batch."""
+        """Make the batch of these clips."""
         which = self._place[[index for _, index in keys]]
         lengths = self._recordings.lengths[which]
         samples = self._recordings.rows(which, int(lengths.max()))
@@ -139,10 +137,10 @@ class ResidentLoader:
 
 
 class BucketSampler(Sampler[list[Key]]):
-    """Batches of clips of about the same length, at most ``batch_seconds`` with padding.
+    """Batches of clips of similar length, at most ``batch_seconds`` with padding.
 
-    Epoch 0 may go from short to long (SortaGrad, section 3.3); the others go in random order. With several workers
-    every one gets its own batches, the same number each.
+    With ``sorted_first``, epoch 0 goes from short to long clips (SortaGrad, section 3.3); the other epochs are in
+    random order. Each of ``world`` workers gets its own batches, the same number each.
     """
 
     def __init__(
@@ -154,7 +152,6 @@ class BucketSampler(Sampler[list[Key]]):
         world: int = 1,
         sorted_first: bool = True,
     ) -> None:
-        """Take the length of every clip."""
         self.seconds = seconds
         self.batch_seconds = batch_seconds
         self.seed = seed
@@ -165,12 +162,12 @@ class BucketSampler(Sampler[list[Key]]):
         self.start = 0
 
     def set_position(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch, and the batch to begin at when a run is resumed."""
+        """Select the epoch, and the first batch when a run is resumed."""
         self.epoch = epoch
         self.start = start
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """The clip indices of every batch of this worker."""
+        """Return the clip indices of every batch of this worker."""
         chance = python_random.Random(f"{self.seed}-{epoch}")
         sort = self.sorted_first and epoch == 0
         jitter = 0.0 if sort else 0.1
@@ -185,14 +182,12 @@ class BucketSampler(Sampler[list[Key]]):
             batches[-1].append(index)
         if not sort:
             chance.shuffle(batches)
-        share = -(-len(batches) // self.world)
-        return [batches[(self.rank + turn * self.world) % len(batches)] for turn in range(share)]
+        count = -(-len(batches) // self.world)
+        return [batches[(self.rank + turn * self.world) % len(batches)] for turn in range(count)]
 
     def __iter__(self) -> Iterator[list[Key]]:
-        """Batches of (epoch, index)."""
         for batch in self.batches(self.epoch)[self.start :]:
             yield [(self.epoch, index) for index in batch]
 
     def __len__(self) -> int:
-        """Batches in a whole epoch."""
         return len(self.batches(self.epoch))

@@ -1,4 +1,4 @@
-"""`data check`: what of some manifests can be learnt from, what not and why; changes no recording."""
+"""`data check`: which clips of some manifests can be trained on, and why the others cannot; changes no recording."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
-from edgespeech.errors import ManifestError, UsageError
-from edgespeech.reference.data.clip_checks import HeardClip, check_clip, pace_outliers
+from edgespeech.errors import ManifestError
+from edgespeech.reference.data.clip_checks import CheckedClip, check_clip, pace_outliers
 from edgespeech.reference.data.clips import ClipRules, Unusable, build_labels
 from edgespeech.reference.data.config import DataConfig
 from edgespeech.reference.language_model.text import Exclusion
 from edgespeech.reference.model.config import ModelConfig
-from edgespeech.reference.training.config import read_training_config
 from edgespeech.runtime.manifest import Utterance, read_manifest, write_manifest
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.tables import text_table
 
-FEWEST_WORDS = 3  # a shorter sentence may be common to training and dev: "yes", "turn left"
+MIN_WORDS = 3  # a shorter sentence may occur in both training and dev speech: "yes", "turn left"
 
 
 @dataclass(frozen=True)
 class Corpora:
-    """What is looked at: manifests to train on, manifests to keep apart from them, and what a clip must be."""
+    """Manifests to train on, manifests to keep apart from them, and the requirements for a clip."""
 
     train: tuple[Path, ...]
     dev: tuple[Path, ...]
     rules: ClipRules
 
+    @classmethod
+    def of(cls, model: ModelConfig, data: DataConfig, train: Sequence[Path], dev: Sequence[Path]) -> Corpora:
+        """Read the labels of a model and take the requirements of a configuration."""
+        return cls(tuple(train), tuple(dev), ClipRules.of(build_labels(model, train), model, data))
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one line of a manifest.
+    """The result for one line of a manifest; ``reason`` is None if the clip is kept.
 
-    Attributes:
-        manifest: Where it stands.
-        utterance: The line; its duration is the measured one where that is known.
-        reason: Why it is dropped; None if it is kept.
+    The duration of ``utterance`` is the measured one where the recording could be read.
     """
 
     manifest: Path
@@ -50,56 +50,37 @@ class Finding:
 
     @property
     def hours(self) -> float:
-        """By the manifest where the recording could not be read."""
+        """Length in hours, by the manifest if the recording could not be read."""
         return (self.utterance.duration or 0.0) / 3600.0
 
 
-def corpora_from(paths: Sequence[Path], dev: Sequence[Path]) -> Corpora:
-    """Read the arguments of the command: one configuration, or manifests.
-
-    Raises:
-        UsageError: A configuration and something else.
-        ConfigError: The configuration is unusable.
-    """
-    if not any(path.suffix == ".toml" for path in paths):
-        model, data, train = ModelConfig(), DataConfig(train=(), dev=()), tuple(paths)
-    elif len(paths) > 1:
-        raise UsageError(f"{len(paths)} files, one of them a configuration; give one .toml file or manifests only")
-    else:
-        config, base = read_training_config(paths[0]), paths[0].parent
-        model, data = config.model, config.data
-        train = tuple(base / path for path in data.train)
-        dev = (*(base / path for path in data.dev), *dev)
-    return Corpora(train, tuple(dev), ClipRules.of(build_labels(model, train), model, data))
-
-
-def check(corpora: Corpora, listen: bool, jobs: int) -> tuple[list[Finding], list[Finding]]:
-    """Look at every line of every manifest.
+def check(corpora: Corpora, decode: bool, jobs: int) -> tuple[list[Finding], list[Finding]]:
+    """Check every line of every manifest.
 
     Args:
         corpora: The manifests.
-        listen: Decode the recordings, for silence, clipping and duplicates; otherwise only their headers are read.
-        jobs: Recordings that are decoded at the same time.
+        decode: Decode the recordings to find silence, clipping and duplicates; otherwise only read their headers.
+        jobs: Number of recordings to decode at the same time.
 
     Returns:
-        One finding for each line, of the manifests to train on and of those kept apart.
+        One finding for each line of the training manifests, and one for each line of the dev manifests.
 
     Raises:
-        ManifestError: A manifest is missing or broken, or no clip to train on is left.
+        ManifestError: A manifest is missing or damaged, or no training clip is left.
     """
     seen = _Seen()
-    dev = [finding for manifest in corpora.dev for finding in _check(manifest, corpora.rules, listen, jobs, seen)]
+    dev = [finding for manifest in corpora.dev for finding in _check(manifest, corpora.rules, decode, jobs, seen)]
     seen.keep_apart(corpora)
-    train = [finding for manifest in corpora.train for finding in _check(manifest, corpora.rules, listen, jobs, seen)]
+    train = [finding for manifest in corpora.train for finding in _check(manifest, corpora.rules, decode, jobs, seen)]
     if all(finding.reason for finding in train):
-        reasons = Counter(finding.reason for finding in train)
-        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        raise ManifestError(f"no usable clip in {', '.join(map(str, corpora.train))}: {counted}; mend the manifests")
+        reasons = Counter(finding.reason for finding in train).items()
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons, key=lambda item: -item[1]))
+        raise ManifestError(f"no usable clip in {', '.join(map(str, corpora.train))}: {counts}; correct the manifests")
     return train, dev
 
 
 class _Seen:
-    """What stood in the manifests before: for duplicates, and for what must not be trained on."""
+    """The recordings checked so far, and the speakers and sentences of the dev speech."""
 
     def __init__(self) -> None:
         self._recordings: set[tuple[Path, float] | bytes | None] = set()
@@ -107,42 +88,39 @@ class _Seen:
         self._sentences: Exclusion | None = None
 
     def keep_apart(self, corpora: Corpora) -> None:
-        """From now on, speakers and sentences of the dev manifests are refused."""
-        spoken = (utterance.speaker for manifest in corpora.dev for utterance in read_manifest(manifest))
-        self._speakers = frozenset(speaker for speaker in spoken if speaker)
+        """Reject the speakers and sentences of the dev manifests from now on."""
+        speakers = (utterance.speaker for manifest in corpora.dev for utterance in read_manifest(manifest))
+        self._speakers = frozenset(speaker for speaker in speakers if speaker)
         self._sentences = Exclusion.of(corpora.dev, frozenset("".join(corpora.rules.labels.symbols)))
 
-    def reason(self, heard: HeardClip) -> str | None:
-        """Why the clip is dropped, in view of those before it."""
-        clip = heard.clip
+    def reason(self, checked: CheckedClip) -> str | None:
+        """Return why the clip is dropped in view of the clips before it; None if it is kept."""
+        clip = checked.clip
         if clip.speaker in self._speakers:
             return "speaker of the dev speech"
-        long_enough = len(clip.text.split()) >= FEWEST_WORDS
+        long_enough = len(clip.text.split()) >= MIN_WORDS
         if self._sentences is not None and long_enough and self._sentences.covers(clip.text):
             return "sentence of the dev speech"
-        keys = {(clip.path.resolve(), clip.offset), heard.fingerprint} - {None}
+        keys = {(clip.path.resolve(), clip.offset), checked.fingerprint} - {None}
         again = not keys.isdisjoint(self._recordings)
         self._recordings |= keys
         return "duplicate" if again else None
 
 
-def _check(manifest: Path, rules: ClipRules, listen: bool, jobs: int, seen: _Seen) -> Iterator[Finding]:
+def _check(manifest: Path, rules: ClipRules, decode: bool, jobs: int, seen: _Seen) -> Iterator[Finding]:
     utterances = read_manifest(manifest)
     lines = Counter(utterance.path for utterance in utterances)
 
-    def look(utterance: Utterance) -> HeardClip | str:
+    def check_one(utterance: Utterance) -> CheckedClip | str:
         try:
-            return check_clip(rules, utterance, utterance.offset > 0.0 or lines[utterance.path] > 1, listen)
+            return check_clip(rules, utterance, utterance.offset > 0.0 or lines[utterance.path] > 1, decode)
         except Unusable as reason:
             return str(reason)
 
-    console = Console(stderr=True)
     with ThreadPoolExecutor(jobs) as pool:
-        results = pool.map(look, utterances)
-        title = f"checking {short_name(manifest)}"
-        bar = track(results, title, len(utterances), console=console, disable=not console.is_terminal)
-        found = list(bar)
-    outliers = iter(pace_outliers([one.clip for one in found if isinstance(one, HeardClip)]))
+        results = pool.map(check_one, utterances)
+        found = list(track(results, f"checking {short_name(manifest)}", len(utterances)))
+    outliers = iter(pace_outliers([one.clip for one in found if isinstance(one, CheckedClip)]))
     for utterance, one in zip(utterances, found, strict=True):
         if isinstance(one, str):
             yield Finding(manifest, utterance, one)
@@ -153,18 +131,18 @@ def _check(manifest: Path, rules: ClipRules, listen: bool, jobs: int, seen: _See
 
 
 def short_name(manifest: Path) -> str:
-    """A manifest as people know it: with its folder."""
+    """Return the name of a manifest with that of its folder."""
     path = Path(os.path.abspath(manifest))
     return f"{path.parent.name}/{path.name}"
 
 
 def write_clean(path: Path, findings: Sequence[Finding]) -> int:
-    """Write what was kept as one manifest, with measured durations; gives the number of lines."""
+    """Write the clips that are kept as one manifest with measured durations; returns the number of lines."""
     return write_manifest(path, (finding.utterance for finding in findings if finding.reason is None))
 
 
 def summary(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Clips and hours, kept and dropped by reason, of each manifest and of all together."""
+    """Return clips and hours, kept and dropped by reason, for each manifest and for all together."""
     by_manifest: dict[Path, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_manifest[finding.manifest].append(finding)
@@ -198,23 +176,22 @@ def _sums(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def table(findings: Sequence[Finding], title: str) -> str:
-    """One row for each manifest, and below it what was dropped, with the first such recording."""
+    """Lay out one row for each manifest, then one for each reason why clips of it were dropped, with an example."""
     counted = summary(findings)
-    rows = [(short_name(Path(corpus["manifest"])), corpus) for corpus in counted["corpora"]]
-    if len(rows) > 1:
-        rows.append(("all", counted["all"]))
-    width = max(len(title), *(len(name) for name, _ in rows))
-    lines = [f"{title:{width}}   clips    hours     kept    hours  speakers"]
-    first = {(one["manifest"], one["reason"]): one["audio_filepath"] for one in reversed(counted["dropped"])}
-    for name, sums in rows:
-        lines.append(
-            f"{name:{width}} {sums['clips']:7} {sums['hours']:8.2f} {sums['kept']:8} {sums['kept_hours']:8.2f} "
-            f"{sums['speakers']:9}"
-        )
-        for reason, entry in sums["reasons"].items():
-            example = first.get((sums.get("manifest"), reason))
-            lines.append(
-                f"{'':{width}} {-entry['clips']:7} {-entry['hours']:8.2f}   {reason}"
-                + (f", such as {example}" if example else "")
-            )
-    return "\n".join(lines)
+    corpora = [(short_name(Path(corpus["manifest"])), corpus) for corpus in counted["corpora"]]
+    total = [("all", counted["all"])] if len(corpora) > 1 else []
+    rows = [
+        [name, f"{sums['clips']}", f"{sums['hours']:.2f}", f"{sums['kept']}", f"{sums['kept_hours']:.2f}",
+         f"{sums['speakers']}"]
+        for name, sums in corpora + total
+    ]  # fmt: skip
+    kept = text_table([title, "clips", "hours", "kept", "hours", "speakers"], rows)
+    examples = {(one["manifest"], one["reason"]): one["audio_filepath"] for one in reversed(counted["dropped"])}
+    dropped = [
+        [name, reason, examples[sums["manifest"], reason], f"{entry['clips']}", f"{entry['hours']:.2f}"]
+        for name, sums in corpora
+        for reason, entry in sums["reasons"].items()
+    ]
+    if not dropped:
+        return kept
+    return f"{kept}\n\n{text_table(['dropped from', 'reason', 'for example', 'clips', 'hours'], dropped, left=3)}"

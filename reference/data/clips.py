@@ -1,4 +1,4 @@
-"""From manifests to clips that can be learnt from; reads no samples and needs no torch."""
+"""Training clips from manifests; reads no samples and needs no torch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from edgespeech.reference.model.config import ModelConfig
 from edgespeech.reference.model.labels import CHARACTERS, Labels, bigram_labels, frames_needed
 from edgespeech.runtime import audio
 from edgespeech.runtime.manifest import Utterance, read_manifest
+from edgespeech.runtime.measure.word_errors import normalise
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording to learn from: file, seconds, text and its labels, where in the file it begins, who speaks."""
+    """One training clip; ``offset`` is the start within the file in seconds, ``targets`` are label indices."""
 
     path: Path
     seconds: float
@@ -29,20 +30,12 @@ class Clip:
 
 
 class Unusable(Exception):
-    """A clip that cannot be learnt from; the message is the reason, the same for all clips that it holds for."""
+    """The clip cannot be trained on; the message is the reason, the same for all clips that it applies to."""
 
 
 @dataclass(frozen=True)
 class ClipRules:
-    """What text and length of a clip must be: letters that the labels have, and no more of them than fit.
-
-    Attributes:
-        labels: Of the model.
-        sample_rate: Hertz.
-        frame_samples: Audio samples per output frame.
-        min_seconds: Shorter clips are dropped.
-        max_seconds: Longer clips are dropped.
-    """
+    """Requirements for a clip: characters that have labels, not more labels than output frames, length in bounds."""
 
     labels: Labels
     sample_rate: int
@@ -52,22 +45,22 @@ class ClipRules:
 
     @classmethod
     def of(cls, labels: Labels, model: ModelConfig, data: DataConfig) -> ClipRules:
-        """Those of a configuration."""
+        """Make the rules of a model and a data configuration."""
         return cls(labels, model.features.sample_rate, model.frame_samples, data.min_seconds, data.max_seconds)
 
     def clip(self, utterance: Utterance, seconds: float | None = None) -> Clip:
-        """The clip that a line of a manifest describes.
+        """Make the clip that a line of a manifest describes.
 
         Args:
-            utterance: The line.
-            seconds: Its length where it was measured; otherwise the manifest or the file's header says it.
+            utterance: The line of the manifest.
+            seconds: The measured length; by default that of the manifest or of the file's header.
 
         Raises:
-            Unusable: It cannot be learnt from.
+            Unusable: The clip does not meet the requirements.
         """
         if not utterance.path.is_file():
             raise Unusable("missing file")
-        text = " ".join(utterance.text.lower().split())
+        text = normalise(utterance.text)
         try:
             targets = tuple(self.labels.encode(text))
         except ConfigError:
@@ -84,11 +77,7 @@ class ClipRules:
 
 
 def stated_seconds(utterance: Utterance) -> float:
-    """Length by the manifest, or else by the file's header.
-
-    Raises:
-        Unusable: The file is asked and cannot be read.
-    """
+    """Return the length by the manifest or else the file's header; an unreadable file is `Unusable`."""
     if utterance.duration is not None:
         return utterance.duration
     try:
@@ -98,26 +87,26 @@ def stated_seconds(utterance: Utterance) -> float:
 
 
 def manifest_texts(manifests: Sequence[Path]) -> list[str]:
-    """The texts of all lines of all manifests, in lower case."""
-    return [entry.text.lower() for manifest in manifests for entry in read_manifest(manifest)]
+    """Return the normalised texts of all lines of all manifests."""
+    return [normalise(entry.text) for manifest in manifests for entry in read_manifest(manifest)]
 
 
 def build_labels(model: ModelConfig, manifests: Sequence[Path]) -> Labels:
-    """The label set that a configuration asks for; bigrams are those of the manifests' texts."""
+    """Make the label set of a configuration; bigrams are counted in the texts of the manifests."""
     return Labels(CHARACTERS) if model.label_set == "characters" else bigram_labels(manifest_texts(manifests))
 
 
 def usable_clips(
     manifests: Sequence[Path], labels: Labels, model: ModelConfig, data: DataConfig
 ) -> tuple[list[Clip], Counter[str]]:
-    """Read manifests and drop what cannot be learnt from.
+    """Read manifests and drop the clips that cannot be trained on.
 
     Returns:
-        The clips, and how many were dropped for which reason.
+        The clips, and how many were dropped for each reason.
 
     Raises:
-        ManifestError: A manifest is missing or broken.
-        ConfigError: Nothing is left.
+        ManifestError: A manifest is missing or damaged.
+        ConfigError: No clip is left.
     """
     rules = ClipRules.of(labels, model, data)
     clips: list[Clip] = []
@@ -130,29 +119,29 @@ def usable_clips(
                 dropped[str(reason)] += 1
     if not clips:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the manifests are empty"
-        raise ConfigError(f"no usable clip in {', '.join(map(str, manifests))}: {reasons}")
+        raise ConfigError(f"no usable clip in {', '.join(map(str, manifests))}: {reasons}; correct the manifests")
     return clips, dropped
 
 
-def share_of(clips: Sequence[Clip], share: float, seed: int = 0) -> list[Clip]:
-    """The same share of every speaker's clips, in the order given.
+def take_fraction(clips: Sequence[Clip], fraction: float, seed: int = 0) -> list[Clip]:
+    """Return the same fraction of every speaker's clips, in the order given.
 
-    Smaller shares are parts of larger ones. A speaker with n clips gives ``share * n`` of them, up or down by chance,
-    so that those with a single clip are not all in or all out.
+    Smaller fractions are subsets of larger ones. A speaker with n clips contributes ``fraction * n`` of them, rounded
+    up or down at random, so that speakers with a single clip are neither all in nor all out.
 
     Raises:
-        ConfigError: The share is too small to hold a clip.
+        ConfigError: The fraction is too small to contain a clip.
     """
-    spoken: dict[str | None, list[int]] = defaultdict(list)
+    by_speaker: dict[str | None, list[int]] = defaultdict(list)
     for index, clip in enumerate(clips):
-        spoken[clip.speaker].append(index)
-    place: dict[int, float] = {}
-    for speaker, indices in spoken.items():
+        by_speaker[clip.speaker].append(index)
+    position: dict[int, float] = {}
+    for speaker, indices in by_speaker.items():
         chance = random.Random(f"{seed} {speaker}")
         chance.shuffle(indices)
         start = chance.random()
-        place |= {index: (turn + start) / len(indices) for turn, index in enumerate(indices)}
-    chosen = [clip for index, clip in enumerate(clips) if share >= 1.0 or place[index] < share]
+        position |= {index: (turn + start) / len(indices) for turn, index in enumerate(indices)}
+    chosen = [clip for index, clip in enumerate(clips) if fraction >= 1.0 or position[index] < fraction]
     if not chosen:
-        raise ConfigError(f"a share of {share:g} of {len(clips)} clips holds none; choose a larger share")
+        raise ConfigError(f"a fraction of {fraction:g} of {len(clips)} clips is empty; choose a larger one")
     return chosen

@@ -1,27 +1,30 @@
-"""Manifests from the folder layouts of known corpora: LibriSpeech and Common Voice; copies no audio, judges no clip."""
+"""Manifests of LibriSpeech and Common Voice, read from the folders they unpack into; copies no audio."""
 
 from __future__ import annotations
 
 import csv
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
-from edgespeech.errors import AudioError, ManifestError, UsageError
+from edgespeech.errors import AudioError, ManifestError
 from edgespeech.reference.language_model.text import LABELS, spoken_line
 from edgespeech.runtime import audio
+from edgespeech.runtime.files import require_writable
 from edgespeech.runtime.manifest import Utterance, write_manifest
+from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.word_errors import normalise
+
+log = logging.getLogger(__name__)
 
 LETTERS = frozenset("".join(LABELS))
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A line of a corpus's own list: the recording, who speaks, and the text as it is spoken, None if unclear."""
+    """A line of a corpus's own list; ``text`` is the text as spoken, None if that is uncertain."""
 
     path: Path
     speaker: str
@@ -29,10 +32,10 @@ class Recording:
 
 
 def librispeech(folder: Path) -> list[Recording]:
-    """The recordings below a folder with LibriSpeech's ``SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt`` in it.
+    """List the recordings below a folder that contains LibriSpeech's ``SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt``.
 
     Raises:
-        ManifestError: There is none, or one cannot be read.
+        ManifestError: The folder contains none, or one cannot be read.
     """
     found: list[Recording] = []
     for transcript in sorted(folder.rglob("*.trans.txt")):
@@ -41,30 +44,32 @@ def librispeech(folder: Path) -> list[Recording]:
             if not name:
                 continue
             if "-" not in name:
-                raise ManifestError(f"{transcript}:{number}: {name[:40]!r} is no SPEAKER-CHAPTER-NUMBER; mend the line")
-            small = " ".join(text.lower().split())
-            spelt = small if LETTERS.issuperset(small) else None
-            found.append(Recording(transcript.parent / f"{name}.flac", f"ls{name.split('-')[0]}", spelt))
+                raise ManifestError(
+                    f"{transcript}:{number}: {name[:40]!r} is not SPEAKER-CHAPTER-NUMBER; correct the line"
+                )
+            text = normalise(text)
+            path = transcript.parent / f"{name}.flac"
+            found.append(Recording(path, f"ls{name.split('-')[0]}", text if LETTERS.issuperset(text) else None))
     if not found:
         raise ManifestError(f"{folder} has no *.trans.txt below it; give the folder that LibriSpeech was unpacked into")
     return found
 
 
 def common_voice(folder: Path, split: str) -> list[Recording]:
-    """The recordings of ``SPLIT.tsv``, which lie in ``clips/`` beside it.
+    """List the recordings of ``SPLIT.tsv``, which are in ``clips/`` beside it.
 
     Raises:
-        ManifestError: There is no such list, or it lacks a column.
+        ManifestError: The list does not exist, is empty, or lacks a column.
     """
     table = folder / f"{split}.tsv"
     if not table.is_file():
         others = ", ".join(sorted(path.stem for path in folder.glob("*.tsv"))) or "no .tsv file"
         raise ManifestError(f"{table} does not exist ({folder} has {others}); give the folder of one language")
-    # Sentences hold quotation marks that quote nothing.
+    # Quotation marks belong to the sentences and quote no field.
     rows = csv.DictReader(_lines(table), delimiter="\t", quoting=csv.QUOTE_NONE)
     missing = {"client_id", "path", "sentence"} - set(rows.fieldnames or ())
     if missing:
-        raise ManifestError(f"{table} has no column {', '.join(sorted(missing))}; wanted a list of Common Voice")
+        raise ManifestError(f"{table} has no column {', '.join(sorted(missing))}; give a list of Common Voice")
     found = []
     for row in rows:
         name = row["path"] or ""
@@ -76,32 +81,27 @@ def common_voice(folder: Path, split: str) -> list[Recording]:
     return found
 
 
-def make_manifest(recordings: list[Recording], output: Path, say: Callable[[str], None]) -> str:
-    """Write a manifest; durations come from the recordings.
+def make_manifest(recordings: list[Recording], output: Path) -> str:
+    """Write a manifest with durations measured from the recordings.
 
-    What cannot be used is left out and reported: recordings that are missing or damaged, texts whose reading is
-    uncertain.
-
-    Args:
-        recordings: Of a corpus.
-        output: The file to write.
-        say: Takes lines for people.
+    Recordings that are missing or damaged, and texts whose reading is uncertain, are left out, counted and logged.
 
     Returns:
-        What was written, in words.
+        A line about what was written.
 
     Raises:
         UsageError: The file cannot be written.
         ManifestError: No recording can be used.
     """
-    if output.is_dir() or not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}; give a file in a folder that exists")
+    require_writable(output)
     left_out: Counter[str] = Counter()
     utterances = list(_utterances(recordings, left_out))
-    for reason, count in left_out.most_common():
-        say(f"left out {count} of {len(recordings)}: {reason}")
+    for reason, count in sorted(left_out.items(), key=lambda item: -item[1]):
+        log.info("left out %d of %d: %s", count, len(recordings), reason)
     if not utterances:
-        raise ManifestError(f"none of {len(recordings)} recordings can be used: {', '.join(left_out)}; mend the list")
+        raise ManifestError(
+            f"none of {len(recordings)} recordings can be used: {', '.join(left_out)}; correct the list"
+        )
     write_manifest(output, utterances)
     hours = sum(utterance.duration or 0.0 for utterance in utterances) / 3600.0
     speakers = len({utterance.speaker for utterance in utterances})
@@ -109,8 +109,7 @@ def make_manifest(recordings: list[Recording], output: Path, say: Callable[[str]
 
 
 def _utterances(recordings: list[Recording], left_out: Counter[str]) -> Iterator[Utterance]:
-    console = Console(stderr=True)
-    for recording in track(recordings, "reading durations", console=console, disable=not console.is_terminal):
+    for recording in track(recordings, "reading durations"):
         if recording.text is None:
             left_out["a text with digits, Roman numerals or foreign letters"] += 1
         elif not recording.text:
@@ -130,6 +129,6 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 text (byte {error.start}); wanted the corpus's own list") from None
+        raise ManifestError(f"{path} is not UTF-8 text (byte {error.start}); give the corpus's own list") from None
     except OSError as error:
-        raise ManifestError(f"{path} cannot be read ({error.strerror}); mend its mode") from None
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); correct its permissions") from None

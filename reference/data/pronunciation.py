@@ -1,4 +1,4 @@
-"""Words to phonemes: a table that espeak-ng writes once, and a text's phonemes by it; guesses at no word itself."""
+"""Pronunciations: a table of words and phonemes that espeak-ng writes once, and the phonemes of a text by it."""
 
 from __future__ import annotations
 
@@ -17,46 +17,45 @@ from edgespeech.runtime.files import replacing
 PROGRAM = "espeak-ng"
 VOICE = "en-us"
 WORDS_PER_CALL = 1000
-FEWEST_ENTRIES = 20  # of a phoneme that gets a symbol of its own: fewer teach it nothing
-# What espeak-ng puts before a phoneme (stress, syllables, pauses) or between two (the palatal mark).
+MIN_ENTRIES = 20  # words that a phoneme must occur in to get a symbol: it cannot be learnt from fewer
+# Marks that espeak-ng writes before a phoneme (stress, syllables, pauses) or between two (palatalisation).
 MARKS = "',%=_|;"
 
 Phonemes = tuple[str, ...]
 
 
 class Pronunciations:
-    """The phonemes of texts; ``symbols`` has the CTC blank first, then phonemes in alphabetical order.
+    """The phonemes of texts; ``symbols`` starts with the CTC blank, then phonemes in alphabetical order.
 
-    A phoneme that stands in few entries becomes the longest common one that it begins with, which is how espeak-ng
-    names its variants (``@2`` is an ``@``, ``aI3`` an ``aI``), or else is left out. There is no mark between words:
-    none is heard.
+    A phoneme that occurs in few words is replaced by the longest common one that is a prefix of its name, which is how
+    espeak-ng names variants (``@2`` is an ``@``, ``aI3`` an ``aI``), or else left out. No symbol marks the boundary of
+    words, which is not audible.
+
+    Raises:
+        ConfigError: No phoneme occurs in ``min_entries`` words.
     """
 
-    def __init__(self, words: Mapping[str, Phonemes], fewest_entries: int = FEWEST_ENTRIES) -> None:
-        """Take the phonemes of every word.
-
-        Raises:
-            ConfigError: No phoneme stands in that many entries.
-        """
+    def __init__(self, words: Mapping[str, Phonemes], min_entries: int = MIN_ENTRIES) -> None:
         entries = Counter(phoneme for phonemes in words.values() for phoneme in set(phonemes))
-        common = {phoneme for phoneme, count in entries.items() if count >= fewest_entries}
+        common = {phoneme for phoneme, count in entries.items() if count >= min_entries}
         if not common:
             raise ConfigError(
-                f"no phoneme stands in {fewest_entries} of {len(words)} pronunciations; make them from more manifests"
+                f"no phoneme occurs in {min_entries} of {len(words)} pronunciations; make them from more manifests"
             )
         self.symbols = ("", *sorted(common))
         index = {symbol: number for number, symbol in enumerate(self.symbols)}
-        kin = {phoneme: max(filter(phoneme.startswith, self.symbols), key=len) for phoneme in entries}
+        base = {phoneme: max(filter(phoneme.startswith, self.symbols), key=len) for phoneme in entries}
         self._words = {
-            word: tuple(index[kin[phoneme]] for phoneme in phonemes if kin[phoneme]) for word, phonemes in words.items()
+            word: tuple(index[base[phoneme]] for phoneme in phonemes if base[phoneme])
+            for word, phonemes in words.items()
         }
 
     @classmethod
-    def read(cls, path: Path, fewest_entries: int = FEWEST_ENTRIES) -> Pronunciations:
-        """Read a table: ``word<TAB>phoneme phoneme ...`` in every line.
+    def read(cls, path: Path, min_entries: int = MIN_ENTRIES) -> Pronunciations:
+        """Read a table with ``word<TAB>phoneme phoneme ...`` in every line.
 
         Raises:
-            ConfigError: No such file, a line of another kind, or too few of them.
+            ConfigError: The file is missing, a line is malformed, or there are too few lines.
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -68,15 +67,15 @@ class Pronunciations:
         for number, line in enumerate(lines, start=1):
             word, tab, phonemes = line.partition("\t")
             if not word or not tab:
-                raise ConfigError(f"{path}:{number}: {line[:40]!r}; wanted a word, a tab and its phonemes")
+                raise ConfigError(f"{path}:{number}: {line[:40]!r} is not a word, a tab and its phonemes; correct it")
             words[word] = tuple(phonemes.split())
         try:
-            return cls(words, fewest_entries)
+            return cls(words, min_entries)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
 
     def encode(self, text: str) -> list[int] | None:
-        """Symbol indices of a text in lower case, or None if a word of it is missing."""
+        """Return the symbol indices of a text in lower case, or None if one of its words is missing."""
         words = text.split()
         if not all(word in self._words for word in words):
             return None
@@ -84,15 +83,12 @@ class Pronunciations:
 
 
 def write_pronunciations(manifests: Sequence[Path], output: Path) -> int:
-    """Write the table of all words of the manifests, whole or not at all.
+    """Write the table of all words of the manifests and return their number.
 
-    Words with characters that no label has are left out: their clips cannot be learnt from anyway.
-
-    Returns:
-        The number of words.
+    Words with characters that have no label are left out: their clips cannot be trained on.
 
     Raises:
-        ManifestError: A manifest is missing or broken.
+        ManifestError: A manifest is missing or damaged.
         MissingDependencyError: espeak-ng is not installed, or fails.
         UsageError: The file cannot be written.
     """
@@ -105,7 +101,7 @@ def write_pronunciations(manifests: Sequence[Path], output: Path) -> int:
 
 
 def pronounce(words: Collection[str]) -> dict[str, Phonemes]:
-    """Ask espeak-ng for General American, one word at a time as it would be said alone.
+    """Look up words in espeak-ng's General American, each as it is pronounced alone.
 
     Raises:
         MissingDependencyError: espeak-ng is not installed, or fails.
@@ -116,14 +112,14 @@ def pronounce(words: Collection[str]) -> dict[str, Phonemes]:
         batch = queue[start : start + WORDS_PER_CALL]
         lines = _espeak(batch)
         if len(lines) != len(batch):
-            # A line was cut or joined somewhere, and all behind it would get the phonemes of their neighbours.
+            # A line was split or joined, so all words after it would get the phonemes of their neighbours.
             lines = [" ".join(_espeak([word])) for word in batch]
         pronounced.update(zip(batch, map(phonemes_in, lines), strict=True))
     return pronounced
 
 
 def phonemes_in(line: str) -> Phonemes:
-    """The phonemes in a line of espeak-ng's ASCII notation; stress, pauses and switches of language, ``(en)``, go."""
+    """Parse a line of espeak-ng's ASCII notation, without stress, pauses and changes of language such as ``(en)``."""
     tokens = (token.lstrip(MARKS) for token in re.sub(r"\(.*?\)", " ", line).split() if not token.startswith("_"))
     return tuple(token for token in tokens if token.strip(":"))
 

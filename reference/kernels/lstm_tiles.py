@@ -1,4 +1,4 @@
-"""An LSTM for training on CPUs with matrix tiles (Intel AMX): torch's own takes about twice as long there."""
+"""LSTM training kernel for CPUs with Intel AMX, where torch's own LSTM takes about twice as long."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from edgespeech.reference.kernels.native import address, compiled
 
-DEPTH = 32  # a width must be a multiple of what a row of a tile holds
+DEPTH = 32  # bfloat16 values in a tile row; widths must be multiples of it
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled functions; None where they cannot be made, or the kernel does not let this process use tiles."""
+    """Load the compiled kernel; None if it cannot be compiled or the operating system denies access to the tiles."""
     found = compiled("lstm_tiles")
     return found if found is not None and found.lstm_prepare() == 0 else None
 
 
 def fits(lstm: nn.LSTM, x: Tensor) -> bool:
-    """Whether `run` can stand for the layer: bfloat16 training on a CPU with tiles, and widths that fill them."""
+    """Return whether `run` can replace the layer: bfloat16 autocast on a CPU with AMX, widths multiples of 32."""
     return (
         x.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
@@ -34,14 +34,9 @@ def fits(lstm: nn.LSTM, x: Tensor) -> bool:
 
 
 def run(lstm: nn.LSTM, x: Tensor) -> Tensor:
-    """The outputs of a layer that begins with zeros.
+    """Run a layer from zero states: x [batch, time, width] to bfloat16 [batch, time, hidden].
 
-    Args:
-        lstm: One layer, one direction, batch first, with biases.
-        x: [batch, time, width].
-
-    Returns:
-        bfloat16 [batch, time, hidden].
+    ``lstm`` must have one layer and one direction, batch first, with biases.
     """
     input_weight, hidden_weight, *biases = (tensor for _, tensor in lstm.named_parameters())
     outputs: Tensor = _TileLstm.apply(x, input_weight, hidden_weight, biases[0] + biases[1])  # type: ignore[no-untyped-call]

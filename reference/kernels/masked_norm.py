@@ -1,4 +1,4 @@
-"""Batch norm of training on a CPU in bfloat16 in two passes over the values each way; torch takes about twenty."""
+"""Masked batch norm for bfloat16 training on a CPU: two passes over the data each way, where torch takes about 20."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgespeech.reference.kernels.native import address, compiled
 
 
 def fits(x: Tensor, mask: Tensor | None) -> bool:
-    """Whether `normalise` can be used: bfloat16 on a CPU, three dimensions, some frames masked."""
+    """Return whether `normalise` supports the input: bfloat16 on a CPU, three dimensions, with a mask."""
     cpu = x.device.type == "cpu" and x.dtype == torch.bfloat16
     return cpu and x.dim() == 3 and mask is not None and compiled("masked_norm") is not None
 
@@ -21,18 +21,13 @@ def fits(x: Tensor, mask: Tensor | None) -> bool:
 def normalise(
     x: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, epsilon: float, channels_last: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalise by mean and variance of the valid frames; frames that are not valid are changed alike.
+    """Normalise all frames by the mean and variance of the valid frames.
 
-    Args:
-        x: bfloat16 [batch, time, channels], or [batch, channels, time].
-        mask: bool [batch, time], true for the first frames of each recording.
-        weight: float32 [channels].
-        bias: float32 [channels].
-        epsilon: Added to the variance.
-        channels_last: Which of the two x is.
+    x is bfloat16 [batch, time, channels] if ``channels_last``, else [batch, channels, time]; ``mask`` is bool
+    [batch, time], true for the first frames of each recording; ``weight`` and ``bias`` are float32 [channels].
 
     Returns:
-        x normalised, bfloat16; mean and variance (population) float32 [channels], without gradient.
+        bfloat16 like x; mean and population variance, float32 [channels], without gradient.
     """
     valid = mask.sum(1)
     normal, mean, variance = _MaskedNorm.apply(x, valid, weight, bias, epsilon, channels_last)  # type: ignore[no-untyped-call]

@@ -1,7 +1,4 @@
-"""C++ beside this file for what torch does slowly when it trains in bfloat16 on a CPU; compiled when first wanted.
-
-Nothing depends on it: without tiles (Intel AMX) or compiler, training takes torch's own operators.
-"""
+"""Compiles the C++ kernels beside this file on first use; without Intel AMX or a compiler, torch does the work."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ FLAGS = ("-std=c++17", "-shared", "-fPIC", "-O3", "-march=sapphirerapids", "-mpr
 
 @cache
 def compiled(name: str) -> ctypes.CDLL | None:
-    """The functions of ``name``.cpp, kept in the user's cache folder; None where they cannot be made or used."""
+    """Compile ``name``.cpp into the user's cache folder and load it; None if it cannot be compiled or used."""
     if not torch.cpu._is_amx_tile_supported():
         return None
     source = Path(__file__).with_name(f"{name}.cpp")
@@ -40,5 +37,5 @@ def compiled(name: str) -> ctypes.CDLL | None:
 
 
 def address(tensor: Tensor) -> ctypes.c_void_p:
-    """Where the values of a contiguous tensor lie; somebody must hold the tensor as long as that is used."""
+    """Return the address of a contiguous tensor's data; the caller must keep the tensor alive while it is used."""
     return ctypes.c_void_p(tensor.data_ptr())

@@ -1,1 +1,1 @@
-"""Builds and measures KenLM models. Needs no torch."""
+"""Builds and measures n-gram language models; needs no torch."""

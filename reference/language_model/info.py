@@ -1,4 +1,4 @@
-"""What a language model file is, from its header and from what it makes of a text; it changes nothing."""
+"""Facts about a language model file, from its header, and its perplexity on a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgespeech.reference.language_model.text import LABELS, read_lines, spoken_
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.decoder.vocabulary import is_kenlm_binary
 
-# KenLM's header, format version 5: behind 88 bytes of test values the order, the multiplier of the hash tables, the
+# KenLM's header, format version 5: after 88 bytes of test values the order, the multiplier of the hash tables, the
 # kind, whether words are stored and the version of the search; then the number of n-grams of each order.
 _PARAMETERS = struct.Struct("<88xB3xfIB3xI")
 _KINDS = (
@@ -30,16 +30,16 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What `lm info` says.
+    """The facts that `lm info` prints.
 
     Attributes:
         kind: How the file stores n-grams.
         unit: ``words`` or ``characters``.
         order: Longest n-gram.
-        vocabulary: Words, or characters, without the sentence markers; None where they are not stored.
-        ngrams: Number of n-grams for n = 1 .. order (n = 1 counts the markers); None where the file does not say.
-        size: Bytes.
-        perplexity: On the text, where there was one.
+        vocabulary: Words, or characters, without the sentence markers; None if they are not stored.
+        ngrams: Number of n-grams for n = 1 .. order (n = 1 includes the markers); None if the file does not say.
+        size: Size in bytes.
+        perplexity: Perplexity on the text, if one was given.
     """
 
     kind: str
@@ -51,11 +51,11 @@ class ModelFacts:
     perplexity: Perplexity | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the facts under the keys of `lm info --json`."""
         return asdict(self)
 
     def table(self) -> str:
-        """For people."""
+        """Lay out the facts, one per line."""
         known = "not stored" if self.vocabulary is None else f"{self.vocabulary}"
         ngrams = "not known" if self.ngrams is None else " / ".join(map(str, self.ngrams))
         rows = [("kind", self.kind), ("order", f"{self.order}"), (self.unit, known), ("n-grams", ngrams)]
@@ -66,15 +66,15 @@ class ModelFacts:
 
 
 def inspect_language_model(path: Path, text: Path | None = None, labels: Sequence[str] | None = None) -> ModelFacts:
-    """Look at a model.
+    """Inspect a KenLM binary or an ARPA file.
 
     Args:
-        path: A KenLM binary or an ARPA file.
+        path: The model.
         text: Text or manifest to measure its perplexity on.
-        labels: What the text is normalised to; English letters by default.
+        labels: Labels that the text is normalised to; English letters by default.
 
     Raises:
-        LanguageModelError: The model or the text is unusable.
+        LanguageModelError: The model or the text is invalid.
         ManifestError: A line of a manifest has no text.
         MissingDependencyError: The ``kenlm`` package is not installed.
     """
@@ -98,11 +98,7 @@ def inspect_language_model(path: Path, text: Path | None = None, labels: Sequenc
 
 
 def count_ngrams(path: Path) -> tuple[int, ...] | None:
-    """Read the number of n-grams for n = 1 .. order from the header of a KenLM binary or an ARPA file.
-
-    Returns:
-        The numbers, or None where the header does not hold them.
-    """
+    """Read the number of n-grams for n = 1 .. order from a file's header; None if it does not contain them."""
     return _read_header(path)[1]
 
 

@@ -1,4 +1,4 @@
-"""What a KenLM model thinks of sentences: scores, perplexity, unknown words; it builds and decodes nothing."""
+"""Scores of sentences under a KenLM model: log-probability, perplexity, out-of-vocabulary words."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from edgespeech.errors import LanguageModelError
 from edgespeech.runtime.decoder.language_model import LanguageModel
 
-SPACE_TOKEN = "\u2581"  # how a model over characters writes the space between words
+SPACE_TOKEN = "\u2581"  # the space between words in a model over characters
 _LN10 = math.log(10.0)
-# KenLM gives 10**-100 to unknown words of a model without <unk>; the search takes 10**-7 instead, and so does this.
+# KenLM gives 10**-100 to unknown words of a model without <unk>; the decoder and this module use 10**-7 instead.
 _MISSING_UNKNOWN = -99.0
 _UNKNOWN_LOG10 = -7.0
 
@@ -25,7 +25,7 @@ def spell(line: str, with_spaces: bool = True) -> str:
 
 
 class SentenceScore(NamedTuple):
-    """A sentence's natural log p, its end included, the number of its tokens, and how many of them are unknown."""
+    """Natural log-probability of a sentence and its end, number of its tokens, and how many of them are unknown."""
 
     log_prob: float
     tokens: int
@@ -34,13 +34,13 @@ class SentenceScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Perplexity:
-    """How well a model foretells a text.
+    """Perplexity of a model on a text.
 
     Attributes:
-        perplexity: Per token; ends of sentences count, unknown words count as ``<unk>``.
-        tokens: Words, or characters of a model over characters, without the ends of sentences.
-        unknown: How many of them the model does not know.
-        lines: Sentences.
+        perplexity: Perplexity per token; ends of sentences count, unknown words count as ``<unk>``.
+        tokens: Words, or characters in a model over characters, without the ends of sentences.
+        unknown: Number of out-of-vocabulary tokens.
+        lines: Number of sentences.
     """
 
     perplexity: float
@@ -49,30 +49,22 @@ class Perplexity:
     lines: int
 
     def __str__(self) -> str:
-        """For people."""
-        share = self.unknown / self.tokens if self.tokens else 0.0
+        fraction = self.unknown / self.tokens if self.tokens else 0.0
         return (
-            f"perplexity {self.perplexity:.1f}, {share:.2%} out of vocabulary "
+            f"perplexity {self.perplexity:.1f}, {fraction:.2%} out of vocabulary "
             f"({self.tokens} tokens in {self.lines} lines)"
         )
 
 
 class SentenceScorer:
-    """A KenLM model that scores whole sentences.
-
-    Args:
-        path: A KenLM binary or an ARPA file.
-
-    Attributes:
-        characters: Whether its tokens are characters.
+    """A KenLM binary or ARPA file that scores whole sentences; ``characters`` tells whether its tokens are characters.
 
     Raises:
-        LanguageModelError: The file is missing, damaged, or no language model.
+        LanguageModelError: The file is missing, damaged, or not a language model.
         MissingDependencyError: The ``kenlm`` package is not installed.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the model; `LanguageModel` finds what is wrong with it."""
         vocabulary = LanguageModel(path).vocabulary
         self.characters = vocabulary is not None and vocabulary.is_of_characters()
         self._with_spaces = vocabulary is not None and SPACE_TOKEN in vocabulary
@@ -93,14 +85,10 @@ class SentenceScorer:
         return SentenceScore(log_prob, tokens, unknown)
 
     def perplexity(self, lines: Iterable[str]) -> Perplexity:
-        """Measure the perplexity of lines.
-
-        Raises:
-            LanguageModelError: There are none.
-        """
+        """Measure the perplexity of lines; if there are none, it is a LanguageModelError."""
         scores = [self.score(line) for line in lines if line]
         if not scores:
-            raise LanguageModelError("there is no usable line to measure perplexity on; give text, a sentence per line")
+            raise LanguageModelError("no usable line to measure perplexity on; give text with one sentence per line")
         tokens = sum(score.tokens for score in scores)
         mean = sum(score.log_prob for score in scores) / (tokens + len(scores))
         return Perplexity(math.exp(-mean), tokens, sum(score.unknown for score in scores), len(scores))

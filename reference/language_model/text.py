@@ -1,4 +1,4 @@
-"""Text files -> lines as they would be spoken, in the labels' own letters; knows nothing of n-grams."""
+"""Lines of text files and manifests, normalised to what is spoken, in the characters of the labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import msgspec
 from edgespeech.errors import LanguageModelError, ManifestError
 
 LABELS = ("", *"abcdefghijklmnopqrstuvwxyz", "'", " ")
-SHARED_WORDS = 6  # as many consecutive words in common make a line the same text
+SHARED_WORDS = 6  # this many consecutive words in common make two lines the same text
 
 _SPOKEN = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
 _APOSTROPHE_FIRST_OR_LAST = frozenset(("'em", "'tis", "'twas", "'twere", "'twill", "o'"))
@@ -32,24 +32,19 @@ class _Prompt(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Texts that other text must not repeat.
-
-    Attributes:
-        sequences: All runs of `SHARED_WORDS` consecutive words.
-        lines: The whole lines, for those that are shorter.
-    """
+    """Texts that other text must not repeat: their runs of `SHARED_WORDS` words, and the whole lines."""
 
     sequences: frozenset[tuple[str, ...]]
     lines: frozenset[str]
 
     @classmethod
     def of(cls, paths: Sequence[Path], alphabet: frozenset[str]) -> Exclusion:
-        """Read texts or manifests."""
+        """Read the texts or manifests to exclude."""
         lines = {line for path in paths for raw in read_lines(path) if (line := spoken_line(raw, alphabet))}
         return cls(frozenset(run for line in lines for run in _runs(line)), frozenset(lines))
 
     def covers(self, line: str) -> bool:
-        """Tell whether ``line`` is one of the texts or shares `SHARED_WORDS` consecutive words with one."""
+        """Return whether ``line`` is one of the texts or shares `SHARED_WORDS` consecutive words with one."""
         return line in self.lines or any(run in self.sequences for run in _runs(line))
 
 
@@ -74,15 +69,11 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def spoken_line(line: str, alphabet: frozenset[str]) -> str | None:
-    """Normalise a line: lower case, accents off, what is not a letter becomes a space, titles written out.
-
-    Args:
-        line: Any text.
-        alphabet: The characters that the labels can spell.
+    """Normalise a line: lower case, no accents, spaces for other characters, titles written out.
 
     Returns:
-        Words separated by single spaces (possibly none), or None when it is uncertain how the line would be read
-        aloud: it holds a digit, a Roman numeral or a letter outside the alphabet.
+        Words of characters in ``alphabet``, separated by single spaces (possibly none); None if it is uncertain how
+        the line is read aloud, because it contains a digit, a Roman numeral or a letter outside the alphabet.
     """
     letters: list[str] = []
     for character in line.replace("\u2019", "'").lower():
@@ -101,7 +92,7 @@ def spoken_line(line: str, alphabet: frozenset[str]) -> str | None:
 
 
 def _bare(word: str) -> str:
-    """Take off single quotation marks, which look like apostrophes."""
+    # Single quotation marks look like apostrophes.
     return word if word in _APOSTROPHE_FIRST_OR_LAST else word.strip("'")
 
 
@@ -117,7 +108,9 @@ def _manifest_text(path: Path) -> Callable[[str], str]:
         try:
             return decoder.decode(line).text
         except msgspec.DecodeError as error:
-            raise ManifestError(f"{path} holds a line without a text ({error}); give JSON lines with 'text'") from error
+            raise ManifestError(
+                f"{path} contains a line without a text ({error}); give JSON lines with 'text'"
+            ) from error
 
     return decode
 

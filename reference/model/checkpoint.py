@@ -1,4 +1,4 @@
-"""Checkpoints: one file with weights, model configuration, labels and provenance; never a pickle of code."""
+"""Checkpoints: one file with weights, model configuration, labels and provenance, without pickled code."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ VERSION = 1
 
 
 def save_atomically(value: dict[str, Any], path: Path) -> None:
-    """Write with ``torch.save`` under a temporary name, then rename."""
+    """Write a file with ``torch.save`` under a temporary name, then rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Through a file object: given a path, torch turns a full disk into a bare RuntimeError.
+    # With a file object: given a path, torch turns a full disk into a bare RuntimeError.
     with replacing(path) as file:
         torch.save(value, file)
 
 
 def save_checkpoint(model: DeepSpeech2, path: Path, provenance: dict[str, Any], half: bool = False) -> None:
-    """Write a model.
+    """Write the weights, configuration and labels of a model.
 
     Args:
-        model: Its weights, configuration and labels are written.
-        path: The file.
-        provenance: Plain values: data, licence, figures.
-        half: Matrices and kernels as float16: half the size, for keeping and sending.
+        model: The model to save.
+        path: The file to write.
+        provenance: Plain values such as data, licence and error rates.
+        half: Store matrices and kernels as float16, which halves the file.
     """
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     if half:
-        # Statistics and biases weigh nothing, and a variance may lie outside of float16.
+        # Statistics and biases take no space, and a variance may exceed the range of float16.
         weights = {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
     save_atomically(
         {
@@ -56,40 +56,38 @@ def save_checkpoint(model: DeepSpeech2, path: Path, provenance: dict[str, Any], 
 
 
 def load_plain(path: Path) -> dict[str, Any]:
-    """Load a file that holds only tensors and plain values (``weights_only=True``).
+    """Load a file of tensors and plain values (``weights_only=True``).
 
     Raises:
-        CheckpointError: No such file, damaged, or it holds code.
+        CheckpointError: The file is missing, damaged, or contains code.
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give the .pt file that `edgespeech train` wrote")
     if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path} is damaged or no checkpoint; give the .pt file that `edgespeech train` wrote")
+        raise CheckpointError(f"{path} is damaged or not a checkpoint; give the .pt file that `edgespeech train` wrote")
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path} holds objects other than tensors and plain values; loading it could run foreign code: refused"
+            f"{path} contains objects other than tensors and plain values; loading it could run foreign code: refused"
         ) from None
     except Exception as error:  # a damaged pickle can raise anything
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise CheckpointError(f"{path} is damaged or no checkpoint ({reason}); copy it again") from None
+        raise CheckpointError(f"{path} is damaged or not a checkpoint ({reason}); copy it again") from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds a {type(value).__name__}; a checkpoint of edgespeech is wanted")
+        raise CheckpointError(f"{path} contains a {type(value).__name__}; wanted a checkpoint of edgespeech")
     return value
 
 
 def load_checkpoint(path: Path) -> tuple[DeepSpeech2, dict[str, Any]]:
-    """Read a model.
-
-    Args:
-        path: A file written by `save_checkpoint`.
+    """Read a model written by `save_checkpoint`.
 
     Returns:
         The model in evaluation mode with float32 weights, and its provenance.
 
     Raises:
-        CheckpointError: No such file, damaged, unsafe, of another format or version, or weights that do not fit.
+        CheckpointError: The file is missing, damaged, unsafe, of another format or version, or its weights are
+            not finite or of other shapes.
     """
     value = load_plain(path)
     if value.get("format") != FORMAT:

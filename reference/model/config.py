@@ -1,4 +1,4 @@
-"""What a model is, as frozen records that reject unknown keys. They travel inside every checkpoint."""
+"""Model configuration: frozen records that reject unknown keys and are stored in every checkpoint."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from edgespeech.errors import ConfigError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NonNegative = Annotated[int, msgspec.Meta(ge=0)]
-Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-# Not gt=0.0: msgspec compares with the smallest denormal, which is 0 once onnxruntime has switched denormals off.
+UnitInterval = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+# Not gt=0.0: msgspec compares with the smallest denormal, which is 0 once onnxruntime has disabled denormals.
 Above = Annotated[float, msgspec.Meta(ge=1e-12)]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
@@ -24,13 +24,11 @@ class FeatureConfig(Record, frozen=True):
     """Log-spectrogram front end (Deep Speech 2, section 3.1: 20 ms windows; a hop of 10 ms).
 
     Attributes:
-        sample_rate: Hertz.
         window_samples: Length of the analysis window and of the discrete Fourier transform.
         hop_samples: Samples between two frames; at most the window.
-        window: Shape of the window.
-        scale: ``mel`` bins or all ``linear`` bins of the transform.
-        bins: Number of mel bins; ``linear`` has ``window_samples // 2 + 1`` of them and ignores this.
-        floor: Power added before the logarithm; keeps digital silence finite.
+        scale: ``mel`` bins, or all ``linear`` bins of the transform.
+        bins: Number of mel bins; ``linear`` ignores it and has ``window_samples // 2 + 1``.
+        floor: Power added before the logarithm, which keeps digital silence finite.
     """
 
     sample_rate: Positive = 16000
@@ -42,18 +40,17 @@ class FeatureConfig(Record, frozen=True):
     floor: Above = 1e-6
 
     def __post_init__(self) -> None:
-        """Reject windows shorter than the hop."""
         if self.hop_samples > self.window_samples:
             raise ValueError(f"hop_samples {self.hop_samples} is longer than window_samples {self.window_samples}")
 
     @property
     def width(self) -> int:
-        """Features per frame."""
+        """Number of features in a frame."""
         return self.bins if self.scale == "mel" else self.window_samples // 2 + 1
 
 
 class ConvolutionConfig(Record, frozen=True):
-    """One causal convolution; the frequency fields are read by the 2-D front end only."""
+    """One causal convolution; only the 2-D front end uses the frequency fields."""
 
     channels: Positive
     kernel: Positive
@@ -62,7 +59,6 @@ class ConvolutionConfig(Record, frozen=True):
     frequency_stride: Positive = 1
 
     def __post_init__(self) -> None:
-        """Reject kernels that would skip input."""
         if self.stride > self.kernel:
             raise ValueError(f"stride {self.stride} is longer than kernel {self.kernel}: input would be skipped")
         if self.frequency_stride > self.frequency_kernel:
@@ -76,15 +72,14 @@ class ModelConfig(Record, frozen=True):
     """Deep Speech 2, unidirectional (arXiv 1512.02595, section 3).
 
     Attributes:
-        features: The spectrogram.
         front_end: ``1d`` convolves over time, ``2d`` over frequency and time.
-        convolutions: From the input upwards.
+        convolutions: Layers of the front end, from the input upwards.
         cell: Recurrent cell; ``rnn`` is the paper's clipped-ReLU recurrence.
         hidden: Width of each recurrent layer.
         layers: Number of recurrent layers.
         batch_norm: Sequence-wise batch normalisation of convolutions and of each recurrent layer's input.
         lookahead_frames: tau of the row convolution, in output frames; 0 leaves the row convolution out.
-        label_set: Letters, or the paper's non-overlapping bigrams (section 3.5).
+        label_set: Characters, or the paper's non-overlapping bigrams (section 3.5).
     """
 
     features: FeatureConfig = FeatureConfig()
@@ -101,13 +96,12 @@ class ModelConfig(Record, frozen=True):
     label_set: Literal["characters", "bigrams"] = "characters"
 
     def __post_init__(self) -> None:
-        """Reject a model without a front end."""
         if not self.convolutions:
-            raise ValueError("convolutions is empty: at least one is wanted")
+            raise ValueError("convolutions is empty: at least one is required")
 
     @property
     def time_stride(self) -> int:
-        """Feature frames per output frame."""
+        """Number of feature frames in an output frame."""
         stride = 1
         for convolution in self.convolutions:
             stride *= convolution.stride
@@ -115,16 +109,12 @@ class ModelConfig(Record, frozen=True):
 
     @property
     def frame_samples(self) -> int:
-        """Audio samples per output frame."""
+        """Number of audio samples in an output frame."""
         return self.features.hop_samples * self.time_stride
 
 
 def model_config_from(value: object) -> ModelConfig:
-    """Turn the plain dict in a checkpoint into a `ModelConfig`.
-
-    Raises:
-        ConfigError: A key is unknown or missing, or a value is out of range.
-    """
+    """Convert the dict of a checkpoint; an unknown or missing key or a value out of range is a ConfigError."""
     try:
         return msgspec.convert(value, ModelConfig)
     except msgspec.ValidationError as error:

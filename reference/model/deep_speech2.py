@@ -1,7 +1,7 @@
-"""Deep Speech 2: samples to natural-log CTC probabilities, whole or in steps.
+"""Deep Speech 2: samples to natural-log CTC probabilities, for whole recordings or in steps.
 
-The whole-recording ``forward`` is the streaming computation: ``lookahead_frames`` of silence are appended, and as many
-outputs dropped at the beginning, because output t of the row convolution speaks of frame t - tau.
+``forward`` does the streaming computation: it pads ``lookahead_frames`` of zeros and drops as many outputs at the
+beginning, because output t of the row convolution belongs to frame t - tau.
 """
 
 from __future__ import annotations
@@ -22,35 +22,33 @@ class Output(nn.Module):
     """Batch norm, then a linear layer to the labels, then log-softmax."""
 
     def __init__(self, width: int, labels: int, batch_norm: bool) -> None:
-        """Build the layer."""
         super().__init__()
         self.batch_norm = MaskedBatchNorm(width, channel_dim=2) if batch_norm else None
         self.linear = nn.Linear(width, labels)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, dropped: float = 0.0) -> Tensor:
-        """[batch, time, width] to float32 log-probabilities [batch, time, labels]."""
+        """Map [batch, time, width] to float32 log-probabilities [batch, time, labels]."""
         x = x if self.batch_norm is None else self.batch_norm(x, mask)
         x = dropout(x, dropped, self.training)
         return functional.log_softmax(self.linear(x).float(), dim=-1)
 
     def initial_state(self, batch: int) -> State:
-        """Nothing to remember."""
+        """Return an empty dict: this layer keeps no state."""
         return {}
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """As ``forward``."""
+        """Process any number of new frames."""
         return self(x), state
 
 
 class DeepSpeech2(nn.Module):
     """Features, convolutions, recurrent stack, row convolution, output.
 
-    Streaming states are named ``<stage>_<state>``: ``features_context``, ``convolution0_context``,
-    ``recurrent0_hidden``, ``lookahead_context`` and so on; an ONNX graph made from the model has the same names.
+    Streaming states are named ``<stage>_<state>``, as in ``features_context``, ``convolution0_context``,
+    ``recurrent0_hidden`` or ``lookahead_context``; the exported ONNX graph has the same names.
     """
 
     def __init__(self, config: ModelConfig, labels: Labels) -> None:
-        """Build the model with random weights."""
         super().__init__()
         self.config = config
         self.labels = labels
@@ -65,7 +63,7 @@ class DeepSpeech2(nn.Module):
         self.convolutions = nn.ModuleList(convolutions)
         width = channels * (frequencies or 1)
         self.recurrents = nn.ModuleList(
-            # The input of the first layer was normalised before its clipped ReLU.
+            # The input of the first layer is normalised already, before its clipped ReLU.
             Recurrent(config.cell, width if i == 0 else config.hidden, config.hidden, config.batch_norm and i > 0)
             for i in range(config.layers)
         )
@@ -74,15 +72,15 @@ class DeepSpeech2(nn.Module):
 
     @property
     def delay_frames(self) -> int:
-        """Output frames by which the stream of outputs lags behind the audio."""
+        """Output frames by which the streamed output lags behind the audio."""
         return self.config.lookahead_frames
 
     def output_frames(self, samples: int) -> int:
-        """Output frames of a recording: every begun frame counts."""
+        """Return the output frames of a recording; a partial last frame counts as one."""
         return -(-samples // self.config.frame_samples)
 
     def stages(self) -> dict[str, nn.Module]:
-        """The streaming layers by name, from the bottom up."""
+        """Return the streaming layers by name, from the input to the output."""
         stages: dict[str, nn.Module] = {"features": self.features}
         stages.update({f"convolution{i}": layer for i, layer in enumerate(self.convolutions)})
         stages.update({f"recurrent{i}": layer for i, layer in enumerate(self.recurrents)})
@@ -92,7 +90,7 @@ class DeepSpeech2(nn.Module):
         return stages
 
     def initial_state(self, batch: int) -> State:
-        """The state before the first sample."""
+        """Return the state before the first sample."""
         return {
             f"{name}_{key}": value
             for name, stage in self.stages().items()
@@ -100,15 +98,11 @@ class DeepSpeech2(nn.Module):
         }
 
     def step(self, samples: Tensor, state: State) -> tuple[Tensor, State]:
-        """Any number of new samples.
-
-        Args:
-            samples: float32 [batch, samples].
-            state: From `initial_state` or the step before.
+        """Process any number of new samples, float32 [batch, samples].
 
         Returns:
-            Log-probabilities [batch, new frames, labels], the first `delay_frames` of a stream are not to be used;
-            and the new state.
+            Log-probabilities [batch, new frames, labels], of which the first `delay_frames` of a stream must be
+            dropped, and the new state.
         """
         x, new_state = samples, {}
         for name, stage in self.stages().items():
@@ -122,22 +116,22 @@ class DeepSpeech2(nn.Module):
         return x, new_state
 
     def padded_samples(self, samples: int) -> int:
-        """Samples of a recording with the silence that brings its last outputs out."""
+        """Return the length of a recording after padding the look-ahead with zeros."""
         return (self.output_frames(samples) + self.delay_frames) * self.config.frame_samples
 
     def forward(
         self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropped: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Whole recordings.
+        """Process whole recordings.
 
         Args:
-            samples: float32 [batch, samples], zeros behind each recording.
-            lengths: int64 [batch], samples of each recording; on the processor, where CTC wants the frames.
-            augment: Changes the normalised features in training (SpecAugment).
-            dropped: Dropout on the input of every recurrent layer but the first, and of the output layer.
+            samples: float32 [batch, samples], padded with zeros.
+            lengths: int64 [batch], samples of each recording; on the CPU, where CTC needs the frame counts.
+            augment: Applied to the normalised features in training (SpecAugment).
+            dropped: Dropout probability for the input of the output layer and of every recurrent layer but the first.
 
         Returns:
-            Log-probabilities float32 [batch, frames, labels] and int64 [batch], the valid frames of each recording.
+            Log-probabilities float32 [batch, frames, labels], and the valid frames of each recording, int64 [batch].
         """
         frames = -(-lengths // self.config.frame_samples)
         total = self.padded_samples(samples.shape[1])
@@ -162,10 +156,10 @@ class DeepSpeech2(nn.Module):
 
 
 def frame_mask(frames: Tensor, total: int, device: torch.device) -> Tensor:
-    """Valid frames, bool [batch, total] on a device: true for the first ``frames`` [batch] of each recording."""
+    """Return bool [batch, total] on a device, true for the first ``frames`` [batch] of each recording."""
     return torch.arange(total, device=device) < frames.to(device)[:, None]
 
 
 def as_sequence(x: Tensor) -> Tensor:
-    """[batch, channels, (frequencies,) time] to [batch, time, channels * frequencies]."""
+    """Reshape [batch, channels, (frequencies,) time] to [batch, time, channels * frequencies]."""
     return x.flatten(1, -2).transpose(1, 2)

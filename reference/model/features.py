@@ -1,6 +1,6 @@
-"""Samples to log-spectrogram frames, causal: frame t ends with sample ``(t + 1) * hop``.
+"""Causal log-spectrogram: frame t ends with sample ``(t + 1) * hop``.
 
-The Fourier transform is a fixed convolution, so that the very same arithmetic goes into the ONNX graph.
+The Fourier transform is a fixed convolution, so the ONNX graph does the same arithmetic.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ State = dict[str, Tensor]
 
 
 def mel_filters(sample_rate: int, transform_length: int, bins: int) -> Tensor:
-    """Triangular filters, evenly spaced on the mel scale of O'Shaughnessy (2595 log10(1 + f / 700)).
+    """Return triangular mel filters, float32 [bins, transform_length // 2 + 1].
 
-    Every filter is at least as wide as the distance of two transform bins, so that none is empty.
-
-    Returns:
-        float32 [bins, transform_length // 2 + 1].
+    They are evenly spaced on O'Shaughnessy's mel scale, 2595 log10(1 + f / 700). Every filter is at least as wide as
+    the spacing of the transform bins, so none is empty.
     """
     top = 2595.0 * math.log10(1.0 + sample_rate / 2 / 700.0)
     mels = torch.linspace(0.0, top, bins + 2, dtype=torch.float64)
@@ -38,11 +36,7 @@ def mel_filters(sample_rate: int, transform_length: int, bins: int) -> Tensor:
 
 
 def fourier_kernels(config: FeatureConfig) -> Tensor:
-    """Windowed cosine and sine kernels of the discrete Fourier transform.
-
-    Returns:
-        float32 [2 * (window_samples // 2 + 1), 1, window_samples]; cosines first.
-    """
+    """Return windowed Fourier kernels, cosines first: float32 [2 * (window_samples // 2 + 1), 1, window_samples]."""
     length = config.window_samples
     time = torch.arange(length, dtype=torch.float64)
     frequency = torch.arange(length // 2 + 1, dtype=torch.float64)
@@ -53,9 +47,9 @@ def fourier_kernels(config: FeatureConfig) -> Tensor:
 
 
 class Features(nn.Module):
-    """Framing, window, power spectrum, mel or linear bins, logarithm, global normalisation.
+    """Framing, window, power spectrum, mel or linear bins, logarithm, and global normalisation.
 
-    Buffers ``mean`` and ``inverse_deviation`` [width] are statistics of the training speech.
+    The buffers ``mean`` and ``inverse_deviation`` [width] are statistics of the training speech.
     """
 
     kernels: Tensor
@@ -64,7 +58,6 @@ class Features(nn.Module):
     inverse_deviation: Tensor
 
     def __init__(self, config: FeatureConfig) -> None:
-        """Build the fixed kernels and filters."""
         super().__init__()
         self.config = config
         filters = (
@@ -78,29 +71,22 @@ class Features(nn.Module):
         self.register_buffer("inverse_deviation", torch.ones(config.width))
 
     def initial_state(self, batch: int) -> State:
-        """Silence before the first sample: ``context`` float32 [batch, window - hop]."""
+        """Return ``context``, zeros before the first sample: float32 [batch, window - hop]."""
         length = self.config.window_samples - self.config.hop_samples
         return {"context": self.mean.new_zeros(batch, length)}
 
     def log_spectrogram(self, framed: Tensor) -> Tensor:
-        """Samples with their left context [batch, samples] to unnormalised features [batch, width, frames]."""
+        """Compute unnormalised features [batch, width, frames] of samples with left context [batch, samples]."""
         spectrum = functional.conv1d(framed.unsqueeze(1), self.kernels, stride=self.config.hop_samples)
         real, imaginary = spectrum.square().chunk(2, dim=1)
         return torch.log(torch.matmul(self.filters, real + imaginary) + self.config.floor)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Whole recordings.
-
-        Args:
-            samples: float32 [batch, samples] in [-1, 1].
-
-        Returns:
-            float32 [batch, width, samples // hop].
-        """
+        """Compute features of whole recordings: float32 [batch, samples] to [batch, width, samples // hop]."""
         return self.step(samples, self.initial_state(len(samples)))[0]
 
     def step(self, samples: Tensor, state: State) -> tuple[Tensor, State]:
-        """Any number of new samples [batch, samples]; gives the frames [batch, width, frames] that are complete."""
+        """Process any number of new samples [batch, samples] and return the complete frames [batch, width, frames]."""
         window, hop = self.config.window_samples, self.config.hop_samples
         buffer = torch.cat([state["context"], samples], dim=1)
         frames = max(0, (buffer.shape[1] - window) // hop + 1)

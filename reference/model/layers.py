@@ -1,7 +1,7 @@
 """The streaming layers of Deep Speech 2; each has ``forward`` and ``step(x, state) -> (y, state)``.
 
-All look back only. A state is a dict of named tensors that the caller keeps; nothing is changed in place. Convolutions
-take [batch, channels, (frequency,) time], recurrent layers and the row convolution [batch, time, width].
+All layers are causal. A state is a dict of named tensors that the caller keeps; nothing is changed in place.
+Convolutions take [batch, channels, (frequency,) time], recurrent layers and the row convolution [batch, time, width].
 """
 
 from __future__ import annotations
@@ -17,39 +17,38 @@ from edgespeech.reference.model.config import ConvolutionConfig
 
 State = dict[str, Tensor]
 CLIP = 20.0
-CUDNN_BATCH = 8  # persistent kernels want multiples of it, and widths that are multiples of 128
+CUDNN_BATCH = 8  # persistent kernels need batches that are multiples of 8 and widths that are multiples of 128
 
 
 def clipped_relu(x: Tensor) -> Tensor:
-    """min(max(x, 0), 20), section 3.2 of Deep Speech 2."""
+    """Compute min(max(x, 0), 20), section 3.2 of Deep Speech 2."""
     return x.clamp(0.0, CLIP)
 
 
-def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """Set values to zero with a probability, and scale the others up for it, in training.
+def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Apply inverted dropout; on a CPU the probability is rounded to a multiple of 1/256.
 
-    On a processor a byte of chance decides each value, so the share is in steps of 1/256: torch draws a number for
-    each, which took a twelfth of the training time.
+    One random byte per value is enough there: torch draws a whole number for each, a twelfth of the training time.
     """
-    limit = round(256 * share)
+    limit = round(256 * probability)
     if x.is_cuda or not training or not 0 < limit < 256:
-        return functional.dropout(x, share, training)
+        return functional.dropout(x, probability, training)
     chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
     keep = (chance[: x.numel()].view(x.shape) >= limit).to(x.dtype).mul_(256.0 / (256.0 - limit))
     return x * keep
 
 
 class MaskedBatchNorm(nn.Module):
-    """Sequence-wise batch normalisation (section 3.2): statistics over all valid frames of a batch, padding left out.
+    """Sequence-wise batch normalisation (section 3.2): statistics over the valid frames of a batch, without padding.
 
-    Buffers ``running_mean`` and ``running_variance`` [channels] serve outside of training.
+    ``channel_dim`` is the dimension of the channels; time is the last one, or 1 for [batch, time, channels]. The
+    buffers ``running_mean`` and ``running_variance`` [channels] are used outside training.
     """
 
     running_mean: Tensor
     running_variance: Tensor
 
     def __init__(self, channels: int, channel_dim: int, momentum: float = 0.05, epsilon: float = 1e-5) -> None:
-        """Take the position of the channels in the input; time is the other end (last, or 1 for [batch, time, x])."""
         super().__init__()
         self.channel_dim = channel_dim
         self.momentum = momentum
@@ -60,19 +59,16 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("running_variance", torch.ones(channels))
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """The affine map that this layer is outside of training: y = x * scale + shift, each [channels]."""
+        """Return the affine map outside training, y = x * scale + shift, each [channels]."""
         scale = self.weight / torch.sqrt(self.running_variance + self.epsilon)
         return scale, self.bias - self.running_mean * scale
 
     def statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, variance (population) and number of the valid values of each channel.
+        """Return mean [channels], population variance [channels] and number of valid values per channel, float32.
 
         Args:
             x: Input with channels at ``channel_dim``.
-            mask: bool [batch, time], true where a frame is valid; None takes all.
-
-        Returns:
-            float32 [channels], float32 [channels], float32 scalar.
+            mask: bool [batch, time], true where a frame is valid; None for all frames.
         """
         x = x.float()
         dims = [dim for dim in range(x.dim()) if dim != self.channel_dim]
@@ -95,15 +91,15 @@ class MaskedBatchNorm(nn.Module):
         return per_channel.reshape(shape)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise; in training with the statistics of this batch, else with the running ones."""
+        """Normalise by the statistics of this batch in training, by the running statistics otherwise."""
         if self.training and mask is not None and masked_norm.fits(x, mask):
             last = self.channel_dim == x.dim() - 1
             y, mean, variance = masked_norm.normalise(x, mask, self.weight, self.bias, self.epsilon, last)
-            self._remember(mean, variance, mask.sum())
+            self._update_running(mean, variance, mask.sum())
             return y
         if self.training:
             mean, variance, count = self.statistics(x, mask)
-            self._remember(mean, variance, count)
+            self._update_running(mean, variance, count)
             scale = self.weight / torch.sqrt(variance + self.epsilon)
             shift = self.bias - mean * scale
         else:
@@ -111,7 +107,7 @@ class MaskedBatchNorm(nn.Module):
         return x * self._spread(scale, x).to(x.dtype) + self._spread(shift, x).to(x.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         unbiased = variance * (count / (count - 1).clamp(min=1))
         self.running_mean.lerp_(mean, self.momentum)
         self.running_variance.lerp_(unbiased, self.momentum)
@@ -120,12 +116,12 @@ class MaskedBatchNorm(nn.Module):
 class CausalConvolution(nn.Module):
     """Convolution, batch norm, clipped ReLU (section 3.4); over time (1-D) or over frequency and time (2-D).
 
-    Output frame t sees the input frames up to ``(t + 1) * stride``; ``context`` holds what the next output still
-    needs, ``kernel - stride`` frames when the input came in multiples of the stride.
+    ``frequencies`` is the height of a 2-D input, None for 1-D. Output frame t depends on the input frames before
+    ``(t + 1) * stride``. The state ``context`` holds the frames that the next output still needs: ``kernel - stride``
+    when the input length was a multiple of the stride.
     """
 
     def __init__(self, config: ConvolutionConfig, in_channels: int, frequencies: int | None, batch_norm: bool) -> None:
-        """Build the layer; ``frequencies`` is the input's height for 2-D and None for 1-D."""
         super().__init__()
         self.config = config
         self.in_channels = in_channels
@@ -145,24 +141,24 @@ class CausalConvolution(nn.Module):
 
     @property
     def out_frequencies(self) -> int | None:
-        """Height of the output for 2-D."""
+        """Height of the output in 2-D; None in 1-D."""
         if self.frequencies is None:
             return None
         padded = self.frequencies + 2 * (self.config.frequency_kernel // 2)
         return (padded - self.config.frequency_kernel) // self.config.frequency_stride + 1
 
     def initial_state(self, batch: int) -> State:
-        """``context`` of zeros [batch, in_channels, (frequencies,) kernel - stride]."""
+        """Return ``context``, zeros [batch, in_channels, (frequencies,) kernel - stride]."""
         height = () if self.frequencies is None else (self.frequencies,)
         length = self.config.kernel - self.config.stride
         return {"context": self.convolution.weight.new_zeros(batch, self.in_channels, *height, length)}
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Whole recordings; ``mask`` bool [batch, output frames] keeps padding out of the statistics."""
+        """Process whole recordings; ``mask`` bool [batch, output frames] keeps padding out of the statistics."""
         return self._convolve(torch.cat([self.initial_state(len(x))["context"].to(x.dtype), x], dim=-1), mask)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Any number of new frames; gives the output frames that are complete."""
+        """Process any number of new frames and return the complete output frames."""
         buffer = torch.cat([state["context"], x], dim=-1)
         y = self._convolve(buffer, None)
         return y, {"context": buffer[..., y.shape[-1] * self.config.stride :]}
@@ -179,15 +175,15 @@ class ClippedRnn(nn.Module):
     """The paper's plain recurrence h_t = clip(W x_t + U h_{t-1} + b), with torch's parameter names."""
 
     def __init__(self, width: int, hidden: int) -> None:
-        """Initialise U near the identity's scale so that the recurrence neither dies nor explodes."""
         super().__init__()
         self.weight_ih_l0 = nn.Parameter(torch.empty(hidden, width).uniform_(-(width**-0.5), width**-0.5))
+        # Orthogonal and just below 1, so that the recurrence neither dies out nor explodes.
         self.weight_hh_l0 = nn.Parameter(nn.init.orthogonal_(torch.empty(hidden, hidden), gain=0.8))
         self.bias_ih_l0 = nn.Parameter(torch.zeros(hidden))
         self.bias_hh_l0 = nn.Parameter(torch.zeros(hidden))
 
     def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """[batch, time, width] and [batch, hidden] to [batch, time, hidden] and the last [batch, hidden]."""
+        """Map [batch, time, width] and [batch, hidden] to [batch, time, hidden] and the last [batch, hidden]."""
         projected = functional.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
         outputs = []
         for term in projected.unbind(1):
@@ -199,12 +195,11 @@ class ClippedRnn(nn.Module):
 class Recurrent(nn.Module):
     """Batch norm of the layer's input, then a unidirectional GRU, LSTM or clipped-ReLU recurrence.
 
-    Normalising the input stands for the paper's BN(W h): both act on the input term only, and this one leaves fused
-    kernels usable. States: ``hidden`` [batch, hidden], for the LSTM also ``cell``.
+    Normalising the input replaces the paper's BN(W h): both act on the input term only, and this one allows fused
+    kernels. The states are ``hidden`` [batch, hidden] and, for the LSTM, ``cell``.
     """
 
     def __init__(self, cell: Literal["gru", "lstm", "rnn"], width: int, hidden: int, batch_norm: bool) -> None:
-        """Build the layer."""
         super().__init__()
         self.cell = cell
         self.hidden = hidden
@@ -218,12 +213,12 @@ class Recurrent(nn.Module):
             self.rnn = ClippedRnn(width, hidden)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros."""
+        """Return zero states, each [batch, hidden]."""
         zeros = next(self.rnn.parameters()).new_zeros(batch, self.hidden)
         return {"hidden": zeros, "cell": zeros} if self.cell == "lstm" else {"hidden": zeros}
 
     def forward(self, x: Tensor, mask: Tensor | None = None, dropped: float = 0.0) -> Tensor:
-        """Whole recordings [batch, time, width] to [batch, time, hidden]."""
+        """Process whole recordings: [batch, time, width] to [batch, time, hidden]."""
         if self.batch_norm is not None:
             x = self.batch_norm(x, mask)
         x = dropout(x, dropped, self.training)
@@ -231,12 +226,12 @@ class Recurrent(nn.Module):
             return lstm_tiles.run(self.rnn, x)
         batch = len(x)
         if x.is_cuda:
-            # In float16 cuDNN then runs an LSTM as one kernel, not two for each frame.
+            # In float16 cuDNN then runs an LSTM as one kernel instead of two for each frame.
             x = functional.pad(x, (0, 0, 0, 0, 0, -batch % CUDNN_BATCH))
         return self._recur(x, self.initial_state(len(x)))[0][:batch]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Any number of new frames."""
+        """Process any number of new frames."""
         return self._recur(x if self.batch_norm is None else self.batch_norm(x), state)
 
     def _recur(self, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -255,11 +250,11 @@ class Recurrent(nn.Module):
 class RowConvolution(nn.Module):
     """Look-ahead over tau future frames (section 3.7): r_t = sum over j = 0..tau of W_j * h_{t+j}, per unit.
 
-    Causal as a delay: output t is r_{t - tau}. State ``context`` [batch, tau, width]: the frames before.
+    It is causal because it delays: output t is r_{t - tau}. The state ``context`` [batch, tau, width] holds the last
+    tau input frames. The initial weights pass the frame itself and a little of the future.
     """
 
     def __init__(self, width: int, lookahead_frames: int) -> None:
-        """Begin with the frame itself and a little of the future."""
         super().__init__()
         self.lookahead_frames = lookahead_frames
         weight = torch.randn(lookahead_frames + 1, width) * 0.02
@@ -267,15 +262,15 @@ class RowConvolution(nn.Module):
         self.weight = nn.Parameter(weight)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros."""
+        """Return ``context``, zeros [batch, tau, width]."""
         return {"context": self.weight.new_zeros(batch, self.lookahead_frames, self.weight.shape[1])}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Whole recordings [batch, time, width], delayed by tau."""
+        """Process whole recordings [batch, time, width]; the output is delayed by tau frames."""
         return self.step(x, self.initial_state(len(x)))[0]
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Any number of new frames."""
+        """Process any number of new frames."""
         frames = x.shape[1]
         buffer = torch.cat([state["context"].to(x.dtype), x], dim=1)
         weight = self.weight.to(x.dtype)

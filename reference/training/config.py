@@ -1,45 +1,58 @@
-"""One training run as frozen records that reject unknown keys.
-
-A training run is one TOML file (``recipes/edge.toml`` made the default bundle).
-"""
+"""One training run as frozen records that reject unknown keys, read from a TOML file such as ``recipes/edge.toml``."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from edgespeech.errors import ConfigError
 from edgespeech.reference.data.config import AugmentationConfig, DataConfig
-from edgespeech.reference.model.config import Above, ModelConfig, NonNegative, Positive, Record, Seed, Share
+from edgespeech.reference.model.config import Above, ModelConfig, NonNegative, Positive, Record, Seed, UnitInterval
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+log = logging.getLogger(__name__)
+
+# Former names of keys, by table; recipes and training states that use them are still read.
+RENAMED_KEYS = {
+    "data": {"share": "fraction"},
+    "augmentation": {
+        "pause_share": "pause_prob",
+        "speed_share": "speed_prob",
+        "band_limit_share": "band_limit_prob",
+        "noise_share": "noise_prob",
+        "room_share": "room_prob",
+        "time_mask_share": "time_mask_fraction",
+    },
+}
+
 
 class OptimisationConfig(Record, frozen=True):
-    """How weights move, with warm-up and cosine decay.
+    """Optimiser and schedule: linear warm-up, then cosine decay.
 
     Attributes:
         optimiser: ``adamw`` for all; ``muon`` for matrices and kernels below the output layer, AdamW for the rest.
         epochs: Passes over the training data; the first one is ordered by length (SortaGrad, section 3.3).
-        budget_minutes: If given, the decay also follows the accumulated training time, whichever is further.
-        learning_rate: Peak.
-        warmup_steps: Linear rise to the peak.
-        weight_decay: Decoupled, on weight matrices only.
-        clip_norm: Bound on the norm of the whole gradient.
-        dropout: On the input of every recurrent layer but the first, and of the output layer.
-        ema_decay: Of the averaged weights, which are what is evaluated and kept.
-        phoneme_weight: Share of the loss that is CTC over phonemes (`phonemes.WithPhonemes`); the rest is over labels.
-        phoneme_layer: Recurrent layer whose output the phonemes are read from, counted from 1.
-        precision: ``auto`` takes float16 on GPUs, bfloat16 on CPUs with matrix tiles, float32 on others.
-        evaluate_every: Passes between two looks at dev.
-        threads: CPU threads; 0 leaves it to torch.
-        seed: Of weights, order and augmentation.
+        budget_minutes: If given, the decay follows steps or accumulated training time, whichever is further.
+        learning_rate: Peak learning rate.
+        warmup_steps: Steps of the linear rise to the peak.
+        weight_decay: Decoupled weight decay, on weight matrices only.
+        clip_norm: Maximum norm of the whole gradient.
+        dropout: Probability for the input of the output layer and of every recurrent layer but the first.
+        ema_decay: Decay of the moving average of the weights, which is what is evaluated and kept.
+        phoneme_weight: Weight of CTC over phonemes in the loss (`phonemes.WithPhonemes`); labels have the rest.
+        phoneme_layer: Recurrent layer that the phonemes are predicted from, counted from 1.
+        precision: ``auto`` selects float16 on GPUs, bfloat16 on CPUs with Intel AMX, float32 on other CPUs.
+        evaluate_every: Epochs between two evaluations on dev.
+        threads: CPU threads; 0 leaves the choice to torch.
+        seed: Seed of weights, order and augmentation.
     """
 
     optimiser: Literal["adamw", "muon"] = "adamw"
@@ -49,9 +62,9 @@ class OptimisationConfig(Record, frozen=True):
     warmup_steps: NonNegative = 400
     weight_decay: float = 0.02
     clip_norm: Above = 2.0
-    dropout: Share = 0.1
-    ema_decay: Share = 0.998
-    phoneme_weight: Share = 0.0
+    dropout: UnitInterval = 0.1
+    ema_decay: UnitInterval = 0.998
+    phoneme_weight: UnitInterval = 0.0
     phoneme_layer: Positive = 3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     evaluate_every: Positive = 1
@@ -64,7 +77,7 @@ class TrainingConfig(Record, frozen=True):
 
     Attributes:
         output: Folder of its checkpoints.
-        start: Checkpoint of the same model to begin with (fine-tuning); without one the weights are random.
+        start: Checkpoint of the same model to start from (fine-tuning); by default the weights are random.
     """
 
     data: DataConfig
@@ -77,7 +90,6 @@ class TrainingConfig(Record, frozen=True):
     optimisation: OptimisationConfig = OptimisationConfig()
 
     def __post_init__(self) -> None:
-        """Reject phonemes without pronunciations, pronunciations without use, and a layer that the model lacks."""
         weight, layer = self.optimisation.phoneme_weight, self.optimisation.phoneme_layer
         if weight and self.data.pronunciations is None:
             raise ValueError(f"phoneme_weight {weight:g} needs pronunciations in [data]: give both or none")
@@ -87,20 +99,43 @@ class TrainingConfig(Record, frozen=True):
             raise ValueError(f"phoneme_layer {layer} is above the {self.model.layers} recurrent layers of [model]")
 
 
+def training_config_from(value: dict[str, Any]) -> TrainingConfig:
+    """Convert the tables of a recipe or of a training state, in which keys may have their former names.
+
+    Raises:
+        ConfigError: A key is given under both names.
+        msgspec.ValidationError: A key is unknown or missing, or a value is out of range.
+    """
+    return msgspec.convert({name: _with_new_names(name, table) for name, table in value.items()}, TrainingConfig)
+
+
+def _with_new_names(name: str, table: Any) -> Any:
+    renamed = RENAMED_KEYS.get(name, {})
+    if not isinstance(table, dict) or renamed.keys().isdisjoint(table):
+        return table
+    for old in renamed.keys() & table:
+        if renamed[old] in table:
+            raise ConfigError(f"[{name}] has {old} and {renamed[old]}, its new name; remove {old}")
+        log.debug("[%s] %s is now called %s", name, old, renamed[old])
+    return {renamed.get(key, key): value for key, value in table.items()}
+
+
 def read_training_config(path: Path) -> TrainingConfig:
     """Read a TOML file.
 
-    Args:
-        path: The file.
-
     Raises:
-        ConfigError: No such file, not TOML, an unknown key, a missing key or a value out of range.
+        ConfigError: The file is missing or not TOML, a key is unknown, missing or given twice, or a value is out of
+            range.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), TrainingConfig)
+        return training_config_from(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}; give a TOML file") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}; mend the line it names") from None
+        raise ConfigError(f"{path} is not TOML: {error}; correct that line") from None
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}; see reference/config.py for every key") from None
+        raise ConfigError(
+            f"{path}: {error}; reference/training/config.py and reference/data/config.py list every key"
+        ) from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None

@@ -1,39 +1,38 @@
-"""Greedy word error rate of a torch model: the quick look during training."""
+"""Greedy word errors of a torch model: the quick evaluation during training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jiwer
 import torch
 from torch import Tensor
 
 from edgespeech.reference.data.batches import BatchMaker, BucketSampler, ClipDataset
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.labels import BLANK, Labels
+from edgespeech.runtime.measure.word_errors import WordErrors, count_errors
 
 
 @dataclass(frozen=True)
-class ErrorRates:
-    """Word and character error rates as shares, and the CTC loss in nats per label."""
+class GreedyResult:
+    """Word errors, CTC loss in nats per label, and the reference and hypothesis of one clip."""
 
-    wer: float
-    cer: float
+    errors: WordErrors
     loss: float
     example: tuple[str, str]
 
 
 def best_path(log_probs: Tensor, labels: Labels) -> str:
-    """The text of the most probable alignment: repeats merged, blanks dropped; ``log_probs`` [frames, labels]."""
+    """Return the text of the most probable alignment of [frames, labels]: repeats merged, blanks dropped."""
     path = torch.unique_consecutive(log_probs.argmax(-1)).tolist()
     return labels.decode(index for index in path if index != BLANK)
 
 
 @torch.no_grad()
-def greedy_error_rates(
+def evaluate_greedy(
     model: DeepSpeech2, dataset: ClipDataset, batch_seconds: float, device: torch.device
-) -> ErrorRates:
-    """Transcribe clips by the best path; the model is put into evaluation mode."""
+) -> GreedyResult:
+    """Transcribe clips by the best path and count the errors; the model is put into evaluation mode."""
     model.eval()
     make = BatchMaker()
     references, hypotheses = [], []
@@ -51,9 +50,5 @@ def greedy_error_rates(
         for one, length, text in zip(log_probs.cpu(), frames.tolist(), items.texts, strict=True):
             references.append(text)
             hypotheses.append(" ".join(best_path(one[:length], model.labels).split()))
-    return ErrorRates(
-        float(jiwer.wer(references, hypotheses)),
-        float(jiwer.cer(references, hypotheses)),
-        loss / max(1, labels),
-        (references[0], hypotheses[0]),
-    )
+    errors = count_errors(references, hypotheses)
+    return GreedyResult(errors, loss / max(1, labels), (references[0], hypotheses[0]))

@@ -1,7 +1,7 @@
-"""Muon: momentum whose matrices are made orthogonal before they are applied; for weight matrices only.
+"""Muon: momentum whose matrices are orthogonalised before they are applied; for weight matrices only.
 
-torch has one too (`torch.optim.Muon`), which always multiplies in bfloat16: on a CPU without such instructions a step
-took 24 times as long as this one in float32. Here the matrices are also shared out among the workers.
+`torch.optim.Muon` always multiplies in bfloat16: on a CPU without such instructions its step took 24 times as long as
+this one in float32. Here the matrices are also divided among the workers.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-# Of a quintic whose iterates carry every singular value into about [0.7, 1.2] within five turns (Jordan, 2024).
+# Coefficients of a quintic that moves every singular value into about [0.7, 1.2] in five iterations (Jordan, 2024).
 QUINTIC = (3.4445, -4.7750, 2.0315)
-TURNS = 5
-# Largest singular value 1 gives an entry a root mean square of 1 / sqrt(longer side); AdamW's updates have about 0.2.
+ITERATIONS = 5
+# With singular values of 1 the entries have a root mean square of 1 / sqrt(longer side); AdamW's updates about 0.2.
 UPDATE_SIZE = 0.2
 
 
 def orthogonal(matrix: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
-    """A matrix with the singular vectors of `matrix` [rows, columns] and singular values near 1, by Newton-Schulz."""
+    """Return [rows, columns] with the singular vectors of `matrix` and singular values near 1, by Newton-Schulz."""
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
     wide = (wide / (wide.norm() + 1e-7)).to(precision)
     linear, cubic, quintic = QUINTIC
-    for _ in range(TURNS):
+    for _ in range(ITERATIONS):
         square = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(square, square, square, beta=cubic, alpha=quintic), wide, beta=linear)
     return (wide.T if matrix.shape[0] > matrix.shape[1] else wide).to(matrix.dtype)
@@ -37,36 +37,29 @@ def _fast_type(device: torch.device) -> torch.dtype:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum made orthogonal, with decoupled weight decay (Jordan, 2024; scaled as in arXiv 2502.16982).
+    """Orthogonalised Nesterov momentum with decoupled weight decay (Jordan, 2024; scaled as in arXiv 2502.16982).
 
-    The scale makes an update as large as one of AdamW, so that both take the same learning rate. Kernels of
-    convolutions count as matrices [channels, rest]. In a process group, every worker does its share of the matrices;
-    gradients have to be the same on all.
-
-    Args:
-        params: Parameters with two or more dimensions.
-        lr: Learning rate.
-        momentum: Of the moving average of gradients.
-        weight_decay: Decoupled.
+    The scale makes an update as large as one of AdamW, so both use the same learning rate. The parameters need two or
+    more dimensions; kernels of convolutions count as matrices [channels, rest]. In a process group every worker
+    computes a part of the matrices; the gradients must be the same on all of them.
     """
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
-        """Take the matrices."""
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update; parameters without a gradient stay as they are."""
+        """Update the parameters that have a gradient."""
         world = distributed.get_world_size() if distributed.is_initialized() else 1
         rank = distributed.get_rank() if world > 1 else 0
         for group in self.param_groups:
-            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
-            directions = [self._momentum(parameter, group["momentum"]) for parameter in moved]
+            updated = [parameter for parameter in group["params"] if parameter.grad is not None]
+            directions = [self._momentum(parameter, group["momentum"]) for parameter in updated]
             for turn, direction in enumerate(directions):
                 if turn % world == rank:
                     precision = _fast_type(direction.device)
                     direction.copy_(orthogonal(direction.flatten(1), precision).view_as(direction))
-            for turn, (parameter, direction) in enumerate(zip(moved, directions, strict=True)):
+            for turn, (parameter, direction) in enumerate(zip(updated, directions, strict=True)):
                 if world > 1:
                     distributed.broadcast(direction, turn % world)
                 longer = max(direction.flatten(1).shape)

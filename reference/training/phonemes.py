@@ -1,7 +1,7 @@
-"""A second CTC output for training only: phonemes, read off a low recurrent layer; never saved in a checkpoint.
+"""A second CTC output for training only: phonemes, predicted from a low recurrent layer; checkpoints do not have it.
 
 Hierarchical multitask CTC (Sanabria and Metze 2018, arXiv 1807.07104; Krishna, Toshniwal and Livescu 2018, arXiv
-1807.06234): English is spelt irregularly, so with little data a low layer learns sounds much sooner than letters.
+1807.06234): English spelling is irregular, so with little data a low layer learns phonemes much sooner than letters.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from edgespeech.reference.model.deep_speech2 import DeepSpeech2, Output, frame_m
 
 
 class WithPhonemes(nn.Module):
-    """A model and its phoneme head as one module, as DistributedDataParallel wants them."""
+    """A model and its phoneme head on recurrent layer ``layer`` (from 1), as one module for DistributedDataParallel."""
 
     def __init__(self, model: DeepSpeech2, pronunciations: Pronunciations, layer: int) -> None:
-        """Put a head with random weights on recurrent layer ``layer``, counted from 1."""
         super().__init__()
         self.model = model
         self.pronunciations = pronunciations
@@ -28,29 +27,29 @@ class WithPhonemes(nn.Module):
     def forward(
         self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropped: float = 0.0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As the model's, and log-probabilities of phonemes float32 [batch, frames + delay frames, symbols].
+        """Return the outputs of the model and phoneme log-probabilities, float32 [batch, frames + delay, symbols].
 
-        They have the delay frames too: a causal layer may say a phoneme some time after it was heard.
+        They include the delay frames, because a causal layer may emit a phoneme some time after it was spoken.
         """
-        heard: list[Tensor] = []
-        hook = self.model.recurrents[self.layer - 1].register_forward_hook(lambda *call: heard.append(call[-1]))
+        outputs: list[Tensor] = []
+        hook = self.model.recurrents[self.layer - 1].register_forward_hook(lambda *call: outputs.append(call[-1]))
         try:
             log_probs, frames = self.model(samples, lengths, augment, dropped)
         finally:
             hook.remove()
-        (hidden,) = heard
+        (hidden,) = outputs
         valid = frame_mask(frames + self.model.delay_frames, hidden.shape[1], hidden.device)
         return log_probs, frames, self.head(hidden, valid)
 
     def loss(self, log_probs: Tensor, frames: Tensor, texts: tuple[str, ...]) -> Tensor:
-        """CTC negative log-likelihood in nats per phoneme.
+        """Compute CTC negative log-likelihood in nats per phoneme.
 
-        Clips that have a word without pronunciation, or more phonemes than frames, count zero.
+        Clips with a word that has no pronunciation, or with more phonemes than frames, count as zero.
 
         Args:
             log_probs: float32 [batch, frames + delay frames, symbols].
             frames: int64 [batch], valid frames of each clip without the delay.
-            texts: What is said in each clip.
+            texts: Reference text of each clip.
         """
         targets = [self.pronunciations.encode(text) or [] for text in texts]
         lengths = torch.tensor([len(one) for one in targets])
@@ -62,5 +61,5 @@ class WithPhonemes(nn.Module):
             reduction="none",
             zero_infinity=True,
         )
-        # Without a target the loss would ask for silence.
+        # An empty target would train the head to emit blanks only.
         return (losses * (lengths > 0).to(losses.device)).sum() / lengths.sum().clamp(min=1)

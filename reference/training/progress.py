@@ -1,78 +1,80 @@
-"""What training shows: a bar with loss, dev WER and time left; plain lines where there is no terminal."""
+"""Progress of training: a bar on a terminal, one log line a minute elsewhere, and the error rates after an epoch."""
 
 from __future__ import annotations
 
+import logging
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
 from torch import Tensor
 
-from edgespeech.reference.training.greedy import ErrorRates
+from edgespeech.reference.training.greedy import GreedyResult
+from edgespeech.reference.training.workers import in_first_worker
+from edgespeech.runtime.measure.progress import Progress
+
+log = logging.getLogger(__name__)
+log.addFilter(in_first_worker)
 
 LINE_EVERY_SECONDS = 60.0
+EXAMPLE_LENGTH = 100  # characters
 
 
-class Progress:
-    """A bar on standard error over all batches of all epochs."""
+class TrainingProgress:
+    """A bar over all batches of all epochs, with loss, learning rate and the last word error rate on dev.
+
+    Args:
+        epochs: Number of epochs.
+        batches: Number of batches in an epoch.
+        enabled: Whether this worker shows the progress.
+    """
 
     def __init__(self, epochs: int, batches: int, enabled: bool) -> None:
-        """Take the size of the run; only one worker shows anything."""
-        self.epochs = epochs
-        self.batches = batches
+        self._epochs = epochs
+        self._batches = batches
+        self._enabled = enabled
         self._done_before = 0
-        self.enabled = enabled
-        self.console = Console(stderr=True, quiet=not enabled)
-        self.loss: Tensor | None = None
-        self.wer = ""
+        self._total = epochs * batches
+        self._loss: Tensor | None = None
+        self._wer = ""
         self._line_due = time.monotonic() + LINE_EVERY_SECONDS
-        self._bar = RichProgress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  lr {task.fields[rate]}  {task.fields[wer]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not (enabled and self.console.is_terminal),
-        )
-        self._task = self._bar.add_task(
-            "train", total=epochs * batches, epoch=1, epochs=epochs, loss="-", rate="-", wer=""
-        )
+        self._bar = Progress(f"epoch 1/{epochs}", self._total)
 
-    def __enter__(self) -> Progress:
-        """Show the bar."""
-        self._bar.start()
+    def __enter__(self) -> TrainingProgress:
+        if self._enabled:
+            self._bar.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        if self._enabled:
+            self._bar.__exit__(kind, error, trace)
 
     def begin_epoch(self, epoch: int, batches: int) -> None:
         """Take the number of batches of this epoch, which differs a little from epoch to epoch."""
-        self._done_before = epoch * self.batches if epoch else 0
-        self.batches = batches
-        self._bar.update(self._task, total=self._done_before + (self.epochs - epoch) * batches)
+        self._done_before = epoch * self._batches if epoch else 0
+        self._batches = batches
+        self._total = self._done_before + (self._epochs - epoch) * batches
 
     def update(self, epoch: int, batch: int, loss: Tensor, rate: float) -> None:
-        """After every batch; the loss shown is smoothed, and fetched from a GPU only then: that waits for it."""
-        self.loss = loss if self.loss is None else self.loss.lerp(loss, 0.03)
-        done = self._done_before + batch
-        line_due = not self.console.is_terminal and time.monotonic() > self._line_due
-        if not (self.enabled and (line_due or self.console.is_terminal)):
+        """Show a batch; the loss is smoothed, and only fetched from a GPU, which waits for it, when it is shown."""
+        self._loss = loss if self._loss is None else self._loss.lerp(loss, 0.03)
+        line_due = not self._bar.visible and time.monotonic() > self._line_due
+        if not (self._enabled and (line_due or self._bar.visible)):
             return
-        shown = f"{float(self.loss):.3f}"
-        self._bar.update(self._task, completed=done, epoch=epoch + 1, loss=shown, rate=f"{rate:.1e}", wer=self.wer)
+        state = f"loss {float(self._loss):.3f} lr {rate:.1e}"
         if line_due:
             self._line_due = time.monotonic() + LINE_EVERY_SECONDS
-            self.console.print(f"epoch {epoch + 1} batch {batch}/{self.batches} loss {shown} lr {rate:.1e}")
+            log.info("epoch %d batch %d/%d %s", epoch + 1, batch, self._batches, state)
+        title = f"epoch {epoch + 1}/{self._epochs} {state} {self._wer}"
+        self._bar.update(self._done_before + batch, self._total, title)
 
-    def epoch_done(self, epoch: int, rates: ErrorRates) -> None:
-        """After every look at dev."""
-        self.wer = f"dev WER {rates.wer:.1%}"
-        self.console.print(f"epoch {epoch}/{self.epochs}: {self.wer}, CER {rates.cer:.1%}, loss {rates.loss:.3f}")
-        self.console.print(f"  said:  {rates.example[0][:100]}\n  heard: {rates.example[1][:100]}", markup=False)
+    def end_epoch(self, epoch: int, result: GreedyResult) -> None:
+        """Log the error rates on dev and one example."""
+        self._wer = f"dev WER {result.errors.wer:.1%}"
+        reference, hypothesis = result.example
+        log.info(
+            "epoch %d/%d: %s, CER %.1f%%, loss %.3f",
+            epoch, self._epochs, self._wer, 100.0 * result.errors.cer, result.loss,
+        )  # fmt: skip
+        log.info("  reference:  %s\n  hypothesis: %s", reference[:EXAMPLE_LENGTH], hypothesis[:EXAMPLE_LENGTH])

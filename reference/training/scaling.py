@@ -1,14 +1,15 @@
-"""How errors fall with the hours of speech: a recipe trained on nested shares of its data, a power law through them.
+"""How errors fall with the hours of speech: a recipe trained on nested fractions of its data, and a power law.
 
-Deep Speech 2, section 5.3: about 40 % fewer errors, relatively, for every tenfold of data. Every share makes as many
-updates as the whole, so that shares differ in data alone; the model stays as large as it is.
+Deep Speech 2, section 5.3: about 40 % fewer errors, relatively, for ten times the data. Every fraction is trained with
+as many updates as the whole and with the same model, so that only the data differs.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,29 +18,31 @@ import msgspec
 import numpy as np
 
 from edgespeech.errors import ConfigError
-from edgespeech.reference.data.clips import build_labels, share_of, usable_clips
+from edgespeech.reference.data.clips import build_labels, take_fraction, usable_clips
 from edgespeech.reference.model.config import Record
 from edgespeech.reference.training.config import TrainingConfig
 from edgespeech.reference.training.train import train
 
-FEWEST_POINTS = 3  # a line through two has no error to be seen
-TRAINING_SHARE = 0.9  # of the minutes; the rest is for loading, looking at dev, and the end of the decay
+log = logging.getLogger(__name__)
+
+MIN_POINTS = 3  # a line through two points has no residual
+TRAINING_TIME = 0.9  # fraction of the minutes; the rest is for loading, evaluation on dev, and the end of the decay
 
 
 class Point(Record, frozen=True):
-    """What one share reached.
+    """Result of training on one fraction.
 
     Attributes:
-        share: Of every speaker's clips, as a fraction: ``1/8``.
-        hours: Of speech in it.
-        speakers: In it.
-        wer: Best greedy word error rate on dev.
-        loss: Best CTC loss on dev, in nats per label.
-        epochs: How often dev was looked at.
-        minutes: Wall-clock limit of the run; None for none.
+        fraction: Fraction of every speaker's clips, such as ``1/8``.
+        hours: Hours of speech in it.
+        speakers: Number of speakers in it.
+        wer: Lowest greedy word error rate on dev.
+        loss: Lowest CTC loss on dev, in nats per label.
+        epochs: Number of evaluations on dev.
+        minutes: Wall-clock limit of the run; None without a limit.
     """
 
-    share: str
+    fraction: str = msgspec.field(name="share")  # the key in the files of earlier studies
     hours: float
     speakers: int
     wer: float
@@ -50,14 +53,14 @@ class Point(Record, frozen=True):
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """``rate = factor * hours ** -exponent``, a straight line between logarithms (least squares).
+    """``rate = factor * hours ** -exponent``, fitted as a straight line between logarithms (least squares).
 
     Attributes:
         factor: The rate at one hour.
-        exponent: More than 0 where data helps.
+        exponent: Positive if more data helps.
         centre: Mean of log(hours) of the points.
-        spread: Sum of squared distances of log(hours) from it.
-        deviation: Of log(rate) from the line, with two degrees of freedom taken off.
+        spread: Sum of squared distances of log(hours) from ``centre``.
+        deviation: Standard deviation of log(rate) from the line, with two degrees of freedom removed.
         points: Number of points.
     """
 
@@ -69,14 +72,14 @@ class PowerLaw:
     points: int
 
     def rate(self, hours: float) -> float:
-        """On the line."""
+        """Return the rate on the line."""
         return float(self.factor * hours**-self.exponent)
 
     def interval(self, hours: float, coverage: float = 0.95) -> tuple[float, float]:
-        """Where another run with so many hours would lie, if the law went on (prediction interval of the line).
+        """Return the prediction interval of the line for another run with this many hours.
 
-        It holds the scatter of the points and what they leave open about slope and height, by Student's t with
-        ``points - 2`` degrees of freedom; not that the law may bend, nor that the new speech may be of another kind.
+        It covers the scatter of the points and the uncertainty of slope and height, by Student's t with
+        ``points - 2`` degrees of freedom. It does not cover that the law may bend or that new speech may differ.
         """
         from scipy.stats import t
 
@@ -87,18 +90,14 @@ class PowerLaw:
 
     @property
     def tenfold(self) -> float:
-        """The share of errors that ten times the data takes away."""
+        """Fraction of the errors that ten times the data removes."""
         return 1.0 - float(10.0**-self.exponent)
 
 
 def fit_power_law(hours: Sequence[float], rates: Sequence[float]) -> PowerLaw:
-    """Fit.
-
-    Raises:
-        ConfigError: Fewer than three different hours, or a rate of zero.
-    """
-    if len(set(hours)) < FEWEST_POINTS:
-        raise ConfigError(f"{len(set(hours))} points for a power law; wanted {FEWEST_POINTS} or more; add shares")
+    """Fit a power law; fewer than three different hours, or a rate of zero, are a ConfigError."""
+    if len(set(hours)) < MIN_POINTS:
+        raise ConfigError(f"{len(set(hours))} points for a power law; wanted {MIN_POINTS} or more; add fractions")
     if min(rates) <= 0.0:
         raise ConfigError("an error rate of 0 has no logarithm; take harder dev speech or less training")
     x, y = np.log(hours), np.log(rates)
@@ -114,85 +113,82 @@ def fit_power_law(hours: Sequence[float], rates: Sequence[float]) -> PowerLaw:
     )
 
 
-def read_shares(text: str) -> list[Fraction]:
-    """Read ``1/8,1/4,1/2,1``; gives them in growing order.
+def read_fractions(text: str) -> list[Fraction]:
+    """Parse ``1/8,1/4,1/2,1`` and return the fractions in ascending order.
 
     Raises:
-        ConfigError: One is no fraction in (0, 1], or they are too few for a fit.
+        ConfigError: One is not in (0, 1], or there are too few for a fit.
     """
     try:
-        shares = sorted({Fraction(part.strip()) for part in text.split(",")})
+        fractions = sorted({Fraction(part.strip()) for part in text.split(",")})
     except (ValueError, ZeroDivisionError):
         raise ConfigError(
-            f"shares {text!r}; wanted fractions with commas between them, such as 1/8,1/4,1/2,1"
+            f"fractions {text!r}; wanted fractions with commas between them, such as 1/8,1/4,1/2,1"
         ) from None
-    if not 0 < shares[0] <= shares[-1] <= 1:
-        raise ConfigError(f"shares {text!r}; wanted more than 0 and at most 1")
-    if len(shares) < FEWEST_POINTS:
-        raise ConfigError(f"{len(shares)} shares; wanted {FEWEST_POINTS} or more, such as 1/8,1/4,1/2,1")
-    return shares
+    if not 0 < fractions[0] <= fractions[-1] <= 1:
+        raise ConfigError(f"fractions {text!r}; wanted more than 0 and at most 1")
+    if len(fractions) < MIN_POINTS:
+        raise ConfigError(f"{len(fractions)} fractions; wanted {MIN_POINTS} or more, such as 1/8,1/4,1/2,1")
+    return fractions
 
 
-def train_shares(
+def train_fractions(
     config: TrainingConfig,
     base: Path,
     folder: Path,
-    shares: Sequence[Fraction],
+    fractions: Sequence[Fraction],
     minutes: float | None,
     resume: bool,
-    report: Callable[[str], None],
 ) -> Iterator[Point]:
-    """Train on one share after the other.
+    """Train on one fraction after another.
 
     Args:
-        config: The recipe; its ``share`` and its ``output`` are replaced.
+        config: The recipe; its ``fraction`` and its ``output`` are replaced.
         base: Folder that its paths are relative to.
-        folder: Each share gets a folder in it.
-        shares: In any order.
-        minutes: Wall-clock limit for each share; the learning rate decays within nine tenths of it.
-        resume: Go on with shares that were begun.
-        report: Takes lines for people.
+        folder: Folder in which each fraction gets a folder.
+        fractions: The fractions, in any order.
+        minutes: Wall-clock limit for each; the learning rate decays within nine tenths of it.
+        resume: Continue the fractions that were started.
 
     Yields:
-        A point after every share; none any more once a signal has stopped a run.
+        A point for each fraction, until a signal stops a run.
 
     Raises:
-        ConfigError: The recipe begins with a checkpoint, or no epoch was finished within the minutes.
+        ConfigError: The recipe starts from a checkpoint, or no epoch was finished within the minutes.
     """
     if config.start is not None:
-        raise ConfigError("start: its checkpoint has heard all of the data, which spoils the study; take start out")
+        raise ConfigError("start: its checkpoint was trained on all of the data, so the study is invalid; remove start")
     manifests = [base / path for path in config.data.train]
     clips, _ = usable_clips(manifests, build_labels(config.model, manifests), config.model, config.data)
-    for share in shares:
-        part = share_of(clips, float(share), config.optimisation.seed)
-        output = folder / f"{share.numerator}of{share.denominator}"
+    for fraction in fractions:
+        part = take_fraction(clips, float(fraction), config.optimisation.seed)
+        output = folder / f"{fraction.numerator}of{fraction.denominator}"
         history = output / "history.jsonl"
         if not resume:
             history.unlink(missing_ok=True)
-        study = _study(config, share, output, minutes)
-        report(f"share {share}")
+        log.info("fraction %s", fraction)
         began = time.monotonic()
-        outcome = train(study, base, resume=resume, minutes=minutes, report=report)
+        outcome = train(_configure(config, fraction, output, minutes), base, resume=resume, minutes=minutes)
         if not outcome.finished and (minutes is None or time.monotonic() - began < minutes * 60.0):
             return
         lines = history.read_text(encoding="utf-8").splitlines() if history.is_file() else []
         if not lines:
-            raise ConfigError(f"share {share}: no epoch was finished in {minutes:g} minutes; give more --minutes")
-        looks = [json.loads(line) for line in lines]
+            raise ConfigError(f"fraction {fraction}: no epoch was finished in {minutes:g} minutes; give more --minutes")
+        results = [json.loads(line) for line in lines]
         yield Point(
-            share=str(share),
+            fraction=str(fraction),
             hours=sum(clip.seconds for clip in part) / 3600.0,
             speakers=len({clip.speaker for clip in part if clip.speaker}),
-            wer=min(look["dev_wer"] for look in looks),
-            loss=min(look["dev_loss"] for look in looks),
-            epochs=len(looks),
+            wer=min(result["dev_wer"] for result in results),
+            loss=min(result["dev_loss"] for result in results),
+            epochs=len(results),
             minutes=minutes,
         )
 
 
-def _study(config: TrainingConfig, share: Fraction, output: Path, minutes: float | None) -> TrainingConfig:
+def _configure(config: TrainingConfig, fraction: Fraction, output: Path, minutes: float | None) -> TrainingConfig:
     optimisation = config.optimisation
     if minutes is not None:
-        optimisation = msgspec.structs.replace(optimisation, budget_minutes=TRAINING_SHARE * minutes)
-    data = msgspec.structs.replace(config.data, share=float(share))
+        optimisation = msgspec.structs.replace(optimisation, budget_minutes=TRAINING_TIME * minutes)
+    data = msgspec.structs.replace(config.data, fraction=float(fraction))
     return msgspec.structs.replace(config, data=data, optimisation=optimisation, output=str(output.absolute()))

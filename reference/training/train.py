@@ -1,51 +1,48 @@
-"""Training: CTC with AdamW, mixed precision, several workers, resume at any batch, averaged weights, best kept.
+"""Training: CTC, mixed precision, several workers, resuming at any batch, averaged weights, the best ones kept.
 
-``edgespeech train CONFIG.toml`` for one process, ``torchrun --nproc-per-node 8 -m edgespeech.reference.training.train
-CONFIG.toml`` for many. The output folder gets ``last.pt`` (to resume), ``best.pt`` and ``history.jsonl``.
+``edgespeech train CONFIG.toml`` runs one process, ``torchrun --nproc-per-node 8 -m edgespeech.reference.training.train
+CONFIG.toml`` many. The output folder gets ``last.pt`` (to resume), ``best.pt`` and ``history.jsonl``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import signal
+import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 from edgespeech.errors import ConfigError, EdgespeechError
-from edgespeech.reference.data.acoustics import audio_files
-from edgespeech.reference.data.augment import WaveAugmenter
-from edgespeech.reference.data.batches import Batch, BatchMaker, BucketSampler, ClipDataset, Key, ResidentLoader
-from edgespeech.reference.data.clips import build_labels, share_of, usable_clips
+from edgespeech.reference.data.batches import Batch
 from edgespeech.reference.data.pronunciation import Pronunciations
 from edgespeech.reference.model.checkpoint import load_checkpoint, load_plain, save_atomically, save_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2, frame_mask
 from edgespeech.reference.model.labels import Labels
 from edgespeech.reference.training.config import TrainingConfig, read_training_config
-from edgespeech.reference.training.greedy import ErrorRates, greedy_error_rates
-from edgespeech.reference.training.progress import Progress
+from edgespeech.reference.training.greedy import GreedyResult, evaluate_greedy
+from edgespeech.reference.training.interruption import explain_full_memory, load_batches, stop_on_signals
+from edgespeech.reference.training.progress import TrainingProgress
+from edgespeech.reference.training.speech import TrainingSpeech, load_speech
 from edgespeech.reference.training.trainer import Position, Trainer, build_trainer
-from edgespeech.reference.training.workers import Workers
+from edgespeech.reference.training.workers import Workers, in_first_worker
+
+log = logging.getLogger("edgespeech.reference.training.train")  # `__name__` is "__main__" under torchrun
+log.addFilter(in_first_worker)
 
 SAVE_EVERY_SECONDS = 300.0
-LOADER_GRACE_SECONDS = 60
-MEASURED_BATCHES = 32  # for the normalisation of features
+STATE = "last.pt"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call of `train` reached; ``wer`` is that of the best checkpoint on dev, greedy."""
+    """Result of a call of `train`; ``wer`` is the greedy word error rate of the best checkpoint on dev."""
 
     finished: bool
     position: Position
@@ -53,261 +50,210 @@ class Outcome:
     best: Path
 
 
-def measure_features(model: DeepSpeech2, batches: Iterable[Batch]) -> None:
-    """Set the global normalisation to mean and deviation of training speech as it will sound (augmented)."""
-    total = torch.zeros(2, model.config.features.width, dtype=torch.float64, device=model.features.mean.device)
-    frames = 0
-    with torch.no_grad():
-        for batch in batches:
-            spectrum = model.features(batch.samples.to(total.device))
-            valid = batch.lengths // model.config.features.hop_samples
-            heard = spectrum * frame_mask(valid, spectrum.shape[2], spectrum.device)[:, None]
-            total += torch.stack([heard.sum((0, 2)), heard.square().sum((0, 2))]).double()
-            frames += int(valid.sum())
-    mean, square = total / max(1, frames)
-    model.features.mean.copy_(mean)
-    model.features.inverse_deviation.copy_((square - mean.square()).clamp(min=1e-4).rsqrt())
+def train(config: TrainingConfig, base: Path, *, resume: bool = False, minutes: float | None = None) -> Outcome:
+    """Train until the last epoch, the time limit or a signal; ``last.pt`` is always written.
 
-
-def measured(sampler: BucketSampler, load: Callable[[list[Key]], Batch], epoch: int) -> Iterator[Batch]:
-    """Batches to measure features on: some of an epoch, counted from 0; the first is ordered."""
-    keys = [[(epoch, index) for index in batch] for batch in sampler.batches(epoch)]
-    yield from map(load, keys[:MEASURED_BATCHES])
-
-
-def heard(loader: Iterable[Batch]) -> Iterator[Batch]:
-    """The batches; an error in a loader process loses the traceback that torch writes into its message."""
-    try:
-        yield from loader
-    except EdgespeechError as error:
-        kind = type(error)
-        raise kind(str(error).rpartition(f"{kind.__module__}.{kind.__name__}: ")[2]) from None
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a wish that is asked for between batches."""
-    wishes: list[int] = []
-
-    def wish(number: int, _: FrameType | None) -> None:
-        wishes.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(wishes)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def memory_in_words() -> Iterator[None]:
-    """Say in one line that a GPU's memory was too small.
+    Args:
+        config: The run.
+        base: Folder that the paths of the configuration are relative to.
+        resume: Continue from ``last.pt`` if it exists.
+        minutes: Wall-clock limit of this call.
 
     Raises:
-        ConfigError: It was.
+        EdgespeechError: Configuration, manifests, audio or the state to resume from are invalid.
     """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        reason = str(error).partition(". ")[2].partition(". ")[0] or str(error)
-        raise ConfigError(f"the GPU's memory is full ({reason}); lower batch_seconds, or leave resident out") from None
+    began = time.monotonic()
+    if config.optimisation.threads:
+        torch.set_num_threads(config.optimisation.threads)
+    with explain_full_memory(), Workers() as workers, stop_on_signals() as signalled:
+        torch.manual_seed(config.optimisation.seed)
+        speech = load_speech(config, base, workers)
+        trainer = prepare_trainer(config, base, speech, workers, resume)
+
+        def must_stop() -> bool:
+            return signalled() or (minutes is not None and time.monotonic() - began > minutes * 60.0)
+
+        return _Run(config, base / config.output, workers, speech, trainer).run(must_stop)
 
 
-def leave_signals_to_training(_: int) -> None:
-    """A loader process must outlive a signal to its whole group: training stops after the batch at hand, and saves.
+def prepare_trainer(
+    config: TrainingConfig, base: Path, speech: TrainingSpeech, workers: Workers, resume: bool
+) -> Trainer:
+    """Build the model and its trainer, or restore them from ``last.pt``.
 
-    It ends some time after SIGTERM all the same: that is how Python ends the processes that are left when it exits.
+    Raises:
+        EdgespeechError: The checkpoint to start from, the state to resume from or the pronunciations are invalid.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(LOADER_GRACE_SECONDS))
+    model = first_model(config, base, speech.labels)
+    pronunciations = None
+    if config.data.pronunciations is not None:
+        pronunciations = Pronunciations.read(base / config.data.pronunciations)
+        found = sum(pronunciations.encode(clip.text) is not None for clip in speech.clips)
+        phonemes = len(pronunciations.symbols) - 1
+        log.info("%d phonemes; %d of %d clips have pronunciations", phonemes, found, len(speech.clips))
+    total_steps = config.optimisation.epochs * len(speech.sampler)
+    trainer = build_trainer(config, model, workers.device, total_steps, pronunciations)
+    path = base / config.output / STATE
+    if resume and path.is_file():
+        trainer.restore(load_plain(path), path)
+        log.info("resuming at epoch %d, step %d", trainer.position.epoch + 1, trainer.position.step)
+    elif config.start is None:
+        measure_features(model, speech.first_batches(max(1, config.augmentation.growing_passes)))
+    log.info(
+        "%d clips, %.2f h; dev %d clips; %.2f M parameters; %s; %s",
+        len(speech.clips), sum(clip.seconds for clip in speech.clips) / 3600, len(speech.dev),
+        sum(p.numel() for p in model.parameters()) / 1e6, workers, str(trainer.precision).removeprefix("torch."),
+    )  # fmt: skip
+    return trainer
 
 
 def first_model(config: TrainingConfig, base: Path, labels: Labels) -> DeepSpeech2:
-    """The model before the first step: random, or that of ``config.start``.
+    """Return the model before the first step: random, or that of ``config.start``.
 
     Raises:
-        CheckpointError: The checkpoint is unusable.
-        ConfigError: It is of another model or has other labels.
+        CheckpointError: The checkpoint is invalid.
+        ConfigError: The checkpoint has another model configuration or other labels.
     """
     if config.start is None:
         return DeepSpeech2(config.model, labels)
     path = base / config.start
     model, _ = load_checkpoint(path)
     if model.config != config.model or model.labels.symbols != labels.symbols:
-        raise ConfigError(f"start = {path} has another [model] or other labels; copy its [model], or drop start")
+        raise ConfigError(f"start = {path} has another [model] or other labels; copy its [model], or remove start")
     return model
 
 
-def train(
-    config: TrainingConfig,
-    base: Path,
-    *,
-    resume: bool = False,
-    minutes: float | None = None,
-    report: Callable[[str], None] = print,
-) -> Outcome:
-    """Train until the epochs are over, the minutes are up or a signal asks to stop; always leaves ``last.pt``.
-
-    Args:
-        config: The run.
-        base: Folder that the paths of the configuration are relative to.
-        resume: Go on from ``last.pt`` if it exists.
-        minutes: Wall-clock limit of this call.
-        report: Takes lines for people.
-
-    Raises:
-        EdgespeechError: Configuration, manifests, audio or the state to resume from are unusable.
-    """
-    began = time.monotonic()
-    optimisation, data = config.optimisation, config.data
-    if optimisation.threads:
-        torch.set_num_threads(optimisation.threads)
-    with memory_in_words(), Workers() as workers, stop_on_signals() as stop_wanted:
-        say = report if workers.rank == 0 else lambda line: None
-        torch.manual_seed(optimisation.seed)
-        output = base / config.output
-        manifests = [base / path for path in data.train]
-        labels = build_labels(config.model, manifests)
-        clips, dropped = usable_clips(manifests, labels, config.model, data)
-        clips = share_of(clips, data.share, optimisation.seed)
-        dev, dev_dropped = usable_clips([base / path for path in data.dev], labels, config.model, data)
-        for name, counter in (("train", dropped), ("dev", dev_dropped)):
-            for reason, count in counter.items():
-                say(f"{name}: {count} clips dropped: {reason}")
-        rate = config.model.features.sample_rate
-        augmenter = WaveAugmenter(
-            config.augmentation,
-            rate,
-            audio_files([base / path for path in data.noise]),
-            audio_files([base / path for path in data.rooms]),
-            workers.device if data.resident else None,
-        )
-        # A share of the clips is repeated until an epoch is as long as with all: shares differ in data, not in updates.
-        repeated = clips * round(1.0 / data.share)
-        sampler = BucketSampler(
-            [clip.seconds for clip in repeated],
-            data.batch_seconds / workers.world,
-            optimisation.seed,
-            workers.rank,
-            workers.world,
-            sorted_first=config.start is None,
-        )
-        make = BatchMaker(augmenter, config.augmentation.pause_share, optimisation.seed)
-        loader: ResidentLoader | DataLoader[Any]
-        if data.resident:
-            loader = ResidentLoader(repeated, rate, sampler, make, workers.device)
-            load = loader.load
-        else:
-            dataset = ClipDataset(repeated, rate, data.cache_hours)
-            loader = DataLoader(
-                dataset,
-                batch_sampler=sampler,
-                collate_fn=make,
-                num_workers=data.workers,
-                persistent_workers=data.workers > 0,
-                worker_init_fn=leave_signals_to_training,
-                pin_memory=workers.device.type == "cuda",
-            )
-
-            def load(keys: list[Key]) -> Batch:
-                return make([dataset[key] for key in keys])
-
-        dev_dataset = ClipDataset(dev, rate, data.cache_hours)
-        model = first_model(config, base, labels)
-        pronunciations = None
-        if data.pronunciations is not None:
-            pronunciations = Pronunciations.read(base / data.pronunciations)
-            spoken = sum(pronunciations.encode(clip.text) is not None for clip in clips)
-            say(f"{len(pronunciations.symbols) - 1} phonemes; {spoken} of {len(clips)} clips have pronunciations")
-        trainer = build_trainer(config, model, workers.device, optimisation.epochs * len(sampler), pronunciations)
-        state_path = output / "last.pt"
-        if resume and state_path.is_file():
-            trainer.restore(load_plain(state_path), state_path)
-            say(f"resuming at epoch {trainer.position.epoch + 1}, step {trainer.position.step}")
-        elif config.start is None:
-            measure_features(model, measured(sampler, load, max(1, config.augmentation.growing_passes)))
-        say(
-            f"{len(clips)} clips, {sum(clip.seconds for clip in clips) / 3600:.2f} h; dev {len(dev)} clips; "
-            f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters; {workers}; "
-            f"{str(trainer.precision).removeprefix('torch.')}"
-        )
-        network: nn.Module = DistributedDataParallel(trainer.network) if workers.world > 1 else trainer.network
-        position = trainer.position
-        saved = time.monotonic()
-
-        def save() -> None:
-            if workers.rank == 0:
-                save_atomically(trainer.state(), state_path)
-
-        with Progress(optimisation.epochs, len(sampler), enabled=workers.rank == 0) as progress:
-            while position.epoch < optimisation.epochs:
-                sampler.set_position(position.epoch, position.batch)
-                progress.begin_epoch(position.epoch, len(sampler))
-                network.train()
-                tick = time.monotonic()
-                for batch in heard(loader):
-                    # Masks and dropout of a step depend on its number alone: a resumed run equals an unbroken one.
-                    torch.manual_seed((optimisation.seed << 32) + position.step * workers.world + workers.rank)
-                    loss = trainer.step(network, batch, workers.device)
-                    position.batch += 1
-                    position.trained_seconds += workers.largest(time.monotonic() - tick)
-                    tick = time.monotonic()
-                    progress.update(position.epoch, position.batch, loss, trainer.learning_rate())
-                    late = minutes is not None and tick - began > minutes * 60.0
-                    if workers.any(late or stop_wanted()):
-                        save()
-                        say(f"stopped at epoch {position.epoch + 1}, step {position.step}; go on with --resume")
-                        return Outcome(False, position, position.best_wer, output / "best.pt")
-                    if tick - saved > SAVE_EVERY_SECONDS:
-                        save()
-                        saved = time.monotonic()
-                position.epoch, position.batch = position.epoch + 1, 0
-                last = position.epoch == optimisation.epochs
-                if workers.rank == 0 and (last or position.epoch % optimisation.evaluate_every == 0):
-                    rates = greedy_error_rates(trainer.averaged, dev_dataset, data.batch_seconds, workers.device)
-                    progress.epoch_done(position.epoch, rates)
-                    keep(trainer, rates, output, config)
-                save()
-                workers.wait()
-        say(f"done: best greedy WER on dev {position.best_wer:.2%} in {output / 'best.pt'}")
-        return Outcome(True, position, position.best_wer, output / "best.pt")
+def measure_features(model: DeepSpeech2, batches: Iterable[Batch]) -> None:
+    """Set the global normalisation to mean and deviation of the augmented training speech."""
+    total = torch.zeros(2, model.config.features.width, dtype=torch.float64, device=model.features.mean.device)
+    frames = 0
+    with torch.no_grad():
+        for batch in batches:
+            spectrum = model.features(batch.samples.to(total.device))
+            valid = batch.lengths // model.config.features.hop_samples
+            masked = spectrum * frame_mask(valid, spectrum.shape[2], spectrum.device)[:, None]
+            total += torch.stack([masked.sum((0, 2)), masked.square().sum((0, 2))]).double()
+            frames += int(valid.sum())
+    mean, square = total / max(1, frames)
+    model.features.mean.copy_(mean)
+    model.features.inverse_deviation.copy_((square - mean.square()).clamp(min=1e-4).rsqrt())
 
 
-def keep(trainer: Trainer, rates: ErrorRates, output: Path, config: TrainingConfig) -> None:
-    """Append to the history, and write ``best.pt`` if dev says so."""
+class _Run:
+    """The epochs of one call of `train`."""
+
+    def __init__(
+        self, config: TrainingConfig, output: Path, workers: Workers, speech: TrainingSpeech, trainer: Trainer
+    ) -> None:
+        self._config = config
+        self._output = output
+        self._workers = workers
+        self._speech = speech
+        self._trainer = trainer
+        self._network: nn.Module = trainer.network
+        if workers.world > 1:
+            self._network = DistributedDataParallel(trainer.network)
+        self._saved = time.monotonic()
+
+    def run(self, must_stop: Callable[[], bool]) -> Outcome:
+        """Train until the last epoch, or until ``must_stop`` returns true after a batch on any worker."""
+        epochs, position = self._config.optimisation.epochs, self._trainer.position
+        best = self._output / "best.pt"
+        with TrainingProgress(epochs, len(self._speech.sampler), enabled=self._workers.is_first) as progress:
+            while position.epoch < epochs:
+                if not self._train_epoch(progress, must_stop):
+                    self._save()
+                    log.info("stopped at epoch %d, step %d; go on with --resume", position.epoch + 1, position.step)
+                    return Outcome(False, position, position.best_wer, best)
+                self._end_epoch(progress)
+        log.info("done: best greedy WER on dev %.2f%% in %s", 100.0 * position.best_wer, best)
+        return Outcome(True, position, position.best_wer, best)
+
+    def _train_epoch(self, progress: TrainingProgress, must_stop: Callable[[], bool]) -> bool:
+        """Train to the end of the epoch; returns false if it was stopped before."""
+        trainer, workers, position = self._trainer, self._workers, self._trainer.position
+        self._speech.sampler.set_position(position.epoch, position.batch)
+        progress.begin_epoch(position.epoch, len(self._speech.sampler))
+        self._network.train()
+        tick = time.monotonic()
+        for batch in load_batches(self._speech.loader):
+            # Masks and dropout of a step depend only on its number, so a resumed run equals an uninterrupted one.
+            seed = self._config.optimisation.seed << 32
+            torch.manual_seed(seed + position.step * workers.world + workers.rank)
+            loss = trainer.step(self._network, batch, workers.device)
+            trainer.end_batch(workers.max(time.monotonic() - tick))
+            tick = time.monotonic()
+            progress.update(position.epoch, position.batch, loss, trainer.learning_rate())
+            if workers.any(must_stop()):
+                return False
+            if tick - self._saved > SAVE_EVERY_SECONDS:
+                self._save()
+                self._saved = time.monotonic()
+        return True
+
+    def _end_epoch(self, progress: TrainingProgress) -> None:
+        self._trainer.end_epoch()
+        optimisation, epoch = self._config.optimisation, self._trainer.position.epoch
+        due = epoch == optimisation.epochs or epoch % optimisation.evaluate_every == 0
+        if self._workers.is_first and due:
+            seconds, device = self._config.data.batch_seconds, self._workers.device
+            result = evaluate_greedy(self._trainer.averaged, self._speech.dev, seconds, device)
+            progress.end_epoch(epoch, result)
+            keep(self._trainer, result, self._output, self._config)
+        self._save()
+        self._workers.wait()
+
+    def _save(self) -> None:
+        if self._workers.is_first:
+            save_atomically(self._trainer.state(), self._output / STATE)
+
+
+def keep(trainer: Trainer, result: GreedyResult, output: Path, config: TrainingConfig) -> None:
+    """Append the result to the history, and write ``best.pt`` if its word error rate is the lowest so far."""
     position = trainer.position
     line = {
         "epoch": position.epoch,
         "step": position.step,
         "minutes": round(position.trained_seconds / 60.0, 2),
-        "dev_wer": round(rates.wer, 5),
-        "dev_cer": round(rates.cer, 5),
-        "dev_loss": round(rates.loss, 4),
+        "dev_wer": round(result.errors.wer, 5),
+        "dev_cer": round(result.errors.cer, 5),
+        "dev_loss": round(result.loss, 4),
     }
     output.mkdir(parents=True, exist_ok=True)
     with (output / "history.jsonl").open("a", encoding="utf-8") as history:
         history.write(json.dumps(line) + "\n")
-    if rates.wer <= position.best_wer:
-        position.best_wer = rates.wer
+    if trainer.record_wer(result.errors.wer):
         provenance = {"name": config.name, "licence": config.licence, "train": list(config.data.train), **line}
         save_checkpoint(trainer.averaged, output / "best.pt", provenance)
 
 
 def main() -> None:
-    """The door for torchrun."""
+    """Train from the command line of torchrun."""
     parser = argparse.ArgumentParser(description="Train a Deep Speech 2 model.")
     parser.add_argument("config", type=Path)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--minutes", type=float)
     arguments = parser.parse_args()
+    _log_to_stderr()
     try:
         config = read_training_config(arguments.config)
         train(config, arguments.config.parent, resume=arguments.resume, minutes=arguments.minutes)
     except EdgespeechError as error:
         print(f"edgespeech: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("edgespeech")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_StderrHandler())
+
+
+class _StderrHandler(logging.Handler):
+    """Writes lines to the standard error of the moment: while a progress bar is drawn, that prints above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The parts of a training run that change with every step, and the step itself: CTC, update, averaged weights."""
+"""The state of a training run, and its step: CTC, update, averaged weights."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from edgespeech.reference.training.muon import Muon
 from edgespeech.reference.training.phonemes import WithPhonemes
 
 STATE_FORMAT = "edgespeech-training"
-MOMENTUM = 0.95  # of Muon
+MUON_MOMENTUM = 0.95
 
 
 @dataclass
 class Position:
-    """How far a run has come; ``batch`` counts within the epoch."""
+    """How far a run has come; ``batch`` is counted within the epoch."""
 
     epoch: int = 0
     batch: int = 0
@@ -40,7 +40,7 @@ class Position:
 
 @dataclass
 class Trainer:
-    """The parts of a run that change while it runs; ``phonemes`` is the model with a phoneme head, if it has one."""
+    """The changing state of a run; ``phonemes`` is the model together with its phoneme head, if it has one."""
 
     config: TrainingConfig
     model: DeepSpeech2
@@ -54,7 +54,7 @@ class Trainer:
 
     @property
     def network(self) -> nn.Module:
-        """What a step trains."""
+        """The module that a step trains."""
         return self.model if self.phonemes is None else self.phonemes
 
     @property
@@ -65,7 +65,7 @@ class Trainer:
         return module
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then cosine decay to 1 % over steps or over the time budget, whichever is further."""
+        """Return linear warm-up, then cosine decay to 1 % over steps or the time budget, whichever is further."""
         optimisation = self.config.optimisation
         progress = self.position.step / max(1, self.total_steps)
         if optimisation.budget_minutes:
@@ -75,7 +75,7 @@ class Trainer:
         return optimisation.learning_rate * warm * decay
 
     def step(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
-        """One update; returns the labels' loss in nats per label, with phonemes too."""
+        """Update the weights; returns the loss over labels, without phonemes, in nats per label."""
         optimisation, augmentation = self.config.optimisation, self.config.augmentation
         augment = SpecAugment(augmentation.in_pass(self.position.epoch))
         dropout = optimisation.dropout * augmentation.strength(self.position.epoch)
@@ -104,8 +104,24 @@ class Trainer:
         self.position.step += 1
         return loss.detach()
 
+    def end_batch(self, seconds: float) -> None:
+        """Count a batch of the epoch and the training time that it took."""
+        self.position.batch += 1
+        self.position.trained_seconds += seconds
+
+    def end_epoch(self) -> None:
+        """Move to the first batch of the next epoch."""
+        self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+
+    def record_wer(self, wer: float) -> bool:
+        """Record a word error rate on dev; returns whether it is the lowest so far."""
+        best = wer <= self.position.best_wer
+        if best:
+            self.position.best_wer = wer
+        return best
+
     def state(self) -> dict[str, Any]:
-        """Everything that resuming needs, as tensors and plain values."""
+        """Return everything needed to resume, as tensors and plain values."""
         return {
             "format": STATE_FORMAT,
             "config": msgspec.to_builtins(self.config),
@@ -128,13 +144,11 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any], path: Path) -> None:
-        """Go on from `state`.
-
-        Raises:
-            CheckpointError: The file is of another run (another model, other labels, another format) or damaged.
-        """
+        """Continue from a `state`; one of another model, with other labels or damaged is a CheckpointError."""
         if state.get("format") != STATE_FORMAT:
-            raise CheckpointError(f"{path} has the format {state.get('format')!r}, no training state; drop --resume")
+            raise CheckpointError(
+                f"{path} has the format {state.get('format')!r}, wanted a training state; drop --resume"
+            )
         try:
             if state["config"]["model"] != msgspec.to_builtins(self.config.model):
                 raise CheckpointError(
@@ -168,7 +182,7 @@ class Trainer:
 
 
 def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
-    """CTC negative log-likelihood in nats per target label; clips that cannot be aligned count zero."""
+    """Compute CTC negative log-likelihood in nats per target label; clips that cannot be aligned count as zero."""
     total = functional.ctc_loss(
         log_probs.transpose(0, 1),
         batch.targets.to(log_probs.device),
@@ -181,11 +195,11 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, batch: Batch) -> Tensor:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """The type of mixed precision: ``auto`` is float16 on a GPU, bfloat16 on a CPU with matrix tiles."""
+    """Return the type of mixed precision; ``auto`` is float16 on a GPU, bfloat16 on a CPU with Intel AMX."""
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
     if device.type == "cuda":
-        # autocast runs cuDNN's recurrent layers in float16 whatever it is told.
+        # autocast always runs cuDNN's recurrent layers in float16.
         return torch.float16
     return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
 
@@ -193,10 +207,10 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 def build_optimisers(
     model: nn.Module, optimisation: OptimisationConfig, head: nn.Module | None = None
 ) -> tuple[torch.optim.Optimizer, ...]:
-    """AdamW, and Muon for the matrices and kernels below the output layer where it is asked for.
+    """Return AdamW, and Muon for the matrices and kernels below the output layer if the configuration selects it.
 
-    Weight decay acts on matrices and kernels; not on biases, norms and the row convolution. A phoneme head is treated
-    like the output layer.
+    Weight decay applies to matrices and kernels, not to biases, norms and the row convolution. A phoneme head is
+    treated like the output layer.
     """
     matrices: list[nn.Parameter] = []
     output: list[nn.Parameter] = []
@@ -214,7 +228,7 @@ def build_optimisers(
     adamw = torch.optim.AdamW(groups, lr=optimisation.learning_rate, betas=(0.9, 0.98))
     if not muon:
         return (adamw,)
-    return adamw, Muon(matrices, optimisation.learning_rate, MOMENTUM, optimisation.weight_decay)
+    return adamw, Muon(matrices, optimisation.learning_rate, MUON_MOMENTUM, optimisation.weight_decay)
 
 
 def build_trainer(
@@ -224,7 +238,7 @@ def build_trainer(
     total_steps: int,
     pronunciations: Pronunciations | None = None,
 ) -> Trainer:
-    """Optimiser, averaged weights and scaler around a model that moves to the device; a phoneme head if asked for."""
+    """Move a model to the device and add optimisers, averaged weights, a scaler and, with pronunciations, its head."""
     model.to(device)
     optimisation = config.optimisation
     phonemes = None
@@ -236,8 +250,8 @@ def build_trainer(
     average = AveragedModel(model, multi_avg_fn=moving, use_buffers=True)
     for module in average.modules():
         if isinstance(module, nn.RNNBase):
-            module.flatten_parameters()  # a copy is in pieces, and cuDNN would join them at every call
-    # cuDNN's recurrent layers are in float16 under bfloat16 too.
+            module.flatten_parameters()  # a copy is fragmented, and cuDNN would compact it at every call
+    # cuDNN's recurrent layers run in float16 even under bfloat16.
     half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
     scaler = torch.amp.GradScaler(device.type, enabled=half)
     return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes)

@@ -1,4 +1,4 @@
-"""Ways to look at a streaming layer from outside, and to train in two processes, which tests share."""
+"""Fixtures that stream a layer, find what an output depends on, and train in two processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @pytest.fixture(scope="session")
 def stream() -> Callable[..., Tensor]:
-    """The output of a layer that gets its input in pieces."""
+    """Return a function that runs a layer on its input in pieces."""
 
     def run(layer: Any, x: Tensor, cuts: Sequence[int], time: int, time_out: int | None = None) -> Tensor:
         edges = [0, *sorted(cut for cut in cuts if cut <= x.shape[time]), x.shape[time]]
@@ -35,7 +35,7 @@ def stream() -> Callable[..., Tensor]:
 
 @pytest.fixture(scope="session")
 def last_seen() -> Callable[..., int]:
-    """The last position of the input that an output depends on, from the gradient."""
+    """Return a function that finds the last input position that an output depends on, by its gradient."""
 
     def find(layer: Callable[[Tensor], Tensor], x: Tensor, time: int, output: int, time_out: int | None = None) -> int:
         x = x.clone().requires_grad_()
@@ -50,7 +50,7 @@ def last_seen() -> Callable[..., int]:
 
 @pytest.fixture(scope="session")
 def in_two_workers() -> Callable[[Path, Path], str]:
-    """Run a script on a folder by torchrun, in two processes on CPUs; what it printed."""
+    """Return a function that runs a script on a folder by torchrun, in two CPU processes, and returns its output."""
 
     def run(script: Path, folder: Path) -> str:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -1,4 +1,4 @@
-"""Speech of another kind: tones that stand for letters, which a tiny model learns in seconds."""
+"""Artificial speech: tones that stand for letters, which a tiny model learns in seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXTS = ["a", "b", "c", "ab", "ba", "ca cb", "abc", "cab b", "bac", "acb"]
 
 
 def write_tones(folder: Path) -> None:
-    """Ten recordings, every letter a tone of 0.2 s, and their manifest ``all.jsonl``."""
+    """Write ten recordings, every letter a tone of 0.2 s, and their manifest ``all.jsonl``."""
     lines = []
     for index, text in enumerate(TEXTS):
         tones = [np.sin(2 * np.pi * HERTZ[letter] * np.arange(3200) / 16000) * 0.4 for letter in text]

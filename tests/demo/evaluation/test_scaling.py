@@ -1,4 +1,4 @@
-"""`data scaling` on tones: trains, fits, draws, and goes on."""
+"""`data scaling` on tones: it trains, fits, draws, and resumes."""
 
 from __future__ import annotations
 
@@ -40,15 +40,16 @@ precision = "float32"
 
 
 def points(*rates: float) -> list[Point]:
-    shares = ("1/8", "1/4", "1/2", "1")
+    fractions = ("1/8", "1/4", "1/2", "1")
     return [
-        Point(share=share, hours=2.5 * 2**index, speakers=9, wer=rate, loss=2.0 * rate, epochs=3)
-        for index, (share, rate) in enumerate(zip(shares, rates, strict=True))
+        Point(fraction=fraction, hours=2.5 * 2**index, speakers=9, wer=rate, loss=2.0 * rate, epochs=3)
+        for index, (fraction, rate) in enumerate(zip(fractions, rates, strict=True))
     ]
 
 
 def test_the_table_has_points_laws_and_predictions() -> None:
     lines = table(summary(points(0.8, 0.4, 0.2, 0.1), [40.0, 80.0])).splitlines()
+    assert lines[0].split() == ["fraction", "hours", "speakers", "dev", "WER", "dev", "loss"]
     assert lines[1].split() == ["1/8", "2.500", "9", "80.0%", "1.600"]
     assert lines[5] == "word error rate on dev, greedy: 2 x hours^-1.000, 90 % less for ten times the data"
     assert lines[6] == "  40 h: 5.0%, 95 % interval 5.0% to 5.0%"
@@ -64,38 +65,40 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_is_trained_kept_and_gone_on_with(edgespeech: Command, tmp_path: Path) -> None:
+def test_a_study_is_trained_kept_and_resumed(edgespeech: Command, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     write_tones(tmp_path)
     recipe = tmp_path / "tones.toml"
     recipe.write_text(RECIPE)
-    outcome = edgespeech("data", "scaling", recipe, "--shares", "1/4,1/2,1", "--json")
+    outcome = edgespeech("data", "scaling", recipe, "--fractions", "1/4,1/2,1", "--json")
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
     assert [point["share"] for point in found["points"]] == ["1/4", "1/2", "1"]
     assert [one["hours"] for one in found["predictions"]] == [100.0, 1000.0]
     folder = tmp_path / "out_scaling"
     assert sorted(path.name for path in folder.iterdir()) == ["1of1", "1of2", "1of4", "scaling.json", "scaling.png"]
-    # Finished shares are not trained again, a new one is.
+    # Finished fractions are not trained again; a new one, here under the former name of the option, is.
     outcome = edgespeech("data", "scaling", recipe, "--shares", "1/4,1/2,3/4,1", "--resume")
     assert outcome.code == 0 and len(outcome.out.splitlines()[1:5]) == 4
-    assert outcome.err.splitlines()[0] == "share 3/4" and "share 1/2" not in outcome.err.splitlines()
+    lines = outcome.err.splitlines()
+    assert lines[0] == "fraction 3/4" and "fraction 1/2" not in lines
 
 
-def test_what_cannot_be_studied(edgespeech: Command, tmp_path: Path) -> None:
+def test_invalid_options_are_named_in_one_line(edgespeech: Command, tmp_path: Path) -> None:
     write_tones(tmp_path)
     recipe = tmp_path / "tones.toml"
     recipe.write_text(RECIPE)
     (tmp_path / "file").write_text("")
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "scaling.json").write_text('{"points": 1}')
-    for options, said in (
-        (["--shares", "1/2,1"], "2 shares; wanted 3 or more"),
+    for options, message in (
+        (["--shares", "1/2,1"], "2 fractions; wanted 3 or more"),
+        (["--fractions", "1/2,1"], "2 fractions; wanted 3 or more"),
         (["--hours", "many"], "wanted numbers"),
         (["--hours", "0"], "wanted more than 0"),
         (["--minutes", "0"], "--minutes"),
-        (["-o", tmp_path / "file" / "study"], "cannot make the folder"),
+        (["-o", tmp_path / "file" / "study"], "cannot create"),
         (["-o", tmp_path / "study", "--resume"], "scaling.json cannot be read"),
     ):
         outcome = edgespeech("data", "scaling", recipe, *options)
-        assert outcome.code == 2 and said in outcome.err and outcome.err.count("\n") == 1, said
+        assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1, message

@@ -1,4 +1,4 @@
-"""Noise and rooms do what their numbers say."""
+"""Noise has the configured level, and rooms keep timing and loudness."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def power(samples: Samples) -> float:
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 5.0, 30.0])
 @pytest.mark.parametrize("noise_length", [100, 5000, RATE, 3 * RATE])
-def test_noise_has_the_wanted_level(snr_db: float, noise_length: int) -> None:
+def test_noise_has_the_configured_level(snr_db: float, noise_length: int) -> None:
     speech = tone(300.0)
     noisy = add_noise(speech, white(noise_length), snr_db, np.random.default_rng(1))
     assert noisy.shape == speech.shape and noisy.dtype == np.float32
     assert 10 * np.log10(power(speech) / power(noisy - speech)) == pytest.approx(snr_db, abs=0.05)
 
 
-def test_noise_begins_anywhere_and_goes_on_with_its_beginning() -> None:
+def test_noise_starts_anywhere_and_repeats() -> None:
     noise, speech = white(1000), tone(300.0, 800)
     starts = set()
     for seed in range(25):
@@ -45,11 +45,11 @@ def test_noise_begins_anywhere_and_goes_on_with_its_beginning() -> None:
         assert max(match) > 0.999
         starts.add(int(np.argmax(match)))
     assert len(starts) > 15
-    assert max(starts) > 200  # there the noise ends within the speech
+    assert max(starts) > 200  # here the noise ends within the speech
 
 
 @pytest.mark.parametrize("noise", [np.zeros(0, np.float32), np.zeros(100, np.float32)])
-def test_silence_is_no_noise(noise: Samples) -> None:
+def test_silent_noise_changes_nothing(noise: Samples) -> None:
     speech = tone(300.0)
     assert np.array_equal(add_noise(speech, noise, 0.0, np.random.default_rng(0)), speech)
 

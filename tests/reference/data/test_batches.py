@@ -1,4 +1,4 @@
-"""Clips to batches: how they are cut, what a clip sounds like."""
+"""Batches of clips: how they are formed, and the samples in them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def data_config(**changes: Any) -> DataConfig:
     return DataConfig(train=("a",), dev=("b",), **changes)
 
 
-def test_a_part_of_a_file_is_read_as_such(tmp_path: Path) -> None:
+def test_parts_of_a_file_are_read(tmp_path: Path) -> None:
     samples = np.concatenate([np.full(RATE, 0.25), np.full(RATE, -0.5)]).astype(np.float32)
     soundfile.write(tmp_path / "two.wav", samples, RATE, subtype="FLOAT")
     lines: list[dict[str, Any]] = [
@@ -63,7 +63,7 @@ lengths = st.lists(st.floats(0.3, 20.0), min_size=1, max_size=60)
 
 
 @given(lengths, st.floats(1.0, 120.0), st.integers(0, 3))
-def test_every_clip_comes_once_in_batches_that_fit(seconds: list[float], batch_seconds: float, epoch: int) -> None:
+def test_every_clip_is_in_one_batch_within_the_limit(seconds: list[float], batch_seconds: float, epoch: int) -> None:
     batches = BucketSampler(seconds, batch_seconds).batches(epoch)
     assert sorted(index for batch in batches for index in batch) == list(range(len(seconds)))
     for batch in batches:
@@ -71,13 +71,13 @@ def test_every_clip_comes_once_in_batches_that_fit(seconds: list[float], batch_s
 
 
 @given(lengths, st.integers(1, 5), st.integers(0, 2))
-def test_workers_share_the_batches(seconds: list[float], world: int, epoch: int) -> None:
+def test_workers_divide_the_batches(seconds: list[float], world: int, epoch: int) -> None:
     alone = BucketSampler(seconds, 30.0).batches(epoch)
     parts = [BucketSampler(seconds, 30.0, rank=rank, world=world).batches(epoch) for rank in range(world)]
     assert len({len(part) for part in parts}) == 1
     assert len(parts[0]) == -(-len(alone) // world)
     shared = [batch for turn in zip(*parts, strict=True) for batch in turn]
-    # The last turn is filled up with batches from the beginning, so that no worker waits for another.
+    # The last turn is filled with batches from the beginning, so that no worker waits for another.
     assert shared[: len(alone)] == alone
     assert all(batch in alone for batch in shared)
 
@@ -98,7 +98,7 @@ def test_the_first_epoch_goes_from_short_to_long_and_later_ones_do_not() -> None
     assert padding < 0.15 * sum(seconds)
 
 
-def test_a_resumed_epoch_begins_where_it_stopped() -> None:
+def test_a_resumed_epoch_continues_where_it_stopped() -> None:
     sampler = BucketSampler([float(i % 7 + 1) for i in range(40)], 10.0)
     sampler.set_position(2)
     whole = list(sampler)
@@ -112,17 +112,17 @@ def test_augmentation_is_the_same_for_the_same_seed_epoch_and_clips(tmp_path: Pa
     clips = [Clip(tmp_path / tone(tmp_path, f"{i}.wav", 0.5), 0.5, "a", (3,)) for i in range(2)]
     dataset = ClipDataset(clips, RATE)
 
-    def heard(*keys: tuple[int, int], seed: int = 0) -> torch.Tensor:
+    def augmented(*keys: tuple[int, int], seed: int = 0) -> torch.Tensor:
         make = BatchMaker(WaveAugmenter(AugmentationConfig(), RATE, [], []), 0.5, seed)
         return make([dataset[key] for key in keys]).samples
 
-    assert torch.equal(heard((1, 0), (1, 1)), heard((1, 0), (1, 1)))
-    others = [heard((2, 0)), heard((1, 1)), heard((1, 0), seed=1)]
-    first = heard((1, 0))
+    assert torch.equal(augmented((1, 0), (1, 1)), augmented((1, 0), (1, 1)))
+    others = [augmented((2, 0)), augmented((1, 1)), augmented((1, 0), seed=1)]
+    first = augmented((1, 0))
     assert not any(first.shape == other.shape and torch.equal(first, other) for other in others)
 
 
-def test_speech_that_lies_on_the_device_makes_the_same_batches(tmp_path: Path) -> None:
+def test_resident_speech_makes_the_same_batches(tmp_path: Path) -> None:
     seconds = [0.5 + 0.1 * i for i in range(6)]
     tones = [tone(tmp_path, f"{i}.wav", length, 200.0 + 100.0 * i) for i, length in enumerate(seconds)]
     clips = [Clip(tmp_path / name, length, "a", (3,)) for name, length in zip(tones, seconds, strict=True)] * 2
@@ -138,7 +138,7 @@ def test_speech_that_lies_on_the_device_makes_the_same_batches(tmp_path: Path) -
         assert batch.texts == expected.texts and torch.equal(batch.targets, expected.targets)
 
 
-def test_the_cache_keeps_what_fits_and_changes_nothing(tmp_path: Path) -> None:
+def test_the_cache_keeps_what_fits_and_does_not_change_the_samples(tmp_path: Path) -> None:
     paths = [tmp_path / tone(tmp_path, f"{i}.wav", 0.5) for i in range(2)]
     clips = [Clip(path, 0.5, "a", (3,)) for path in paths]
     dataset = ClipDataset(clips, RATE, cache_hours=0.75 / 3600)
@@ -151,7 +151,7 @@ def test_the_cache_keeps_what_fits_and_changes_nothing(tmp_path: Path) -> None:
         dataset[1, 1]
 
 
-def test_a_batch_is_padded_with_silence(tmp_path: Path) -> None:
+def test_a_batch_is_padded_with_zeros(tmp_path: Path) -> None:
     clips = [Clip(tmp_path, 1.0, "ab", (3, 4)), Clip(tmp_path, 1.0, "c", (5,))]
     batch = BatchMaker()([(torch.ones(3), clips[0], (0, 0)), (torch.ones(5), clips[1], (0, 1))])
     assert batch.samples.tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
@@ -161,11 +161,11 @@ def test_a_batch_is_padded_with_silence(tmp_path: Path) -> None:
     assert batch.texts == ("ab", "c")
 
 
-def test_pauses_take_the_room_that_is_left_and_are_quiet(tmp_path: Path) -> None:
+def test_pauses_fill_padding_and_are_quiet(tmp_path: Path) -> None:
     clip = Clip(tmp_path, 1.0, "ab", (3, 4))
     lengths = [200 + 7 * i for i in range(100)]
     items = [(torch.ones(length), clip, (0, place)) for place, length in enumerate(lengths)]
-    batch = BatchMaker(pause_share=0.5)(items)
+    batch = BatchMaker(pause_prob=0.5)(items)
     assert batch.samples.shape == (100, max(lengths)) and batch.lengths[-1] == max(lengths)
     pauses = [int(whole) - length for whole, length in zip(batch.lengths, lengths, strict=True)]
     assert 25 < sum(pause > 0 for pause in pauses) < 70 and min(pauses) == 0
@@ -173,4 +173,4 @@ def test_pauses_take_the_room_that_is_left_and_are_quiet(tmp_path: Path) -> None
         assert torch.equal(samples[pause : pause + length], torch.ones(length))
         assert not samples[pause + length :].any()
         assert float(samples[:pause].abs().max() if pause else 0.0) < 0.01
-    assert torch.equal(BatchMaker(pause_share=0.5)(items).samples, batch.samples)
+    assert torch.equal(BatchMaker(pause_prob=0.5)(items).samples, batch.samples)

@@ -1,4 +1,4 @@
-"""`data check`: every fault is dropped for its own reason, and dev stays apart from training."""
+"""`data check` drops every faulty clip for its own reason and keeps dev apart from training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SENTENCE = "the quick brown fox jumps over the lazy dog"
 
 
 def write_speech(folder: Path, name: str, lines: list[tuple[str, str, str]], seconds: float = 4.0) -> Path:
-    """A manifest ``folder/name.jsonl`` of (audio file, speaker, text); every new file has a tone of its own."""
+    """Write a manifest ``folder/name.jsonl`` of (audio file, speaker, text); every new file has its own tone."""
     folder.mkdir(exist_ok=True)
     for index, (audio, _, _) in enumerate(lines):
         if not (folder / audio).exists() and not audio.startswith("lost"):
@@ -35,7 +35,7 @@ def write_speech(folder: Path, name: str, lines: list[tuple[str, str, str]], sec
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> Path:
-    """Training speech with one fault of each kind against dev, and a fault of its own."""
+    """Write training speech with one clip of each kind that repeats dev, and a missing file."""
     write_speech(tmp_path / "dev", "dev", [("a.wav", "dora", SENTENCE), ("b.wav", "dora", "yes")])
     soundfile.write(tmp_path / "dev" / "c.wav", np.zeros(0), RATE)
     train = [
@@ -44,7 +44,7 @@ def configuration(tmp_path: Path) -> Path:
         ("3.wav", "tom", "a very quick brown fox jumps over the hedge"),
         ("4.wav", "tom", "yes"),
         ("1.wav", "tom", "good morning to you"),
-        ("lost.wav", "tom", "nothing to hear"),
+        ("lost.wav", "tom", "nothing there"),
     ]
     write_speech(tmp_path / "corpus", "train", train)
     sound, _ = soundfile.read(tmp_path / "dev" / "a.wav")
@@ -56,7 +56,9 @@ def configuration(tmp_path: Path) -> Path:
     return path
 
 
-def test_dev_stays_apart(edgespeech: Command, configuration: Path, tmp_path: Path) -> None:
+def test_speakers_sentences_and_recordings_of_dev_are_dropped(
+    edgespeech: Command, configuration: Path, tmp_path: Path
+) -> None:
     outcome = edgespeech("data", "check", configuration, "--json", "--jobs", "2", "-o", tmp_path / "clean.jsonl")
     assert outcome.code == 0 and outcome.err.strip().endswith("clean.jsonl: 2 clips")
     found = json.loads(outcome.out)
@@ -78,18 +80,19 @@ def test_dev_stays_apart(edgespeech: Command, configuration: Path, tmp_path: Pat
     ]
 
 
-def test_the_table_names_reasons_hours_and_an_example(edgespeech: Command, configuration: Path) -> None:
+def test_the_table_has_hours_and_reasons_with_an_example(edgespeech: Command, configuration: Path) -> None:
     outcome = edgespeech("data", "check", configuration)
     assert (outcome.code, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
     assert lines[0].split() == "to train on clips hours kept hours speakers".split()
     assert lines[1].split()[:2] == ["corpus/train.jsonl", "7"]
-    assert lines[2].strip() == "-2    -0.00   duplicate, such as 1.wav"
-    assert any(line.strip().startswith("-1") and line.endswith("missing file, such as lost.wav") for line in lines)
+    assert lines[3].split() == "dropped from reason for example clips hours".split()
+    assert lines[4].split() == ["corpus/train.jsonl", "duplicate", "1.wav", "2", "0.00"]
+    assert any(line.split()[1:] == ["missing", "file", "lost.wav", "1", "0.00"] for line in lines)
     assert any(line.startswith("kept apart (dev)") for line in lines)
 
 
-def test_manifests_alone_and_with_dev(edgespeech: Command, tmp_path: Path) -> None:
+def test_manifests_are_checked_with_and_without_dev(edgespeech: Command, tmp_path: Path) -> None:
     train = write_speech(tmp_path / "x", "train", [("1.wav", "tom", SENTENCE), ("2.wav", "ann", "good morning")])
     other = write_speech(tmp_path / "y", "train", [("1.wav", "eve", "good evening")], seconds=3.0)
     found = json.loads(edgespeech("data", "check", train, other, "--json").out)
@@ -102,7 +105,7 @@ def test_manifests_alone_and_with_dev(edgespeech: Command, tmp_path: Path) -> No
     }
 
 
-def test_texts_far_from_the_pace_of_their_corpus(edgespeech: Command, tmp_path: Path) -> None:
+def test_texts_far_from_the_pace_of_their_corpus_are_dropped(edgespeech: Command, tmp_path: Path) -> None:
     lines = [(f"{index}.wav", "tom", "twenty letters spoken") for index in range(24)]
     manifest = write_speech(tmp_path / "x", "train", [*lines, ("slow.wav", "tom", "a")])
     dropped = json.loads(edgespeech("data", "check", manifest, "--json").out)["train"]["dropped"]
@@ -111,9 +114,9 @@ def test_texts_far_from_the_pace_of_their_corpus(edgespeech: Command, tmp_path: 
     ]
 
 
-def test_only_errors_end_with_an_error(edgespeech: Command, configuration: Path, tmp_path: Path) -> None:
+def test_errors_are_one_line_and_write_nothing(edgespeech: Command, configuration: Path, tmp_path: Path) -> None:
     lost = write_speech(tmp_path / "x", "train", [("lost.wav", "tom", SENTENCE)])
-    for arguments, said in (
+    for arguments, message in (
         ((lost, "-o", tmp_path / "clean.jsonl"), "no usable clip in .*train.jsonl: 1 missing file"),
         ((tmp_path / "no.jsonl",), "no.jsonl does not exist"),
         ((tmp_path / "no.toml",), "cannot read the configuration"),
@@ -122,7 +125,7 @@ def test_only_errors_end_with_an_error(edgespeech: Command, configuration: Path,
         ((configuration, "--jobs", "0"), "--jobs"),
     ):
         outcome = edgespeech("data", "check", *arguments)
-        assert outcome.code == 2, said
+        assert outcome.code == 2, message
         assert outcome.err.count("\n") == 1 and outcome.err.startswith("edgespeech: ")
-        assert re.search(said, outcome.err)
+        assert re.search(message, outcome.err)
     assert not (tmp_path / "clean.jsonl").exists()

@@ -1,4 +1,4 @@
-"""What a recording must sound like, with one fault at a time."""
+"""Checks of a recording against its line in the manifest, one fault at a time."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def utterance(folder: Path, samples: NDArray[np.float64], text: str = "hello the
     return Utterance("a.wav", folder / "a.wav", text)
 
 
-def reason(one: Utterance, is_part: bool = False, listen: bool = True) -> str:
+def reason(one: Utterance, is_part: bool = False, decode: bool = True) -> str:
     with pytest.raises(Unusable) as caught:
-        check_clip(RULES, one, is_part, listen)
+        check_clip(RULES, one, is_part, decode)
     return str(caught.value)
 
 
-@pytest.mark.parametrize("listen", [True, False])
-def test_a_good_clip_has_its_measured_length(tmp_path: Path, listen: bool) -> None:
+@pytest.mark.parametrize("decode", [True, False])
+def test_a_good_clip_has_its_measured_length(tmp_path: Path, decode: bool) -> None:
     good = utterance(tmp_path, tone(2.0), "Hello  there")
-    heard = check_clip(RULES, replace(good, duration=2.03, speaker="ann"), False, listen)
-    assert (heard.clip.seconds, heard.clip.text, heard.clip.speaker) == (2.0, "hello there", "ann")
-    assert (heard.fingerprint is None) is not listen
+    checked = check_clip(RULES, replace(good, duration=2.03, speaker="ann"), False, decode)
+    assert (checked.clip.seconds, checked.clip.text, checked.clip.speaker) == (2.0, "hello there", "ann")
+    assert (checked.fingerprint is None) is not decode
 
 
 def test_equal_samples_have_equal_fingerprints(tmp_path: Path) -> None:
@@ -52,17 +52,17 @@ def test_equal_samples_have_equal_fingerprints(tmp_path: Path) -> None:
     assert prints[0] == prints[1] != prints[2]
 
 
-@pytest.mark.parametrize("listen", [True, False])
+@pytest.mark.parametrize("decode", [True, False])
 @pytest.mark.parametrize(("stated", "fits"), [(2.0, True), (2.09, True), (1.91, True), (2.2, False), (1.8, False)])
-def test_the_file_is_as_long_as_the_manifest_says(tmp_path: Path, stated: float, fits: bool, listen: bool) -> None:
+def test_the_file_must_be_as_long_as_the_manifest_says(tmp_path: Path, stated: float, fits: bool, decode: bool) -> None:
     one = replace(utterance(tmp_path, tone(2.0)), duration=stated)
     if fits:
-        assert check_clip(RULES, one, False, listen).clip.seconds == 2.0
+        assert check_clip(RULES, one, False, decode).clip.seconds == 2.0
     else:
-        assert reason(one, listen=listen) == "another length than the manifest says"
+        assert reason(one, decode=decode) == "another length than the manifest says"
 
 
-def test_a_part_may_be_shorter_than_its_file_but_not_reach_beyond(tmp_path: Path) -> None:
+def test_a_part_may_be_shorter_than_its_file_but_not_extend_beyond_it(tmp_path: Path) -> None:
     one = replace(utterance(tmp_path, np.concatenate([tone(1.0), np.zeros(RATE)])), duration=1.0)
     assert check_clip(RULES, one, True, True).clip.seconds == 1.0
     assert check_clip(RULES, replace(one, offset=0.5), True, True).clip.seconds == 1.0
@@ -71,14 +71,14 @@ def test_a_part_may_be_shorter_than_its_file_but_not_reach_beyond(tmp_path: Path
     assert reason(replace(one, offset=2.5, duration=None), True) == "another length than the manifest says"
 
 
-def test_sound_that_is_none_and_sound_that_is_too_much(tmp_path: Path) -> None:
+def test_silent_and_clipped_recordings_are_dropped(tmp_path: Path) -> None:
     assert reason(utterance(tmp_path, tone(2.0, 0.002))) == "silent"
     assert reason(utterance(tmp_path, tone(2.0, 1.2))) == "clipped: more than 1% of the samples at full scale"
     assert check_clip(RULES, utterance(tmp_path, tone(2.0, 0.99)), False, True).clip.seconds == 2.0
-    assert check_clip(RULES, utterance(tmp_path, tone(2.0, 0.002)), False, listen=False).fingerprint is None
+    assert check_clip(RULES, utterance(tmp_path, tone(2.0, 0.002)), False, decode=False).fingerprint is None
 
 
-def test_files_and_texts(tmp_path: Path) -> None:
+def test_invalid_files_and_texts_are_dropped(tmp_path: Path) -> None:
     good = utterance(tmp_path, tone(2.0))
     (tmp_path / "b.wav").write_bytes(b"no sound")
     assert reason(replace(good, path=tmp_path / "lost.wav")) == "missing file"
@@ -95,7 +95,7 @@ def clips(*paces: float) -> list[Clip]:
     return [Clip(Path("a.wav"), 20.0 / pace, "a" * 20, (3,) * 20) for pace in paces]
 
 
-def test_the_pace_is_that_of_the_corpus() -> None:
+def test_pace_outliers_are_relative_to_the_corpus() -> None:
     usual = [10.0 + 0.1 * index for index in range(20)]
     assert pace_outliers(clips(2.0, *usual, 50.0, 30.0)) == [True, *[False] * 20, True, False]
     assert pace_outliers(clips(2.0, *usual[:10], 50.0)) == [False] * 12

@@ -1,4 +1,4 @@
-"""Manifests to clips: what is dropped, and what a share of them holds."""
+"""Clips from manifests: which are dropped, and fractions of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespeech.errors import ConfigError, ManifestError
-from edgespeech.reference.data.clips import Clip, manifest_texts, share_of, usable_clips
+from edgespeech.reference.data.clips import Clip, manifest_texts, take_fraction, usable_clips
 from edgespeech.reference.data.config import DataConfig
 from edgespeech.reference.model.config import ModelConfig
 from edgespeech.reference.model.labels import CHARACTERS, Labels
@@ -68,7 +68,7 @@ def test_drops_are_counted_with_reasons(tmp_path: Path) -> None:
     }
 
 
-def test_repeats_need_a_frame_more(tmp_path: Path) -> None:
+def test_repeated_letters_need_one_more_frame(tmp_path: Path) -> None:
     one = tone(tmp_path, "one.wav", 1.0)  # 25 frames
     lines = [{"audio_filepath": one, "text": text} for text in ("a" * 13, "a" * 14, "ab" * 12 + "a", "ab" * 13)]
     clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
@@ -76,20 +76,20 @@ def test_repeats_need_a_frame_more(tmp_path: Path) -> None:
     assert dropped == {"more labels than output frames": 2}
 
 
-def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+def test_a_manifest_without_a_usable_clip_is_an_error(tmp_path: Path) -> None:
     path = manifest(tmp_path, [{"audio_filepath": "nowhere.wav", "text": "hello"}])
-    with pytest.raises(ConfigError, match="no usable clip in .*: 1 missing file$"):
+    with pytest.raises(ConfigError, match="no usable clip in .*: 1 missing file; correct the manifests$"):
         usable_clips([path], LABELS, MODEL, data_config())
     with pytest.raises(ManifestError):
         usable_clips([tmp_path / "no.jsonl"], LABELS, MODEL, data_config())
 
 
-def test_texts_of_all_manifests(tmp_path: Path) -> None:
+def test_the_texts_of_all_manifests_are_read(tmp_path: Path) -> None:
     path = manifest(tmp_path, [{"audio_filepath": "x.wav", "text": "a b"}, {"audio_filepath": "y.wav", "text": "c"}])
     assert manifest_texts([path, path]) == ["a b", "c", "a b", "c"]
 
 
-def test_capital_letters_are_learnt_as_small_ones(tmp_path: Path) -> None:
+def test_texts_are_trained_on_in_lower_case(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(16000, np.float32), 16000)
     (tmp_path / "m.jsonl").write_text('{"audio_filepath": "a.wav", "duration": 1.0, "text": "GOOD Day"}\n')
     data = DataConfig(train=("m.jsonl",), dev=("m.jsonl",))
@@ -99,7 +99,7 @@ def test_capital_letters_are_learnt_as_small_ones(tmp_path: Path) -> None:
 
 
 def spoken_by(*counts: int) -> list[Clip]:
-    """Clips of one second by speakers 0, 1, ...; as many as given."""
+    """Make the given numbers of one-second clips by speakers 0, 1, ..."""
     return [
         Clip(Path(f"{speaker}-{index}.wav"), 1.0, "a", (3,), speaker=str(speaker))
         for speaker, count in enumerate(counts)
@@ -109,29 +109,29 @@ def spoken_by(*counts: int) -> list[Clip]:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.floats(0.05, 1.0), st.integers(0, 5))
-def test_a_share_takes_from_every_speaker_alike(counts: list[int], share: float, seed: int) -> None:
+def test_a_fraction_is_taken_from_every_speaker(counts: list[int], fraction: float, seed: int) -> None:
     clips = spoken_by(*counts)
     try:
-        chosen = share_of(clips, share, seed)
+        chosen = take_fraction(clips, fraction, seed)
     except ConfigError:
-        assert share * max(counts) < 1.0
+        assert fraction * max(counts) < 1.0
         return
     kept = set(chosen)
     assert chosen == [clip for clip in clips if clip in kept]
     for speaker, count in enumerate(counts):
         taken = sum(clip.speaker == str(speaker) for clip in chosen)
-        assert abs(taken - share * count) < 1.0 + 1e-9
+        assert abs(taken - fraction * count) < 1.0 + 1e-9
 
 
-def test_smaller_shares_are_parts_of_larger_ones_and_seeds_differ() -> None:
+def test_smaller_fractions_are_subsets_of_larger_ones_and_seeds_differ() -> None:
     clips = spoken_by(30, 7, *[1] * 200)
-    eighth, quarter, half, everything = (share_of(clips, share) for share in (1 / 8, 1 / 4, 1 / 2, 1.0))
+    eighth, quarter, half, everything = (take_fraction(clips, one) for one in (1 / 8, 1 / 4, 1 / 2, 1.0))
     assert set(eighth) < set(quarter) < set(half) < set(everything) and everything == clips
-    # Speakers with a single clip come in by chance, at the share asked for.
+    # Speakers with a single clip are chosen at random, with the probability of the fraction.
     assert 30 <= sum(clip.speaker not in ("0", "1") for clip in quarter) <= 70
-    assert share_of(clips, 1 / 4) == quarter != share_of(clips, 1 / 4, seed=1)
+    assert take_fraction(clips, 1 / 4) == quarter != take_fraction(clips, 1 / 4, seed=1)
 
 
-def test_a_share_without_a_clip_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="share of 0.0001 of 3 clips holds none"):
-        share_of(spoken_by(3), 1e-4)
+def test_a_fraction_without_a_clip_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="fraction of 0.0001 of 3 clips is empty"):
+        take_fraction(spoken_by(3), 1e-4)

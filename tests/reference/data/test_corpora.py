@@ -1,4 +1,4 @@
-"""Manifests from tiny folders that are laid out as LibriSpeech and Common Voice are."""
+"""Manifests of tiny folders laid out like LibriSpeech and Common Voice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_sound(path: Path, seconds: float) -> None:
 
 @pytest.fixture
 def books(tmp_path: Path) -> Path:
-    """LibriSpeech with two parts."""
+    """Write a LibriSpeech folder with two parts."""
     folder = tmp_path / "LibriSpeech"
     write_sound(folder / "train-clean-100" / "19" / "198" / "19-198-0000.flac", 1.5)
     write_sound(folder / "train-clean-100" / "19" / "198" / "19-198-0001.flac", 0.5)
@@ -34,7 +34,7 @@ def books(tmp_path: Path) -> Path:
     return folder
 
 
-def test_librispeech(edgespeech: Command, books: Path, tmp_path: Path) -> None:
+def test_librispeech_becomes_a_manifest(edgespeech: Command, books: Path, tmp_path: Path) -> None:
     (tmp_path / "lists").mkdir()
     output = tmp_path / "lists" / "train.jsonl"
     outcome = edgespeech("data", "librispeech", books / "train-clean-100", "-o", output)
@@ -52,7 +52,7 @@ def test_librispeech(edgespeech: Command, books: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def voices(tmp_path: Path) -> Path:
-    """One language of Common Voice."""
+    """Write one language of Common Voice."""
     folder = tmp_path / "en"
     for name, seconds in (("a.mp3", 1.0), ("b.mp3", 2.0), ("d.mp3", 1.0), ("e.mp3", 1.0)):
         write_sound(folder / "clips" / name, seconds)
@@ -73,7 +73,7 @@ def voices(tmp_path: Path) -> Path:
     return folder
 
 
-def test_common_voice(edgespeech: Command, voices: Path) -> None:
+def test_common_voice_becomes_a_manifest(edgespeech: Command, voices: Path) -> None:
     output = voices / "train.jsonl"
     outcome = edgespeech("data", "common-voice", voices, "--split", "train", "-o", output)
     assert outcome.code == 0
@@ -91,9 +91,9 @@ def test_common_voice(edgespeech: Command, voices: Path) -> None:
     assert [one.duration for one in found] == pytest.approx([2.0, 1.0], abs=0.1)
 
 
-def test_what_is_no_such_corpus(edgespeech: Command, voices: Path, books: Path, tmp_path: Path) -> None:
+def test_folders_of_other_layouts_are_rejected(edgespeech: Command, voices: Path, books: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    for command, said in (
+    for command, message in (
         (("librispeech", voices), "has no *.trans.txt below it"),
         (("librispeech", tmp_path / "nowhere"), "has no *.trans.txt below it"),
         (("common-voice", books), "has no .tsv file"),
@@ -102,17 +102,20 @@ def test_what_is_no_such_corpus(edgespeech: Command, voices: Path, books: Path, 
         (("common-voice", voices, "--split", "dev"), "lists no recording"),
     ):
         outcome = edgespeech("data", *command, "-o", output)
-        assert outcome.code == 2 and said in outcome.err and outcome.err.count("\n") == 1
+        assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
         assert not output.exists()
     assert "cannot write" in edgespeech("data", "librispeech", books, "-o", tmp_path / "no" / "m.jsonl").err
     transcript = books / "dev-clean" / "84" / "7" / "84-7.trans.txt"
     transcript.write_text("\nHELLO THERE\n")
-    assert "84-7.trans.txt:2: 'HELLO' is no" in edgespeech("data", "librispeech", books, "-o", output).err
+    assert (
+        "84-7.trans.txt:2: 'HELLO' is not SPEAKER-CHAPTER-NUMBER"
+        in edgespeech("data", "librispeech", books, "-o", output).err
+    )
     transcript.write_bytes(b"84-7-0000 \xff\n")
     assert "is not UTF-8" in edgespeech("data", "librispeech", books, "-o", output).err
 
 
-def test_nothing_that_can_be_used(edgespeech: Command, tmp_path: Path) -> None:
+def test_a_corpus_without_a_usable_recording_is_an_error(edgespeech: Command, tmp_path: Path) -> None:
     (tmp_path / "1-1.trans.txt").write_text("1-1-0000 ONE\n")
     outcome = edgespeech("data", "librispeech", tmp_path, "-o", tmp_path / "m.jsonl")
     assert outcome.code == 2 and "none of 1 recordings can be used: missing file" in outcome.err

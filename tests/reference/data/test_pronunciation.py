@@ -1,4 +1,4 @@
-"""Pronunciations: what espeak-ng says becomes a table, and the table becomes targets."""
+"""Pronunciations: espeak-ng's output becomes a table, and the table gives targets."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ needs_espeak = pytest.mark.skipif(
 )
 
 
-def test_stress_pauses_and_switches_of_language_go() -> None:
+def test_stress_pauses_and_changes_of_language_are_removed() -> None:
     assert phonemes_in("'0 k l ,E m") == ("0", "k", "l", "E", "m")
     assert phonemes_in("b 'V ? n-") == ("b", "V", "?", "n-")
     assert phonemes_in("(fr) d eZ 'a (en-us) _: l '@ _| i ; I") == ("d", "eZ", "a", "l", "@", "i", "I")
     assert phonemes_in("") == ()
 
 
-def test_symbols_are_common_and_rare_variants_become_what_they_vary() -> None:
-    table = Pronunciations({**WORDS, "is": ("I", "z"), "it": ("I", "t")}, fewest_entries=2)
+def test_rare_variants_become_the_common_phoneme_they_vary() -> None:
+    table = Pronunciations({**WORDS, "is": ("I", "z"), "it": ("I", "t")}, min_entries=2)
     assert table.symbols == ("", "I", "i:", "s", "z")
     assert table.encode("see hiss") == [3, 2, 1, 3]  # h is left out, I2 is an I
     assert table.encode("it") == [1]
 
 
 def test_a_missing_word_leaves_a_text_without_phonemes() -> None:
-    table = Pronunciations(WORDS, fewest_entries=1)
+    table = Pronunciations(WORDS, min_entries=1)
     assert table.encode("see unseen") is None
     assert table.encode("") == []
 
@@ -42,7 +42,7 @@ def test_a_missing_word_leaves_a_text_without_phonemes() -> None:
 def test_the_table_is_read_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_text("ease\ti: z\nsee\ts i:\n'\t\n", encoding="utf-8")
-    table = Pronunciations.read(path, fewest_entries=1)
+    table = Pronunciations.read(path, min_entries=1)
     assert table.symbols == ("", "i:", "s", "z")
     assert table.encode("see ' ease") == [2, 1, 1, 3]
 
@@ -50,7 +50,7 @@ def test_the_table_is_read_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "named"), [("see s i:\n", ":1: 'see s i:'"), ("", "of 0 pronunciations"), ("see\ts i:\n", "20 of 1")]
 )
-def test_a_table_of_no_use_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
+def test_an_invalid_table_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
     path = tmp_path / "table.tsv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
@@ -63,7 +63,7 @@ def test_a_missing_table_names_the_command(tmp_path: Path) -> None:
         Pronunciations.read(tmp_path / "none.tsv")
 
 
-def test_a_batch_of_another_length_is_asked_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_with_the_wrong_number_of_lines_is_looked_up_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
     def cut_lines(words: list[str]) -> list[str]:
         return [sound for word in words for sound in ([f"{word} 1", "2"] if word == "long" else [word])]
 

@@ -1,4 +1,4 @@
-"""The LSTM on matrix tiles is torch's LSTM, up to the rounding of bfloat16."""
+"""The LSTM kernel for Intel AMX equals torch's LSTM up to the rounding of bfloat16."""
 
 import pytest
 import torch
@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from edgespeech.reference.kernels import lstm_tiles
 from edgespeech.reference.model.layers import Recurrent
 
-needs_tiles = pytest.mark.skipif(
-    lstm_tiles.library() is None, reason="needs a CPU with matrix tiles (Intel AMX) and a C++ compiler"
-)
+needs_tiles = pytest.mark.skipif(lstm_tiles.library() is None, reason="needs a CPU with Intel AMX and a C++ compiler")
 
 
 def gradients(layer: nn.LSTM, x: Tensor, toward: Tensor, tiles: bool) -> list[Tensor]:
@@ -26,7 +24,7 @@ def gradients(layer: nn.LSTM, x: Tensor, toward: Tensor, tiles: bool) -> list[Te
     ("batch", "time", "width", "hidden"),
     [(1, 1, 32, 32), (3, 7, 32, 64), (16, 40, 96, 64), (17, 33, 64, 32), (70, 5, 64, 64), (150, 3, 32, 32)],
 )
-def test_outputs_and_gradients_are_those_of_torch(batch: int, time: int, width: int, hidden: int) -> None:
+def test_outputs_and_gradients_equal_those_of_torch(batch: int, time: int, width: int, hidden: int) -> None:
     torch.manual_seed(batch)
     layer = nn.LSTM(width, hidden, batch_first=True)
     x, toward = torch.randn(batch, time, width), torch.randn(batch, time, hidden)
@@ -37,7 +35,7 @@ def test_outputs_and_gradients_are_those_of_torch(batch: int, time: int, width: 
 
 
 @needs_tiles
-def test_training_takes_it_and_evaluation_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_is_used_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[Tensor] = []
     run = lstm_tiles.run
 

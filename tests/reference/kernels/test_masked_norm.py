@@ -1,4 +1,4 @@
-"""Batch norm in two passes is that of torch's operators, up to the rounding of bfloat16."""
+"""The batch-norm kernel equals torch's operators up to the rounding of bfloat16."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from edgespeech.reference.kernels.native import compiled
 from edgespeech.reference.model.layers import MaskedBatchNorm
 
 needs_native = pytest.mark.skipif(
-    compiled("masked_norm") is None, reason="needs a CPU with matrix tiles (Intel AMX) and a C++ compiler"
+    compiled("masked_norm") is None, reason="needs a CPU with Intel AMX and a C++ compiler"
 )
 
 
@@ -27,7 +27,9 @@ def normalised(layer: MaskedBatchNorm, x: Tensor, mask: Tensor, toward: Tensor) 
 @needs_native
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize(("batch", "time", "channels"), [(1, 9, 3), (4, 30, 40), (3, 8, 16)])
-def test_values_gradients_and_statistics(batch: int, time: int, channels: int, channels_last: bool) -> None:
+def test_values_gradients_and_statistics_equal_those_of_torch(
+    batch: int, time: int, channels: int, channels_last: bool
+) -> None:
     torch.manual_seed(time)
     layer = MaskedBatchNorm(channels, channel_dim=2 if channels_last else 1)
     layer.weight.data.uniform_(0.5, 2.0)

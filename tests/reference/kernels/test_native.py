@@ -1,4 +1,4 @@
-"""Compiled helpers of training: there, or None."""
+"""The kernels are compiled, or None where they cannot be."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import torch
 from edgespeech.reference.kernels import native
 
 
-def test_without_a_compiler_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_compiler_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CXX", "no-such-compiler")
@@ -16,6 +16,6 @@ def test_without_a_compiler_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert not list((tmp_path / "edgespeech").iterdir())
 
 
-def test_without_tiles_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_amx_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     assert native.compiled.__wrapped__("masked_norm") is None

@@ -1,13 +1,18 @@
-"""Building a language model: the real tools where they are built, clear words where they are not."""
+"""Building a language model with KenLM's tools, and clear errors where they are missing."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgespeech.errors import LanguageModelError, MissingDependencyError, UsageError
-from edgespeech.reference.language_model.build import build_language_model, find_tool
+from edgespeech.reference.language_model.build import LanguageModelSummary, build_language_model
+from edgespeech.reference.language_model.kenlm_tools import find_tool
+from edgespeech.reference.language_model.request import BuildRequest
 from edgespeech.reference.language_model.scoring import SPACE_TOKEN, SentenceScorer
 from edgespeech.runtime.decoder.language_model import LanguageModel
 
@@ -30,6 +35,10 @@ def tools() -> Path:
         pytest.skip(str(error))
 
 
+def build(*texts: Path, output: Path, **options: Any) -> LanguageModelSummary:
+    return build_language_model(BuildRequest(texts=texts, output=output, **options))
+
+
 def fake_tools(folder: Path, lmplz: str) -> Path:
     folder.mkdir()
     for name, script in {"lmplz": lmplz, "build_binary": "exit 0"}.items():
@@ -38,11 +47,13 @@ def fake_tools(folder: Path, lmplz: str) -> Path:
     return folder
 
 
-def test_a_model_is_built_and_prefers_what_it_has_read(text: Path, tools: Path, tmp_path: Path) -> None:
+def test_a_model_prefers_the_sentences_it_was_built_from(
+    text: Path, tools: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     kenlm = pytest.importorskip("kenlm")
-    said: list[str] = []
+    caplog.set_level(logging.INFO, "edgespeech")
     output = tmp_path / "new" / "lm.bin"
-    summary = build_language_model([text], output, prune="0", tools=tools, report=said.append)
+    summary = build(text, output=output, prune="0", tools=tools)
     model = kenlm.Model(str(output))
     words = LanguageModel(output).vocabulary
     assert words is not None
@@ -53,13 +64,16 @@ def test_a_model_is_built_and_prefers_what_it_has_read(text: Path, tools: Path, 
     assert summary.ngrams[0] == len(words) + 3 and len(summary.ngrams) == 3
     assert summary.size == output.stat().st_size
     assert [path.name for path in output.parent.iterdir()] == ["lm.bin"]
-    assert len(said) >= 3
+    assert caplog.messages[:2] == [
+        f"{text}: 4 used, 1 unspoken",
+        f"estimating 3-grams over {len(words)} of {len(words)} words, prune 0",
+    ]
 
 
-def test_the_vocabulary_is_the_most_frequent_words(text: Path, tools: Path, tmp_path: Path) -> None:
+def test_the_vocabulary_has_the_most_frequent_words(text: Path, tools: Path, tmp_path: Path) -> None:
     kenlm = pytest.importorskip("kenlm")
     output = tmp_path / "lm.bin"
-    summary = build_language_model([text], output, prune="0", vocabulary=5, tools=tools)
+    summary = build(text, output=output, prune="0", vocabulary=5, tools=tools)
     words = LanguageModel(output).vocabulary
     assert words is not None and summary.vocabulary_size == len(words) == 5
     assert all(word in words for word in ("cat", "dog", "on", "sat", "the"))
@@ -67,19 +81,19 @@ def test_the_vocabulary_is_the_most_frequent_words(text: Path, tools: Path, tmp_
     assert "cat" in model and "mat" not in model
 
 
-def test_lines_are_left_out_as_asked(text: Path, tools: Path, tmp_path: Path) -> None:
+def test_excluded_lines_and_lone_letters_are_left_out(text: Path, tools: Path, tmp_path: Path) -> None:
     dev = tmp_path / "dev.jsonl"
     dev.write_text('{"text": "the cat sat on the mat"}\n')
     output = tmp_path / "lm.bin"
-    summary = build_language_model([text], output, exclude=[dev], keep_lone_letters=False, prune="0", tools=tools)
+    summary = build(text, output=output, exclude=(dev,), keep_lone_letters=False, prune="0", tools=tools)
     assert (summary.lines, summary.excluded, summary.lone_letters) == (2, 1, 1)
     words = LanguageModel(output).vocabulary
     assert words is not None and "mat" not in words
 
 
-def test_a_model_over_characters_spells_the_space(text: Path, tools: Path, tmp_path: Path) -> None:
+def test_a_model_over_characters_has_a_token_for_the_space(text: Path, tools: Path, tmp_path: Path) -> None:
     output = tmp_path / "lm.bin"
-    summary = build_language_model([text], output, characters=True, order=4, prune="0", tools=tools)
+    summary = build(text, output=output, characters=True, order=4, prune="0", tools=tools)
     model = LanguageModel(output)
     assert model.order == 4 and model.vocabulary is not None and model.vocabulary.is_of_characters()
     assert SPACE_TOKEN in model.vocabulary and summary.vocabulary_size == len(model.vocabulary)
@@ -90,48 +104,52 @@ def test_a_model_over_characters_spells_the_space(text: Path, tools: Path, tmp_p
 
 def test_labels_without_a_space_make_a_model_without_one(text: Path, tools: Path, tmp_path: Path) -> None:
     output = tmp_path / "lm.bin"
-    labels = ["", *"abcdefghijklmnopqrstuvwxyz"]
-    build_language_model([text], output, characters=True, labels=labels, prune="0", tools=tools)
+    labels = ("", *"abcdefghijklmnopqrstuvwxyz")
+    build(text, output=output, characters=True, labels=labels, prune="0", tools=tools)
     vocabulary = LanguageModel(output).vocabulary
     assert vocabulary is not None and SPACE_TOKEN not in vocabulary
     assert SentenceScorer(output).score("the cat").tokens == 6
 
 
-def test_perplexity_is_measured_on_a_held_out_text_that_stays_out(text: Path, tools: Path, tmp_path: Path) -> None:
+def test_perplexity_is_measured_on_a_held_out_text_that_is_excluded(
+    text: Path, tools: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
     held_out = tmp_path / "held.txt"
     held_out.write_text("the cat sat on the mat\n\nthe dog flew\n")
-    said: list[str] = []
-    summary = build_language_model(
-        [text], tmp_path / "lm.bin", held_out=held_out, prune="0", tools=tools, report=said.append
-    )
+    summary = build(text, output=tmp_path / "lm.bin", held_out=held_out, prune="0", tools=tools)
     assert summary.excluded == 1
     assert summary.perplexity is not None and summary.perplexity.perplexity > 1.0
     assert (summary.perplexity.lines, summary.perplexity.tokens, summary.perplexity.unknown) == (2, 9, 2)  # flew, mat
-    assert "on held-out lines: perplexity" in said[-1]
+    assert "on held-out lines: perplexity" in caplog.messages[-1]
 
 
-def test_a_share_of_the_lines_is_held_out_with_all_their_copies(tools: Path, tmp_path: Path) -> None:
+def test_a_fraction_of_the_lines_is_held_out_with_all_their_copies(tools: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     lines = [f"the {first} {second}" for first in "abcdefghijklmnop" for second in "abcdefghijklmnop"]
     text.write_text("\n".join(lines * 3))
-    summary = build_language_model([text], tmp_path / "lm.bin", held_out_share=0.25, prune="0", tools=tools)
+    summary = build(text, output=tmp_path / "lm.bin", held_out_fraction=0.25, prune="0", tools=tools)
     assert summary.perplexity is not None
     assert summary.perplexity.lines % 3 == 0 and summary.lines == 3 * 256 - summary.perplexity.lines
     assert 30 < summary.perplexity.lines / 3 < 100
 
 
-def test_too_few_lines_to_hold_out_are_no_failure(text: Path, tools: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    summary = build_language_model([text], tmp_path / "lm.bin", prune="0", tools=tools, report=said.append)
-    assert summary.perplexity is None and "no lines were held out" in said[-1]
+def test_too_few_lines_to_hold_out_are_not_an_error(
+    text: Path, tools: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
+    summary = build(text, output=tmp_path / "lm.bin", prune="0", tools=tools)
+    assert summary.perplexity is None and "no lines were held out" in caplog.messages[-1]
 
 
-def test_missing_tools_are_named_with_what_to_do(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_missing_tools_names_the_fix(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("KENLM_BIN", raising=False)
     with pytest.raises(MissingDependencyError, match="lmplz was not found.*make kenlm-tools") as caught:
-        build_language_model([text], tmp_path / "lm.bin")
+        build(text, output=tmp_path / "lm.bin")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "lm.bin").exists()
 
@@ -142,21 +160,21 @@ def test_tools_are_found_where_the_variable_points(tmp_path: Path, monkeypatch: 
     assert find_tool("lmplz") == folder / "lmplz"
 
 
-def test_a_tool_that_fails_leaves_the_old_model_alone(text: Path, tmp_path: Path) -> None:
-    folder = fake_tools(tmp_path / "bin", "echo 'first remark' >&2; echo 'out of luck' >&2; exit 3")
+def test_a_failing_tool_leaves_the_old_model_unchanged(text: Path, tmp_path: Path) -> None:
+    folder = fake_tools(tmp_path / "bin", "echo 'first message' >&2; echo 'out of luck' >&2; exit 3")
     output = tmp_path / "out" / "lm.bin"
     output.parent.mkdir()
     output.write_bytes(b"old")
     with pytest.raises(LanguageModelError, match="lmplz ended with 3: out of luck"):
-        build_language_model([text], output, tools=folder)
+        build(text, output=output, tools=folder)
     assert output.read_bytes() == b"old"
     assert [path.name for path in output.parent.iterdir()] == ["lm.bin"]
 
 
-def test_a_text_without_a_usable_line_is_refused(tmp_path: Path) -> None:
+def test_a_text_without_a_usable_line_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "digits.txt").write_text("1904\n1905\n")
     with pytest.raises(LanguageModelError, match="no usable line"):
-        build_language_model([tmp_path / "digits.txt"], tmp_path / "lm.bin", tools=fake_tools(tmp_path / "bin", ""))
+        build(tmp_path / "digits.txt", output=tmp_path / "lm.bin", tools=fake_tools(tmp_path / "bin", ""))
 
 
 @pytest.mark.parametrize(
@@ -164,8 +182,8 @@ def test_a_text_without_a_usable_line_is_refused(tmp_path: Path) -> None:
     [
         ({"order": 1}, "order 1 is out of range"),
         ({"order": 7}, "order 7 is out of range"),
-        ({"held_out_share": 0.6}, "held-out share of 0.6 is out of range"),
-        ({"held_out_share": 0.1, "held_out": Path("x")}, "clash"),
+        ({"held_out_fraction": 0.6}, "held-out fraction of 0.6 is out of range"),
+        ({"held_out_fraction": 0.1, "held_out": Path("x")}, "clash"),
         ({"vocabulary": 0}, "vocabulary of 0 words"),
         ({"bits": 0}, "0 bits are out of range"),
         ({"prune": "1 2 3"}, "prune '1 2 3' does not fit"),
@@ -175,13 +193,25 @@ def test_a_text_without_a_usable_line_is_refused(tmp_path: Path) -> None:
         ({"prune": ""}, "prune '' does not fit"),
     ],
 )
-def test_options_out_of_range_are_refused(text: Path, options: dict[str, object], message: str) -> None:
+def test_options_out_of_range_are_rejected(text: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        build_language_model([text], text.with_name("lm.bin"), **options)  # type: ignore[arg-type]
+        BuildRequest(texts=(text,), output=text.with_name("lm.bin"), **options)
 
 
-def test_a_folder_as_output_and_no_text_are_refused(text: Path, tmp_path: Path) -> None:
+def test_a_folder_as_output_and_no_text_are_rejected(text: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder"):
-        build_language_model([text], tmp_path)
+        BuildRequest(texts=(text,), output=tmp_path)
     with pytest.raises(UsageError, match="no text was given"):
-        build_language_model([], tmp_path / "lm.bin")
+        BuildRequest(texts=(), output=tmp_path / "lm.bin")
+
+
+@pytest.mark.parametrize("option", ["--held-out-fraction", "--held-out-share"])
+def test_the_command_takes_the_held_out_fraction_under_both_names(
+    edgespeech: Callable[..., Any], text: Path, tools: Path, tmp_path: Path, option: str
+) -> None:
+    output = tmp_path / "lm.bin"
+    outcome = edgespeech("lm", "build", text, "-o", output, "--prune", "0", option, "0")
+    assert (outcome.code, outcome.out) == (0, f"{output}\n")
+    assert "no lines were held out, so no perplexity is measured" in outcome.err
+    outcome = edgespeech("lm", "build", text, "-o", output, option, "0.7")
+    assert outcome.code == 2 and "held-out fraction of 0.7 is out of range" in outcome.err

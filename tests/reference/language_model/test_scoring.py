@@ -1,4 +1,4 @@
-"""Sentence scores and perplexity by hand from tiny.arpa; what `lm info` prints."""
+"""Sentence scores and perplexity, computed by hand from tiny.arpa, and the output of `lm info`."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_perplexity_counts_ends_and_unknown_words() -> None:
     assert "25.00% out of vocabulary" in str(found)
 
 
-def test_no_line_has_no_perplexity() -> None:
+def test_perplexity_without_a_line_is_an_error() -> None:
     with pytest.raises(LanguageModelError, match="no usable line"):
         SentenceScorer(ARPA).perplexity([""])
 
 
-def test_an_unknown_word_stays_possible_where_the_model_has_none(tmp_path: Path) -> None:
+def test_an_unknown_word_has_a_finite_score_without_unk(tmp_path: Path) -> None:
     closed = tmp_path / "closed.arpa"
     lines = [line for line in ARPA.read_text().splitlines() if "<unk>" not in line]
     closed.write_text("\n".join(lines).replace("ngram 1=7", "ngram 1=6") + "\n")
@@ -59,7 +59,7 @@ def test_an_unknown_word_stays_possible_where_the_model_has_none(tmp_path: Path)
     assert score.log_prob == pytest.approx((-7.0 - 0.8) * math.log(10), rel=1e-5)
 
 
-def test_a_model_over_characters_is_read_as_one(tmp_path: Path) -> None:
+def test_a_model_over_characters_is_recognised(tmp_path: Path) -> None:
     letters = tmp_path / "letters.arpa"
     letters.write_text(ARPA.read_text().replace("bab", "\u2581").replace("ab", "c"), encoding="utf-8")
     scorer = SentenceScorer(letters)
@@ -69,14 +69,14 @@ def test_a_model_over_characters_is_read_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("path", "kind"), [(ARPA, "ARPA text"), (BINARY, "trie")])
-def test_the_header_tells_kind_and_ngrams(path: Path, kind: str) -> None:
+def test_the_header_has_kind_and_ngrams(path: Path, kind: str) -> None:
     found = inspect_language_model(path)
     assert (found.kind, found.order, found.vocabulary, found.unit) == (kind, 2, 4, "words")
     assert found.ngrams == count_ngrams(path) == (7, 6)
     assert found.size == path.stat().st_size and found.perplexity is None
 
 
-def test_a_header_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_header_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "cut.bin").write_bytes(BINARY.read_bytes()[:100])
     with pytest.raises(LanguageModelError):
         count_ngrams(tmp_path / "cut.bin")
@@ -90,5 +90,5 @@ def test_info_prints_facts_and_perplexity(edgespeech: Callable[..., Any], tmp_pa
     assert "n-grams    7 / 6" in outcome.out and "perplexity 6.8" in outcome.out
     found = json.loads(edgespeech("lm", "info", BINARY, "--text", text, "--json").out)
     assert found["perplexity"]["perplexity"] == pytest.approx(10 ** (-(A + B_A_UNKNOWN) / 6), rel=1e-4)
-    refused = edgespeech("lm", "info", BINARY, "--text", tmp_path / "none.txt")
-    assert refused.code == 2 and "none.txt cannot be read" in refused.err
+    outcome = edgespeech("lm", "info", BINARY, "--text", tmp_path / "none.txt")
+    assert outcome.code == 2 and "none.txt cannot be read" in outcome.err

@@ -1,4 +1,4 @@
-"""Text becomes what a person would say when reading it aloud, or is dropped."""
+"""Text is normalised to what is spoken when it is read aloud, or dropped."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ALPHABET = frozenset("".join(LABELS))
         ("--- ' ---", ""),
     ],
 )
-def test_a_line_is_written_as_it_is_spoken(line: str, spoken: str | None) -> None:
+def test_a_line_is_normalised_to_what_is_spoken(line: str, spoken: str | None) -> None:
     assert spoken_line(line, ALPHABET) == spoken
 
 
-def test_letters_that_the_labels_have_keep_their_accents() -> None:
+def test_accented_letters_with_labels_are_kept() -> None:
     assert spoken_line("Ça va", ALPHABET | {"ç"}) == "ça va"
 
 
@@ -52,12 +52,12 @@ def test_compressed_and_plain_texts_read_alike(tmp_path: Path) -> None:
         assert [line.strip() for line in read_lines(tmp_path / name)] == ["one line", "another"]
 
 
-def test_a_manifest_gives_its_texts(tmp_path: Path) -> None:
+def test_the_texts_of_a_manifest_are_read(tmp_path: Path) -> None:
     manifest = tmp_path / "train.jsonl"
     manifest.write_text('{"audio_filepath": "a.wav", "text": "yes"}\n{"text": "no", "duration": 1}\n')
     assert list(read_lines(manifest)) == ["yes", "no"]
     manifest.write_text('{"audio_filepath": "a.wav"}\n')
-    with pytest.raises(ManifestError, match="train.jsonl holds a line without a text"):
+    with pytest.raises(ManifestError, match="train.jsonl contains a line without a text"):
         list(read_lines(manifest))
 
 

@@ -1,4 +1,4 @@
-"""Masked batch norm against torch's own on the valid frames alone."""
+"""Masked batch norm equals torch's batch norm on the valid frames."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ layouts = pytest.mark.parametrize(("shape", "channels"), SHAPES.values(), ids=SH
 
 
 def packed(x: Tensor, channels: int) -> Tensor:
-    """The values of valid frames as [values, channels], frame after frame."""
+    """Return the values of the valid frames as [values, channels], frame by frame."""
     time_first = x if channels == 2 else x.movedim(-1, 1)
     return time_first.movedim(time_first.dim() - 1 if channels == 2 else 2, -1)[MASK].reshape(-1, 5)
 
 
 @layouts
-def test_equals_torch_on_valid_frames(shape: tuple[int, ...], channels: int) -> None:
+def test_masked_batch_norm_equals_torch_on_valid_frames(shape: tuple[int, ...], channels: int) -> None:
     torch.manual_seed(0)
     ours, theirs = MaskedBatchNorm(5, channels), nn.BatchNorm1d(5, momentum=0.05)
     for layer in (ours, theirs):
@@ -42,14 +42,14 @@ def test_equals_torch_on_valid_frames(shape: tuple[int, ...], channels: int) -> 
 
 
 @layouts
-def test_padding_never_enters(shape: tuple[int, ...], channels: int) -> None:
+def test_padding_does_not_affect_results_or_gradients(shape: tuple[int, ...], channels: int) -> None:
     torch.manual_seed(0)
     x = torch.randn(shape)
-    spoiled = x.clone()
-    time_first = spoiled.movedim(1 if channels == 2 else -1, 1)
+    padded = x.clone()
+    time_first = padded.movedim(1 if channels == 2 else -1, 1)
     time_first[~MASK] = 1e4
     results = []
-    for value in (x, spoiled):
+    for value in (x, padded):
         layer = MaskedBatchNorm(5, channels)
         value.requires_grad_()
         output = packed(layer(value, MASK), channels)
@@ -73,7 +73,7 @@ def test_a_batch_without_a_valid_frame_leaves_finite_statistics() -> None:
     assert bool(layer.running_mean.isfinite().all()) and bool(layer.running_variance.isfinite().all())
 
 
-def test_evaluation_is_the_affine_map_it_says() -> None:
+def test_evaluation_is_the_affine_map_of_scale_and_shift() -> None:
     layer = MaskedBatchNorm(5, 2).eval()
     layer.running_mean.normal_()
     layer.running_variance.uniform_(0.5, 2.0)

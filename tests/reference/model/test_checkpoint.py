@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were; everything else is refused in one line."""
+"""Checkpoints are restored exactly; everything else is rejected in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def model(tiny_model_factory: Callable[..., Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def content(model: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What is in a good checkpoint, to be spoiled."""
+    """Return the content of a valid checkpoint, for tests that damage it."""
     path = tmp_path_factory.mktemp("good") / "good.pt"
     save_checkpoint(model, path, {"name": "tiny"})
     value = torch.load(path, weights_only=True)
@@ -31,7 +31,7 @@ def content(model: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     return value
 
 
-def refused(path: Path, *words: str) -> None:
+def rejected(path: Path, *words: str) -> None:
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
     message = str(caught.value)
@@ -41,7 +41,7 @@ def refused(path: Path, *words: str) -> None:
         assert word in message
 
 
-def test_round_trip(tiny_model: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_is_restored(tiny_model: Any, tmp_path: Path) -> None:
     path = tmp_path / "folder" / "ckpt.pt"
     save_checkpoint(tiny_model, path, {"name": "tiny", "wer": 0.5})
     loaded, provenance = load_checkpoint(path)
@@ -53,7 +53,7 @@ def test_round_trip(tiny_model: Any, tmp_path: Path) -> None:
         assert torch.equal(loaded.state_dict()[name], value), name
 
 
-def test_round_trip_in_half_precision(model: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_in_half_precision_is_restored(model: Any, tmp_path: Path) -> None:
     with torch.no_grad():
         model.convolutions[0].batch_norm.running_variance[0] = 1e6  # more than float16 holds
     for half in (False, True):
@@ -68,39 +68,37 @@ def test_round_trip_in_half_precision(model: Any, tmp_path: Path) -> None:
 
 
 class Hostile:
-    """A pickle that makes a folder when it is loaded."""
+    """A pickle that creates a folder when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
-        """Take the folder."""
         self.mark = mark
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What pickle would call."""
         return os.mkdir, (str(self.mark),)
 
 
-def test_a_hostile_pickle_is_refused_and_not_run(content: dict[str, Any], tmp_path: Path) -> None:
+def test_a_hostile_pickle_is_rejected_and_not_run(content: dict[str, Any], tmp_path: Path) -> None:
     mark = tmp_path / "was_run"
     torch.save({**content, "provenance": Hostile(mark)}, tmp_path / "new.pt")
     torch.save({**content, "provenance": Hostile(mark)}, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
-    refused(tmp_path / "new.pt", "refused")
-    refused(tmp_path / "legacy.pt")
+    rejected(tmp_path / "new.pt", "refused")
+    rejected(tmp_path / "legacy.pt")
     assert not mark.exists()
 
 
-def test_files_that_are_no_checkpoint(content: dict[str, Any], tmp_path: Path) -> None:
+def test_files_that_are_not_checkpoints_are_rejected(content: dict[str, Any], tmp_path: Path) -> None:
     good = tmp_path / "good.pt"
     torch.save(content, good)
-    refused(tmp_path / "nowhere.pt", "no checkpoint at")
-    refused(tmp_path, "no checkpoint at")
+    rejected(tmp_path / "nowhere.pt", "no checkpoint at")
+    rejected(tmp_path, "no checkpoint at")
     for name, data in {"text": b"hello\n", "empty": b"", "truncated": good.read_bytes()[:-500]}.items():
         (tmp_path / name).write_bytes(data)
-        refused(tmp_path / name, "damaged or no checkpoint")
+        rejected(tmp_path / name, "damaged or not a checkpoint")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("hello.txt", "hello")
-    refused(tmp_path / "other.zip", "damaged or no checkpoint")
+    rejected(tmp_path / "other.zip", "damaged or not a checkpoint")
     torch.save([1, 2], tmp_path / "list.pt")
-    refused(tmp_path / "list.pt", "holds a list")
+    rejected(tmp_path / "list.pt", "contains a list")
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -136,29 +134,31 @@ def test_damaged_bytes_never_end_in_a_traceback(content: dict[str, Any], tmp_pat
         ({"provenance": 3}, "do not fit"),
     ],
 )
-def test_parts_that_do_not_fit(content: dict[str, Any], tmp_path: Path, change: dict[str, Any], word: str) -> None:
-    torch.save({**content, **change}, tmp_path / "spoiled.pt")
-    refused(tmp_path / "spoiled.pt", word)
+def test_parts_that_do_not_fit_together_are_rejected(
+    content: dict[str, Any], tmp_path: Path, change: dict[str, Any], word: str
+) -> None:
+    torch.save({**content, **change}, tmp_path / "damaged.pt")
+    rejected(tmp_path / "damaged.pt", word)
 
 
 @pytest.mark.parametrize("key", ["format", "version", "model", "labels", "weights", "provenance"])
-def test_a_missing_part(content: dict[str, Any], tmp_path: Path, key: str) -> None:
+def test_a_missing_part_is_named(content: dict[str, Any], tmp_path: Path, key: str) -> None:
     torch.save({name: value for name, value in content.items() if name != key}, tmp_path / "partial.pt")
-    refused(tmp_path / "partial.pt", key)
+    rejected(tmp_path / "partial.pt", key)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite(content: dict[str, Any], tmp_path: Path, bad: float) -> None:
+def test_weights_that_are_not_finite_are_rejected(content: dict[str, Any], tmp_path: Path, bad: float) -> None:
     weights = {name: value.clone() for name, value in content["weights"].items()}
     weights["output.linear.bias"][1] = bad
     torch.save({**content, "weights": weights}, tmp_path / "bad.pt")
-    refused(tmp_path / "bad.pt", "not finite")
+    rejected(tmp_path / "bad.pt", "not finite")
 
 
-def test_weights_of_another_shape(content: dict[str, Any], tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_rejected(content: dict[str, Any], tmp_path: Path) -> None:
     weights = {**content["weights"], "output.linear.bias": torch.zeros(3)}
     torch.save({**content, "weights": weights}, tmp_path / "shape.pt")
-    refused(tmp_path / "shape.pt", "output.linear.bias")
+    rejected(tmp_path / "shape.pt", "output.linear.bias")
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:

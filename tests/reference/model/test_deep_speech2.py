@@ -1,4 +1,4 @@
-"""The whole model: samples in, log-probabilities out, whole and as a stream."""
+"""The whole model from samples to log-probabilities, whole and as a stream."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ every_kind = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys()
 
 @pytest.fixture(scope="module")
 def build(tiny_model_factory: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
-    """A model of short frames, each kind built once."""
+    """Build a model with short frames; each kind is built once."""
     models: dict[str, Any] = {}
     return lambda shape: models.setdefault(str(shape), tiny_model_factory(**{"features": SHORT, **shape}))
 
@@ -67,10 +67,10 @@ def test_chunked_equals_whole(shape: Any, build: Any, stream: Callable[..., Tens
     samples = torch.from_numpy(np.stack([noise(length), noise(length + 1)[1:]]))
     expected = whole(model, samples)
     assert expected.shape == (2, 5, len(model.labels))
-    silent_end = padded(model, samples)
-    sizes = range(1, silent_end.shape[1] + 1) if shape == SHAPES["gru-1d"] else [1, 7, 31, 32, 33, 64, length]
+    extended = padded(model, samples)
+    sizes = range(1, extended.shape[1] + 1) if shape == SHAPES["gru-1d"] else [1, 7, 31, 32, 33, 64, length]
     for size in sizes:
-        chunked = stream(model, silent_end, range(size, silent_end.shape[1], size), 1)
+        chunked = stream(model, extended, range(size, extended.shape[1], size), 1)
         torch.testing.assert_close(chunked[:, model.delay_frames :], expected, atol=2e-4, rtol=0)
 
 
@@ -131,7 +131,7 @@ def test_batch_padding_does_not_change_valid_outputs(shape: Any, build: Any, noi
 
 
 @every_kind
-def test_padding_does_not_change_the_training_loss_or_what_is_learnt(shape: Any, build: Any, noise: Noise) -> None:
+def test_padding_does_not_change_the_training_loss_or_the_gradients(shape: Any, build: Any, noise: Noise) -> None:
     lengths = (LENGTH, 160)
     short = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(noise(n)) for n in lengths], batch_first=True)
     batch = Batch(short, torch.tensor(lengths), torch.tensor([3, 4, 4, 5, 6]), torch.tensor([3, 2]), ("", ""))

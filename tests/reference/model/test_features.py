@@ -1,4 +1,4 @@
-"""The spectrogram against numpy, and as a stream."""
+"""The spectrogram equals numpy's, and chunked equals whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hertz(value: float) -> float:
 
 
 def by_numpy(samples: NDArray[np.float32], config: FeatureConfig) -> Floats:
-    """Unnormalised features [width, frames] with np.fft, triangle by triangle."""
+    """Compute unnormalised features [width, frames] with np.fft and explicit triangles."""
     length, hop = config.window_samples, config.hop_samples
     cosine = np.cos(2.0 * np.pi * np.arange(length) / length)
     window = 0.5 - 0.5 * cosine if config.window == "hann" else 0.54 - 0.46 * cosine
@@ -62,7 +62,9 @@ def by_numpy(samples: NDArray[np.float32], config: FeatureConfig) -> Floats:
 
 @pytest.mark.parametrize("scale", ["mel", "linear"])
 @pytest.mark.parametrize("window", ["hann", "hamming"])
-def test_equals_numpy(scale: Scale, window: Window, noise: Callable[[int], NDArray[np.float32]]) -> None:
+def test_features_equal_those_of_numpy(
+    scale: Scale, window: Window, noise: Callable[[int], NDArray[np.float32]]
+) -> None:
     config = FeatureConfig(scale=scale, window=window, bins=64)
     samples = noise(4000)
     ours = Features(config)(torch.from_numpy(samples)[None])[0].numpy()
@@ -86,23 +88,23 @@ def test_no_mel_filter_is_empty(length: int, bins: int) -> None:
     assert float(filters.max()) <= 1.0
 
 
-def test_silence_is_finite() -> None:
+def test_features_of_silence_are_finite() -> None:
     features = Features(FeatureConfig(floor=1e-6))(torch.zeros(1, 1600))
     np.testing.assert_allclose(features.numpy(), np.log(1e-6), rtol=1e-6)
 
 
-def test_an_impulse_lies_in_the_window_to_the_sample() -> None:
+def test_an_impulse_is_at_the_exact_sample_of_the_window() -> None:
     config = FeatureConfig(window_samples=32, hop_samples=10, scale="linear", window="hamming", floor=1e-9)
     features = Features(config)
     window = 0.54 - 0.46 * np.cos(2.0 * np.pi * np.arange(32) / 32)
     for position in range(60):
         samples = torch.zeros(1, 100)
         samples[0, position] = 1.0
-        heard = features(samples)[0].numpy()
+        spectrum = features(samples)[0].numpy()
         for frame in range(10):
             place = position - ((frame + 1) * 10 - 32)
             level = window[place] ** 2 if 0 <= place < 32 else 0.0
-            np.testing.assert_allclose(heard[:, frame], np.log(level + 1e-9), atol=1e-3)
+            np.testing.assert_allclose(spectrum[:, frame], np.log(level + 1e-9), atol=1e-3)
 
 
 @pytest.mark.parametrize(("scale", "window", "hop"), KINDS)

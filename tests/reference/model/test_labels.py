@@ -1,4 +1,4 @@
-"""Text to label indices and back."""
+"""Encoding of text as label indices, and decoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgespeech.errors import ConfigError
 from edgespeech.reference.model.labels import BLANK, CHARACTERS, Labels, bigram_labels, frames_needed
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
-BIGRAMS = bigram_labels(["the cat sat on the mat", "she's the one"], minimum_count=1)
+BIGRAMS = bigram_labels(["the cat sat on the mat", "she's the one"], min_count=1)
 texts = st.lists(st.text(LETTERS, min_size=1, max_size=9), max_size=6).map(" ".join)
 
 
@@ -41,18 +41,18 @@ def test_bigrams_by_hand() -> None:
 
 
 def test_bigram_labels_count_within_words() -> None:
-    labels = bigram_labels(["abab ab", "ba"], minimum_count=2)
+    labels = bigram_labels(["abab ab", "ba"], min_count=2)
     assert labels.symbols == (*CHARACTERS, "ab")
-    assert bigram_labels(["été été été"], minimum_count=1).symbols == CHARACTERS
+    assert bigram_labels(["été été été"], min_count=1).symbols == CHARACTERS
 
 
-def test_blanks_vanish_and_repeats_stay() -> None:
+def test_decoding_drops_blanks_and_keeps_repeats() -> None:
     assert Labels(CHARACTERS).decode([0, 3, 3, 0, 4]) == "aab"
 
 
 @pytest.mark.parametrize("text", ["Été", "a-b", "two 2", "tab\t", "A"])
 @pytest.mark.parametrize("labels", [Labels(CHARACTERS), BIGRAMS], ids=["characters", "bigrams"])
-def test_a_foreign_character_is_named(labels: Labels, text: str) -> None:
+def test_a_character_without_a_label_is_named(labels: Labels, text: str) -> None:
     foreign = next(character for character in text if character not in labels.symbols)
     with pytest.raises(ConfigError) as caught:
         labels.encode(text)
@@ -61,7 +61,7 @@ def test_a_foreign_character_is_named(labels: Labels, text: str) -> None:
 
 
 @pytest.mark.parametrize("symbols", [[], ["a", "b"], ["", "a", "a"]])
-def test_labels_that_cannot_be_are_refused(symbols: list[str]) -> None:
+def test_invalid_labels_are_rejected(symbols: list[str]) -> None:
     with pytest.raises(ConfigError, match="blank|twice"):
         Labels(symbols)
 
@@ -69,5 +69,5 @@ def test_labels_that_cannot_be_are_refused(symbols: list[str]) -> None:
 @pytest.mark.parametrize(
     ("indices", "frames"), [([], 0), ([3], 1), ([3, 4, 5], 3), ([3, 3], 3), ([3, 3, 3, 4, 4], 8), ([3, 4, 3, 4], 4)]
 )
-def test_frames_needed(indices: list[int], frames: int) -> None:
+def test_repeated_labels_need_a_blank_between_them(indices: list[int], frames: int) -> None:
     assert frames_needed(indices) == frames

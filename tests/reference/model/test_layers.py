@@ -1,4 +1,4 @@
-"""Every layer as a stream: chunked == whole, values as states, nothing from the future."""
+"""Every layer as a stream: chunked equals whole, states are values, and no output depends on later input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STEPS = [(1, 1), (3, 1), (3, 3), (4, 2), (5, 3), (4, 4), (7, 2)]
 
 @dataclass(frozen=True)
 class Case:
-    """A layer, the shape of one input without batch and time, and where time stands."""
+    """A layer, the shape of its input without batch and time, and the dimension of time."""
 
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class Case:
     stride: int = 1
 
     def layer(self) -> Any:
-        """In evaluation mode, with random weights and statistics."""
+        """Build the layer in evaluation mode, with random weights and statistics."""
         torch.manual_seed(3)
         layer = self.build()
         with torch.no_grad():
@@ -49,7 +49,7 @@ class Case:
         return layer.eval()
 
     def input(self, batch: int = 2, seed: int = 0) -> Tensor:
-        """Random numbers, time at its place."""
+        """Return random input with time in its dimension."""
         generator = torch.Generator().manual_seed(seed)
         size = [batch, *self.shape]
         size.insert(self.time, FRAMES)
@@ -122,10 +122,10 @@ def test_interleaved_streams_do_not_disturb_each_other(case: Case) -> None:
 
 
 @every_layer
-def test_output_t_sees_no_later_input_than_its_own(case: Case, last_seen: Callable[..., int]) -> None:
+def test_output_t_does_not_depend_on_later_input(case: Case, last_seen: Callable[..., int]) -> None:
     layer, x = case.layer(), case.input(1).abs()
     for parameter in layer.parameters():
-        parameter.data = parameter.data.abs() * 0.3  # keeps every clipped ReLU in its slope
+        parameter.data = parameter.data.abs() * 0.3  # keeps every clipped ReLU in its linear range
     for module in layer.modules():
         if isinstance(module, MaskedBatchNorm):
             module.running_mean.zero_()
@@ -169,23 +169,23 @@ def test_convolution_clips_at_twenty() -> None:
     assert (float(y.min()), float(y.max())) == (0.0, 20.0)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.9])
-def test_dropout_keeps_the_mean_and_drops_its_share(share: float) -> None:
+@pytest.mark.parametrize("probability", [0.1, 0.25, 0.9])
+def test_dropout_keeps_the_mean_and_drops_with_its_probability(probability: float) -> None:
     torch.manual_seed(0)
     x = torch.ones(7, 101, 29, requires_grad=True)
-    y = dropout(x, share, training=True)
-    assert float((y == 0).float().mean()) == pytest.approx(share, abs=0.01)
+    y = dropout(x, probability, training=True)
+    assert float((y == 0).float().mean()) == pytest.approx(probability, abs=0.01)
     assert float(y.detach().mean()) == pytest.approx(1.0, abs=0.05)
     torch.autograd.backward(y.sum())
-    assert x.grad is not None and torch.equal(x.grad, y.detach()), "the gradient goes where the value went"
-    # No value follows from its neighbours.
+    assert x.grad is not None and torch.equal(x.grad, y.detach()), "a value that was dropped has no gradient"
+    # Neighbouring values are dropped independently.
     dropped = (y.detach() == 0).flatten()
     both = float((dropped[1:] & dropped[:-1]).float().mean())
-    assert both == pytest.approx(share * share, abs=0.015)
-    assert not torch.equal(dropout(x, share, training=True), y), "another time, other values"
+    assert both == pytest.approx(probability**2, abs=0.015)
+    assert not torch.equal(dropout(x, probability, training=True), y), "a second call drops other values"
 
 
-def test_dropout_leaves_values_alone_outside_of_training() -> None:
+def test_dropout_changes_nothing_outside_training() -> None:
     x = torch.rand(2, 3, 4)
     assert torch.equal(dropout(x, 0.5, training=False), x) and torch.equal(dropout(x, 0.0, training=True), x)
     assert not dropout(x, 1.0, training=True).any()

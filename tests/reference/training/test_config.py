@@ -1,4 +1,4 @@
-"""Configurations are read strictly; every mistake is one line."""
+"""Recipes are validated strictly; every mistake is one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import edgespeech.reference
 from edgespeech.errors import ConfigError
 from edgespeech.reference.model.config import ModelConfig, model_config_from
-from edgespeech.reference.training.config import read_training_config
+from edgespeech.reference.training.config import RENAMED_KEYS, read_training_config
 
 MINIMAL = """
 output = "out"
@@ -32,14 +32,35 @@ def read(tmp_path: Path) -> Callable[[str], object]:
 
 
 @pytest.mark.parametrize(("part", "frame"), [("edge.toml", 480), ("edge_tune.toml", 480), ("edge_scaling.toml", 640)])
-def test_the_recipe_of_the_default_bundle_can_be_read(part: str, frame: int) -> None:
+def test_the_shipped_recipes_can_be_read(part: str, frame: int) -> None:
     config = read_training_config(Path(edgespeech.reference.__path__[0]) / "recipes" / part)
     assert config.model.cell == "lstm"
     assert config.model.frame_samples == frame
     assert not set(config.data.train) & set(config.data.dev)
 
 
-def test_what_is_not_said_has_a_default(read: Callable[[str], object]) -> None:
+@pytest.mark.parametrize("part", ["edge.toml", "edge_tune.toml", "edge_scaling.toml"])
+def test_the_shipped_recipes_use_the_new_names_of_keys(part: str) -> None:
+    text = (Path(edgespeech.reference.__path__[0]) / "recipes" / part).read_text(encoding="utf-8")
+    assert "noise_prob = " in text and "_share" not in text
+
+
+OLD_AND_NEW = [(table, old, new) for table, keys in RENAMED_KEYS.items() for old, new in keys.items()]
+
+
+@pytest.mark.parametrize(("table", "old", "new"), OLD_AND_NEW)
+def test_former_names_of_keys_are_read_and_clash_with_the_new_ones(
+    read: Callable[[str], object], table: str, old: str, new: str
+) -> None:
+    start = MINIMAL if table == "data" else f"{MINIMAL}[{table}]\n"
+    former, present = read(f"{start}{old} = 0.5"), read(f"{start}{new} = 0.5")
+    assert former == present
+    assert msgspec.to_builtins(present)[table][new] == 0.5
+    with pytest.raises(ConfigError, match=f"has {old} and {new}, its new name; remove {old}"):
+        read(f"{start}{old} = 0.5\n{new} = 0.5")
+
+
+def test_keys_that_are_left_out_have_defaults(read: Callable[[str], object]) -> None:
     config = read(MINIMAL)
     assert msgspec.to_builtins(config)["model"] == msgspec.to_builtins(ModelConfig())
 
@@ -69,7 +90,7 @@ def test_what_is_not_said_has_a_default(read: Callable[[str], object]) -> None:
         (MINIMAL + "[augmentation]\nspeed_range = [1.1, 0.9]", "speed_range"),
         (MINIMAL + "[augmentation]\nspeed_range = [0.0, 0.9]", "speed_range"),
         (MINIMAL + "[augmentation]\nnoise_snr_db = [10.0, nan]", "noise_snr_db"),
-        (MINIMAL + "[augmentation]\nnoise_share = 1.5", "noise_share"),
+        (MINIMAL + "[augmentation]\nnoise_share = 1.5", "noise_prob"),
         (MINIMAL + "[optimisation]\nlearning_rate = -1.0", "learning_rate"),
         (MINIMAL + "[optimisation]\nlearning_rate = nan", "learning_rate"),
         (MINIMAL + "[optimisation]\nseed = -1", "seed"),
@@ -84,7 +105,7 @@ def test_a_mistake_is_named_in_one_line(read: Callable[[str], object], text: str
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "bytes"])
-def test_a_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
+def test_an_unreadable_file_is_named_in_one_line(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "run.toml"
     if kind == "directory":
         path.mkdir()
@@ -95,18 +116,18 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_configuration_survives_the_checkpoint() -> None:
+def test_a_model_configuration_is_restored_from_a_checkpoint() -> None:
     config = ModelConfig(cell="gru", front_end="2d", hidden=7)
     assert model_config_from(msgspec.to_builtins(config)) == config
 
 
 @pytest.mark.parametrize("value", [None, [], {"cell": "gru", "colour": "red"}, {"hidden": 1.5}, {"layers": 0}])
-def test_a_foreign_model_configuration_is_refused(value: object) -> None:
+def test_an_invalid_model_configuration_is_rejected(value: object) -> None:
     with pytest.raises(ConfigError, match="model configuration") as caught:
         model_config_from(value)
     assert "\n" not in str(caught.value)
 
 
-def test_strides_give_the_frame() -> None:
+def test_strides_determine_the_frame_length() -> None:
     config = ModelConfig()
     assert (config.time_stride, config.frame_samples) == (4, 640)

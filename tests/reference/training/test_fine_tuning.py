@@ -1,7 +1,8 @@
-"""Training that begins with a checkpoint."""
+"""Training that starts from a checkpoint."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import msgspec
@@ -17,45 +18,45 @@ from tests.reference.tones import configuration, write_tones
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Recordings, and a checkpoint ``out/best.pt`` that has heard them once."""
+    """Write recordings, and a checkpoint ``out/best.pt`` that was trained on them for one epoch."""
     write_tones(tmp_path)
-    train(configuration(epochs=1), tmp_path, report=lambda _: None)
+    train(configuration(epochs=1), tmp_path)
     return tmp_path
 
 
-def test_it_begins_with_the_weights_of_the_checkpoint(folder: Path) -> None:
+def test_it_starts_from_the_weights_of_the_checkpoint(folder: Path) -> None:
     before, _ = load_checkpoint(folder / "out" / "best.pt")
     config = msgspec.structs.replace(
         configuration(epochs=1, learning_rate=1e-9, warmup_steps=0), start="out/best.pt", output="tuned"
     )
-    train(config, folder, report=lambda _: None)
+    train(config, folder)
     after, _ = load_checkpoint(folder / "tuned" / "best.pt")
     for name, value in before.named_parameters():
         assert torch.allclose(value, after.get_parameter(name), atol=1e-6), name
     assert torch.equal(before.features.mean, after.features.mean)
 
 
-def test_a_resumed_run_does_not_begin_with_it_again(folder: Path) -> None:
+def test_a_resumed_run_does_not_start_from_the_checkpoint_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
     config = msgspec.structs.replace(configuration(epochs=2), start="out/best.pt", output="tuned")
-    train(config, folder, minutes=0.0, report=lambda _: None)
-    said: list[str] = []
-    outcome = train(config, folder, resume=True, report=said.append)
+    train(config, folder, minutes=0.0)
+    outcome = train(config, folder, resume=True)
     assert outcome.finished
-    assert any(line.startswith("resuming at epoch 1, step 1") for line in said)
+    assert any(line.startswith("resuming at epoch 1, step 1") for line in caplog.messages)
 
 
-def test_another_model_other_labels_or_no_file_are_refused(folder: Path) -> None:
+def test_another_model_other_labels_or_a_missing_file_are_rejected(folder: Path) -> None:
     start = {"start": "out/best.pt", "output": "tuned"}
     with pytest.raises(ConfigError, match="another .model. or other labels"):
-        train(msgspec.structs.replace(configuration(cell="lstm"), **start), folder, report=lambda _: None)
+        train(msgspec.structs.replace(configuration(cell="lstm"), **start), folder)
     with pytest.raises(ConfigError, match="another .model. or other labels"):
-        train(msgspec.structs.replace(configuration(label_set="bigrams"), **start), folder, report=lambda _: None)
+        train(msgspec.structs.replace(configuration(label_set="bigrams"), **start), folder)
     with pytest.raises(CheckpointError, match="no checkpoint at"):
-        train(msgspec.structs.replace(configuration(), start="none.pt"), folder, report=lambda _: None)
+        train(msgspec.structs.replace(configuration(), start="none.pt"), folder)
     assert not (folder / "tuned").exists()
 
 
-def test_only_a_run_from_nothing_goes_from_short_to_long() -> None:
+def test_only_a_run_from_random_weights_goes_from_short_to_long() -> None:
     seconds = [float(i % 7 + 1) for i in range(60)]
 
     def longest(sampler: BucketSampler) -> list[float]:

@@ -1,4 +1,4 @@
-"""Training on a GPU computes what a CPU does; skipped where there is none."""
+"""Training on a GPU gives the results of a CPU; skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from edgespeech.reference.training.train import train
 from edgespeech.reference.training.workers import Workers
 from tests.reference.tones import configuration, write_tones
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU that torch can use")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 
 
-def test_features_are_those_of_the_cpu_in_quiet_bins_too() -> None:
+def test_features_match_the_cpu_even_in_quiet_bins() -> None:
     with Workers() as workers:
         time = torch.arange(16000) / 16000
         tone = (0.9 * torch.sin(2 * torch.pi * 300.0 * time))[None]
@@ -35,7 +35,7 @@ def test_features_are_those_of_the_cpu_in_quiet_bins_too() -> None:
 
 @pytest.mark.parametrize("batch", [1, 8, 13])
 @pytest.mark.parametrize("hidden", [128, 96])
-def test_an_lstm_in_half_precision_is_that_of_the_cpu(batch: int, hidden: int) -> None:
+def test_an_lstm_in_half_precision_matches_the_cpu(batch: int, hidden: int) -> None:
     layer = Recurrent("lstm", 128, hidden, batch_norm=False).train()
     x = torch.randn(batch, 30, 128)
     expected = layer(x)
@@ -47,9 +47,9 @@ def test_an_lstm_in_half_precision_is_that_of_the_cpu(batch: int, hidden: int) -
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in layer.parameters())
 
 
-def test_what_happens_to_a_batch_is_the_same() -> None:
+def test_augmentation_matches_the_cpu() -> None:
     samples = torch.from_numpy(np.random.default_rng(0).standard_normal((9, 8000)).astype(np.float32)) * 0.1
-    config = AugmentationConfig(speed_share=0.5, band_limit_share=0.5)
+    config = AugmentationConfig(speed_prob=0.5, band_limit_prob=0.5)
     made = []
     for device in (torch.device("cpu"), torch.device("cuda")):
         augmenter = WaveAugmenter(config, 16000, [], [], device)
@@ -64,6 +64,6 @@ def test_a_training_learns(tmp_path: Path, precision: str) -> None:
     write_tones(tmp_path)
     config = configuration(epochs=12, cell="lstm", precision=precision)
     config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, resident=True))
-    train(config, tmp_path, report=lambda _: None)
+    train(config, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[-1]["dev_loss"] < 0.6 * lines[0]["dev_loss"]

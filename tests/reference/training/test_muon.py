@@ -1,4 +1,4 @@
-"""Muon: orthogonal updates, the same in one process and in two."""
+"""Muon makes orthogonal updates, the same in one process and in two."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgespeech.reference.training.workers import Workers
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (8, 8)])
-def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int]) -> None:
+def test_singular_values_become_about_one_and_directions_stay(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     matrix = torch.randn(shape) * 3.0
     result = orthogonal(matrix)
@@ -71,7 +71,7 @@ def _updated() -> list[torch.Tensor]:
 
 
 def _threads() -> set[str]:
-    """Names of this process's threads, on Linux; elsewhere there are none to be seen."""
+    """Return the names of this process's threads on Linux; an empty set elsewhere."""
     found = set()
     for file in Path("/proc/self/task").glob("*/comm"):
         with suppress(OSError):  # ended meanwhile
@@ -88,7 +88,7 @@ def _worker(folder: Path) -> None:
         time.sleep(0.01)
 
 
-def test_two_workers_share_the_matrices_and_leave_nothing_running(
+def test_two_workers_divide_the_matrices_and_leave_no_thread_running(
     tmp_path: Path, in_two_workers: Callable[[Path, Path], str]
 ) -> None:
     in_two_workers(Path(__file__), tmp_path)

@@ -1,8 +1,9 @@
-"""The phoneme head: it learns, it resumes, it is treated like the output layer, and no checkpoint has it."""
+"""The phoneme head learns, resumes, is optimised like the output layer, and is not saved in checkpoints."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ PHONEMES = {"l", "oU", "m", "i", "h", "aI"}
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Sums in the same order in every run."""
+    """Use one thread, so that sums are in the same order in every run."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -40,7 +41,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Recordings of tones, and what their words sound like: every letter two phonemes."""
+    """Write recordings of tones, and pronunciations of their words: two phonemes for every letter."""
     write_tones(tmp_path)
     words = ["".join(letters) for length in (1, 2, 3) for letters in itertools.product("abc", repeat=length)]
     lines = (f"{word}\t{' '.join(SOUNDS[letter] for letter in word)}\n" for word in words)
@@ -61,7 +62,7 @@ def wrapped(model: DeepSpeech2, folder: Path, layer: int = 1) -> WithPhonemes:
     return WithPhonemes(model, Pronunciations.read(folder / "sounds.tsv"), layer)
 
 
-def test_the_head_reads_its_layer_and_the_model_is_as_before(tiny_model_factory: Any, folder: Path) -> None:
+def test_the_head_does_not_change_the_outputs_of_the_model(tiny_model_factory: Any, folder: Path) -> None:
     model = tiny_model_factory().eval()
     network = wrapped(model, folder).eval()
     samples, lengths = torch.randn(2, 8000) * 0.1, torch.tensor([8000, 5000])
@@ -74,7 +75,7 @@ def test_the_head_reads_its_layer_and_the_model_is_as_before(tiny_model_factory:
     assert not model.recurrents[0]._forward_hooks
 
 
-def test_clips_without_pronunciation_or_room_count_zero(tiny_model_factory: Any, folder: Path) -> None:
+def test_clips_without_pronunciation_or_enough_frames_count_as_zero(tiny_model_factory: Any, folder: Path) -> None:
     network = wrapped(tiny_model_factory(), folder)
     frames = torch.tensor([10, 10, 2])
     total = 10 + network.model.delay_frames
@@ -102,8 +103,9 @@ def test_the_optimisers_treat_the_head_like_the_output_layer(tiny_model_factory:
 
 
 def test_letters_and_phonemes_are_learnt_and_the_checkpoint_has_no_head(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
     losses: list[float] = []
     loss = WithPhonemes.loss
 
@@ -112,16 +114,15 @@ def test_letters_and_phonemes_are_learnt_and_the_checkpoint_has_no_head(
         return value
 
     monkeypatch.setattr(WithPhonemes, "loss", kept)
-    said: list[str] = []
-    outcome = train(with_phonemes(epochs=12), folder, report=said.append)
-    assert f"{len(PHONEMES)} phonemes; {len(TEXTS)} of {len(TEXTS)} clips have pronunciations" in said
+    outcome = train(with_phonemes(epochs=12), folder)
+    assert f"{len(PHONEMES)} phonemes; {len(TEXTS)} of {len(TEXTS)} clips have pronunciations" in caplog.messages
     steps = outcome.position.step // 12
     assert sum(losses[-steps:]) < 0.5 * sum(losses[:steps])
     model, _ = load_checkpoint(outcome.best)
     assert set(model.state_dict()) == set(load_plain(outcome.best)["weights"])
 
 
-def test_what_a_step_returns_is_the_letters_loss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_returns_the_loss_of_the_letters(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     returned: list[float] = []
     step = Trainer.step
 
@@ -132,21 +133,21 @@ def test_what_a_step_returns_is_the_letters_loss(folder: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Trainer, "step", kept)
     for config in (with_phonemes(epochs=1), configuration(epochs=1)):
-        train(config, folder, minutes=0.0, report=lambda _: None)
-    assert returned[0] == pytest.approx(returned[1], rel=0.2)  # masks and dropout differ, by the head's first weights
+        train(config, folder, minutes=0.0)
+    assert returned[0] == pytest.approx(returned[1], rel=0.2)  # the head changes the random masks
 
 
-def test_a_resumed_run_equals_an_unbroken_one(folder: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(folder: Path) -> None:
     def state(config: TrainingConfig) -> dict[str, torch.Tensor]:
         saved = load_plain(folder / config.output / "last.pt")
         parts = {"model": saved["model"], "average": saved["average"], "head": saved["phonemes"]["head"]}
         return {f"{part} {name}": value for part, values in parts.items() for name, value in values.items()}
 
     config = with_phonemes(epochs=2)
-    train(config, folder, report=lambda _: None)
+    train(config, folder)
     broken = msgspec.structs.replace(config, output="broken")
-    assert not train(broken, folder, minutes=0.0, report=lambda _: None).finished
-    while not train(broken, folder, resume=True, minutes=0.0, report=lambda _: None).finished:
+    assert not train(broken, folder, minutes=0.0).finished
+    while not train(broken, folder, resume=True, minutes=0.0).finished:
         pass
     expected, found = state(config), state(broken)
     assert any(name.startswith("head linear") for name in expected) and expected.keys() == found.keys()
@@ -155,7 +156,7 @@ def test_a_resumed_run_equals_an_unbroken_one(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_train_together_though_a_batch_has_no_pronunciation(folder: Path) -> None:
+def test_two_workers_train_together_when_a_batch_has_no_pronunciation(folder: Path) -> None:
     table = folder / "sounds.tsv"
     lines = table.read_text(encoding="utf-8").splitlines()
     others = (line if line.startswith("abc\t") else f"un{line}" for line in lines)
@@ -171,20 +172,20 @@ def test_two_workers_train_together_though_a_batch_has_no_pronunciation(folder: 
     assert load_plain(folder / "out" / "last.pt")["phonemes"]["head"]["linear.weight"].isfinite().all()
 
 
-def test_a_state_with_other_phonemes_or_none_is_refused(folder: Path) -> None:
-    def refused(config: TrainingConfig, words: str) -> None:
+def test_a_state_with_other_phonemes_or_none_is_rejected(folder: Path) -> None:
+    def rejected(config: TrainingConfig, words: str) -> None:
         with pytest.raises(CheckpointError, match=words) as caught:
-            train(config, folder, resume=True, report=lambda _: None)
+            train(config, folder, resume=True)
         assert "last.pt" in str(caught.value)
 
     config, plain = with_phonemes(epochs=1), configuration(epochs=1)
-    train(plain, folder, report=lambda _: None)
-    refused(config, "trained without phonemes, the configuration is with")
-    train(config, folder, report=lambda _: None)
-    refused(plain, "trained with phonemes, the configuration is without")
+    train(plain, folder)
+    rejected(config, "trained without phonemes, the configuration is with")
+    train(config, folder)
+    rejected(plain, "trained with phonemes, the configuration is without")
     table = folder / "sounds.tsv"
     table.write_text(table.read_text(encoding="utf-8").replace("aI", "eI"), encoding="utf-8")
-    refused(config, "other phonemes")
+    rejected(config, "other phonemes")
 
 
 @pytest.mark.parametrize(
@@ -196,15 +197,15 @@ def test_a_state_with_other_phonemes_or_none_is_refused(folder: Path) -> None:
         ("pronunciations = 'p.tsv'\n[optimisation]\nphoneme_weight = 1.3", "phoneme_weight"),
     ],
 )
-def test_keys_that_clash_are_named(tmp_path: Path, text: str, named: str) -> None:
+def test_clashing_keys_are_named(tmp_path: Path, text: str, named: str) -> None:
     path = tmp_path / "run.toml"
     path.write_text('output = "out"\n[data]\ntrain = ["t"]\ndev = ["d"]\n' + text, encoding="utf-8")
     with pytest.raises(ConfigError, match=named):
         read_training_config(path)
 
 
-def test_a_table_that_is_missing_is_said_before_training(folder: Path) -> None:
+def test_a_missing_table_is_reported_before_training(folder: Path) -> None:
     (folder / "sounds.tsv").unlink()
     with pytest.raises(ConfigError, match=r"sounds\.tsv"):
-        train(with_phonemes(), folder, report=lambda _: None)
+        train(with_phonemes(), folder)
     assert not (folder / "out").exists()

@@ -1,8 +1,9 @@
-"""The law is found where there is one, its interval holds what it promises, and shares are really trained on."""
+"""The fitted power law, its prediction interval, and training on fractions of the data."""
 
 from __future__ import annotations
 
 import json
+import logging
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,13 +12,13 @@ import numpy as np
 import pytest
 
 from edgespeech.errors import ConfigError
-from edgespeech.reference.training.scaling import fit_power_law, read_shares, train_shares
+from edgespeech.reference.training.scaling import fit_power_law, read_fractions, train_fractions
 from tests.reference.tones import configuration, write_tones
 
 HOURS = [2.5, 5.0, 10.0, 20.0]
 
 
-def test_an_exact_law_is_found_again() -> None:
+def test_an_exact_law_is_recovered() -> None:
     law = fit_power_law(HOURS, [0.8 * hours**-0.25 for hours in HOURS])
     assert (law.factor, law.exponent) == pytest.approx((0.8, 0.25))
     assert law.rate(1000.0) == pytest.approx(0.8 * 1000.0**-0.25)
@@ -25,7 +26,7 @@ def test_an_exact_law_is_found_again() -> None:
     assert law.interval(1000.0) == pytest.approx((law.rate(1000.0), law.rate(1000.0)))
 
 
-def test_the_interval_holds_another_run_as_often_as_it_says() -> None:
+def test_the_interval_has_the_stated_coverage() -> None:
     random = np.random.default_rng(0)
     inside = 0
     for _ in range(600):
@@ -41,33 +42,35 @@ def test_the_interval_widens_with_the_distance() -> None:
     assert widths == sorted(widths) and widths[-1] > 1.5 * widths[0]
 
 
-def test_what_cannot_be_fitted() -> None:
+def test_too_few_points_and_zero_rates_are_rejected() -> None:
     with pytest.raises(ConfigError, match="2 points"):
         fit_power_law([1.0, 2.0, 2.0], [0.5, 0.4, 0.41])
     with pytest.raises(ConfigError, match="error rate of 0"):
         fit_power_law(HOURS, [0.5, 0.2, 0.1, 0.0])
 
 
-def test_shares_are_read_in_growing_order() -> None:
-    assert read_shares("1, 1/2,0.25,1/2") == [Fraction(1, 4), Fraction(1, 2), Fraction(1)]
+def test_fractions_are_read_in_ascending_order() -> None:
+    assert read_fractions("1, 1/2,0.25,1/2") == [Fraction(1, 4), Fraction(1, 2), Fraction(1)]
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
-    [("1/2,1", "2 shares"), ("1/2,one,1", "wanted fractions"), ("1/0,1/2,1", "wanted fractions"),
-     ("1/2,1,2", "at most 1"),     ("0,1/2,1", "more than 0"), ("", "wanted fractions")],
+    [("1/2,1", "2 fractions"), ("1/2,one,1", "wanted fractions"), ("1/0,1/2,1", "wanted fractions"),
+     ("1/2,1,2", "at most 1"), ("0,1/2,1", "more than 0"), ("", "wanted fractions")],
 )  # fmt: skip
-def test_shares_that_are_none(text: str, named: str) -> None:
+def test_invalid_fractions_are_named(text: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        read_shares(text)
+        read_fractions(text)
 
 
-def test_shares_are_trained_on_with_as_many_updates(tmp_path: Path) -> None:
+def test_fractions_are_trained_with_the_same_number_of_updates(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
     write_tones(tmp_path)
-    shares = [Fraction(1, 2), Fraction(1)]
-    said: list[str] = []
-    points = list(train_shares(configuration(epochs=2), tmp_path, tmp_path / "study", shares, None, False, said.append))
-    assert [point.share for point in points] == ["1/2", "1"]
+    fractions, study = [Fraction(1, 2), Fraction(1)], tmp_path / "study"
+    points = list(train_fractions(configuration(epochs=2), tmp_path, study, fractions, None, False))
+    assert [point.fraction for point in points] == ["1/2", "1"]
     assert points[0].hours < 0.8 * points[1].hours and all(point.epochs == 2 for point in points)
     steps = []
     for name in ("1of2", "1of1"):
@@ -79,19 +82,17 @@ def test_shares_are_trained_on_with_as_many_updates(tmp_path: Path) -> None:
         json.loads(line)["dev_loss"]
         for line in (tmp_path / "study" / "1of2" / "history.jsonl").read_text().splitlines()
     )
-    assert "share 1/2" in said
-    # Once more, without --resume: the history does not grow.
-    again = list(
-        train_shares(configuration(epochs=1), tmp_path, tmp_path / "study", shares[:1], None, False, said.append)
-    )
+    assert "fraction 1/2" in caplog.messages
+    # A second run without --resume starts a new history.
+    again = list(train_fractions(configuration(epochs=1), tmp_path, study, fractions[:1], None, False))
     assert again[0].epochs == 1
 
 
-def test_a_run_that_is_too_short_and_a_recipe_that_begins_with_a_checkpoint(tmp_path: Path) -> None:
+def test_too_short_runs_and_recipes_with_a_start_are_rejected(tmp_path: Path) -> None:
     write_tones(tmp_path)
     config = configuration(epochs=2)
     with pytest.raises(ConfigError, match="no epoch was finished in 0.0001 minutes"):
-        list(train_shares(config, tmp_path, tmp_path / "study", [Fraction(1)], 1e-4, False, lambda _: None))
-    with pytest.raises(ConfigError, match="take start out"):
+        list(train_fractions(config, tmp_path, tmp_path / "study", [Fraction(1)], 1e-4, False))
+    with pytest.raises(ConfigError, match="remove start"):
         started = msgspec.structs.replace(config, start="best.pt")
-        list(train_shares(started, tmp_path, tmp_path / "study", [Fraction(1)], None, False, lambda _: None))
+        list(train_fractions(started, tmp_path, tmp_path / "study", [Fraction(1)], None, False))

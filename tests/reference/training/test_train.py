@@ -1,8 +1,10 @@
-"""Training really trains, stops, goes on, and keeps its best; on tones that stand for letters."""
+"""Training learns, stops, resumes and keeps its best checkpoint, on tones that stand for letters."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -19,7 +21,8 @@ from edgespeech.errors import AudioError, CheckpointError, ConfigError
 from edgespeech.reference.model.checkpoint import load_checkpoint, load_plain, save_atomically
 from edgespeech.reference.model.labels import CHARACTERS
 from edgespeech.reference.training.config import TrainingConfig
-from edgespeech.reference.training.train import main, stop_on_signals, train
+from edgespeech.reference.training.interruption import stop_on_signals
+from edgespeech.reference.training.train import main, train
 from edgespeech.reference.training.trainer import Trainer
 from edgespeech.reference.training.workers import Workers
 from tests.reference.tones import TEXTS, configuration, write_tones
@@ -27,7 +30,7 @@ from tests.reference.tones import TEXTS, configuration, write_tones
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Sums in the same order in every run."""
+    """Use one thread, so that sums are in the same order in every run."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,7 +39,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Ten recordings and their manifest."""
+    """Write ten recordings and their manifest."""
     write_tones(tmp_path)
     return tmp_path
 
@@ -45,9 +48,9 @@ def history(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "out" / "history.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_loss_falls_and_the_best_is_kept(folder: Path) -> None:
-    said: list[str] = []
-    outcome = train(configuration(epochs=12), folder, report=said.append)
+def test_the_loss_falls_and_the_best_checkpoint_is_kept(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
+    outcome = train(configuration(epochs=12), folder)
     lines = history(folder)
     assert [line["epoch"] for line in lines] == list(range(1, 13))
     assert lines[-1]["dev_loss"] < 0.5 * lines[0]["dev_loss"]
@@ -59,36 +62,38 @@ def test_the_loss_falls_and_the_best_is_kept(folder: Path) -> None:
     assert provenance["dev_wer"] == pytest.approx(outcome.wer, abs=1e-5)
     # Normalised features of the training speech: mean 0, deviation 1.
     assert float(model.features.mean.std()) > 0.1
-    assert any("1 clips dropped: text with a character that no label has" in line for line in said)
+    assert "train: 1 clips dropped: text with a character that no label has" in caplog.messages
+    assert any(line.startswith("epoch 12/12: dev WER") for line in caplog.messages)
+    assert caplog.messages[-1].startswith("done: best greedy WER on dev")
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["best.pt", "history.jsonl", "last.pt"]
 
 
 def test_features_are_normalised_over_the_training_speech(folder: Path) -> None:
-    train(configuration(epochs=1), folder, report=lambda _: None)
+    train(configuration(epochs=1), folder)
     model, _ = load_checkpoint(folder / "out" / "best.pt")
-    heard = []
+    features = []
     for index in range(len(TEXTS)):
         samples, _ = soundfile.read(folder / f"{index}.wav", dtype="float32")
-        heard.append(model.features(torch.from_numpy(samples)[None])[0])
-    frames = torch.cat(heard, dim=1)
+        features.append(model.features(torch.from_numpy(samples)[None])[0])
+    frames = torch.cat(features, dim=1)
     assert float(frames.mean().abs()) < 0.5
     assert 0.6 < float(frames.std()) < 1.5
 
 
-def test_speech_on_the_device_trains_the_same_weights(folder: Path) -> None:
+def test_resident_speech_trains_the_same_weights(folder: Path) -> None:
     config = configuration(epochs=2)
-    train(config, folder, report=lambda _: None)
+    train(config, folder)
     expected = weights(folder)
     resident = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, resident=True))
-    train(resident, folder, report=lambda _: None)
+    train(resident, folder)
     for name, value in weights(folder).items():
         assert torch.equal(value, expected[name]), name
 
 
-@pytest.mark.parametrize(("every", "looked"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (9, [4])])
-def test_dev_is_looked_at_as_often_as_asked_and_at_the_end(folder: Path, every: int, looked: list[int]) -> None:
-    train(configuration(epochs=4, evaluate_every=every), folder, report=lambda _: None)
-    assert [line["epoch"] for line in history(folder)] == looked
+@pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3, 4]), (3, [3, 4]), (9, [4])])
+def test_dev_is_evaluated_every_nth_epoch_and_at_the_end(folder: Path, every: int, epochs: list[int]) -> None:
+    train(configuration(epochs=4, evaluate_every=every), folder)
+    assert [line["epoch"] for line in history(folder)] == epochs
 
 
 def weights(folder: Path) -> dict[str, Any]:
@@ -96,25 +101,26 @@ def weights(folder: Path) -> dict[str, Any]:
     return {**state["model"], **{f"average {name}": value for name, value in state["average"].items()}}
 
 
-def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(folder: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
     config = configuration(epochs=2)
-    unbroken = train(config, folder, report=lambda _: None)
+    whole = train(config, folder)
     expected, lines = weights(folder), history(folder)
     for path in (folder / "out").iterdir():
         path.unlink()
-    outcome = train(config, folder, minutes=0.0, report=lambda _: None)
+    outcome = train(config, folder, minutes=0.0)
     assert not outcome.finished
     assert (outcome.position.epoch, outcome.position.batch, outcome.position.step) == (0, 1, 1)
-    for _ in range(unbroken.position.step + len(lines)):
+    for _ in range(whole.position.step + len(lines)):
         if outcome.finished:
             break
-        said: list[str] = []
+        caplog.clear()
         step = outcome.position.step
-        outcome = train(config, folder, resume=True, minutes=0.0, report=said.append)
+        outcome = train(config, folder, resume=True, minutes=0.0)
         assert outcome.finished or outcome.position.step == step + 1
-        assert any(line.startswith("resuming at") and line.endswith(f"step {step}") for line in said)
-    assert outcome.position.step == unbroken.position.step == lines[-1]["step"]
-    assert unbroken.position.step > 4
+        assert any(line.startswith("resuming at") and line.endswith(f"step {step}") for line in caplog.messages)
+    assert outcome.position.step == whole.position.step == lines[-1]["step"]
+    assert whole.position.step > 4
     for name, value in weights(folder).items():
         assert torch.equal(value, expected[name]), name
     timeless = [[{**line, "minutes": 0} for line in one] for one in (lines, history(folder))]
@@ -125,64 +131,64 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(folder: Path) -> Non
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_trains(folder: Path, cell: str, precision: str) -> None:
     config = configuration(epochs=4, precision=precision, cell=cell)
-    assert train(config, folder, report=lambda _: None).finished
+    assert train(config, folder).finished
     losses = [line["dev_loss"] for line in history(folder)]
     assert losses[-1] < losses[0]
     weights = load_checkpoint(folder / "out" / "best.pt")[0].state_dict()
     assert {value.dtype for value in weights.values()} == {torch.float32}
 
 
-def test_resuming_a_finished_run_does_nothing(folder: Path) -> None:
+def test_resuming_a_finished_run_trains_no_further(folder: Path) -> None:
     config = configuration(epochs=1)
-    first = train(config, folder, report=lambda _: None)
-    again = train(config, folder, resume=True, report=lambda _: None)
+    first = train(config, folder)
+    again = train(config, folder, resume=True)
     assert again.finished and again.position == first.position
     assert len(history(folder)) == 1
 
 
-def test_resume_without_a_state_begins(folder: Path) -> None:
-    assert train(configuration(epochs=1), folder, resume=True, report=lambda _: None).finished
+def test_resume_without_a_state_starts_from_scratch(folder: Path) -> None:
+    assert train(configuration(epochs=1), folder, resume=True).finished
 
 
 def test_bigram_labels_come_from_the_texts(folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "all.jsonl").read_text(encoding="utf-8").splitlines()] * 5
     (folder / "all.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    outcome = train(configuration(epochs=1, label_set="bigrams"), folder, report=lambda _: None)
+    outcome = train(configuration(epochs=1, label_set="bigrams"), folder)
     model, _ = load_checkpoint(outcome.best)
     assert model.labels.symbols == (*CHARACTERS, "ab", "ac", "ba", "ca", "cb")
 
 
-def test_a_state_that_does_not_fit_is_refused(folder: Path) -> None:
+def test_an_invalid_state_is_rejected(folder: Path) -> None:
     config = configuration(epochs=1)
-    train(config, folder, report=lambda _: None)
+    train(config, folder)
     path = folder / "out" / "last.pt"
     good = load_plain(path)
     other = msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, hidden=8))
 
-    def refused(config: TrainingConfig, word: str) -> None:
+    def rejected(config: TrainingConfig, word: str) -> None:
         with pytest.raises(CheckpointError, match=word) as caught:
-            train(config, folder, resume=True, report=lambda _: None)
+            train(config, folder, resume=True)
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
-    refused(other, r"another \[model\]")
+    rejected(other, r"another \[model\]")
     for change, word in (
         ({"labels": ["", "a"]}, "other labels"),
-        ({"format": "edgespeech-checkpoint"}, "no training state"),
+        ({"format": "edgespeech-checkpoint"}, "wanted a training state"),
         ({"position": {"epoch": 1, "colour": 2}}, "do not fit"),
         ({"model": {}}, "do not fit"),
         ({"optimisers": [{}]}, "do not fit"),
         ({"config": {}}, "do not fit"),
     ):
         save_atomically({**good, **change}, path)
-        refused(config, word)
+        rejected(config, word)
     path.write_bytes(b"rubbish")
-    refused(config, "damaged")
+    rejected(config, "damaged")
 
 
 def test_a_damaged_recording_is_named_in_one_line(folder: Path) -> None:
     (folder / "3.wav").write_bytes(b"RIFF rubbish")
     with pytest.raises(AudioError, match="3.wav") as caught:
-        train(configuration(epochs=1), folder, report=lambda _: None)
+        train(configuration(epochs=1), folder)
     assert "\n" not in str(caught.value)
 
 
@@ -191,9 +197,9 @@ import sys
 from pathlib import Path
 import msgspec
 from edgespeech.errors import AudioError
-from edgespeech.reference.training import train as training
-training.measure_features = lambda model, batches: None  # it would meet the recording first
-training.LOADER_GRACE_SECONDS = 1
+from edgespeech.reference.training import interruption, train as training
+training.measure_features = lambda model, batches: None  # it would read the recording first
+interruption.LOADER_GRACE_SECONDS = 1
 folder = Path(sys.argv[1])
 config = msgspec.json.decode((folder / "config.json").read_bytes(), type=training.TrainingConfig)
 try:
@@ -205,7 +211,7 @@ except AudioError as error:
 
 
 @pytest.mark.slow
-def test_a_damaged_recording_in_a_loader_process_too_and_the_process_ends(folder: Path) -> None:
+def test_a_damaged_recording_in_a_loader_process_is_named_and_the_process_ends(folder: Path) -> None:
     (folder / "3.wav").write_bytes(b"RIFF rubbish")
     (folder / "config.json").write_bytes(msgspec.json.encode(configuration(epochs=1, workers=1)))
     (folder / "run.py").write_text(LOADER_SCRIPT, encoding="utf-8")
@@ -216,7 +222,7 @@ def test_a_damaged_recording_in_a_loader_process_too_and_the_process_ends(folder
     assert "3.wav" in last and "Traceback" not in last and "AudioError" not in last
 
 
-def test_full_memory_of_a_gpu_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_gpu_memory_is_reported_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError(
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.43 GiB. See documentation"
@@ -224,47 +230,51 @@ def test_full_memory_of_a_gpu_is_one_line(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Trainer, "step", full)
     with pytest.raises(ConfigError, match="Tried to allocate 2.00 GiB.*lower batch_seconds") as caught:
-        train(configuration(epochs=1), folder, report=lambda _: None)
+        train(configuration(epochs=1), folder)
     assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """SIGINT as a terminal gives it: a shell's background jobs begin with it ignored."""
+    """Handle SIGINT as in a terminal: a shell starts background jobs with it ignored."""
     outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, outside)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_signals_are_wishes_once() -> None:
+def test_the_first_signal_is_deferred_and_the_second_is_not() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with stop_on_signals() as wanted:
-        assert not wanted()
+    with stop_on_signals() as signalled:
+        assert not signalled()
         signal.raise_signal(signal.SIGINT)
-        assert wanted()
+        assert signalled()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_signal_stops_between_batches(folder: Path) -> None:
-    said: list[str] = []
+def test_a_signal_stops_between_batches(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "edgespeech")
+    step = Trainer.step
 
-    def report(line: str) -> None:
-        said.append(line)
-        if "parameters" in line:
-            signal.raise_signal(signal.SIGTERM)
+    def step_and_signal(*arguments: Any) -> torch.Tensor:
+        signal.raise_signal(signal.SIGTERM)
+        return step(*arguments)
 
-    outcome = train(configuration(), folder, report=report)
+    monkeypatch.setattr(Trainer, "step", step_and_signal)
+    outcome = train(configuration(), folder)
     assert not outcome.finished and outcome.position.step == 1
-    assert "go on with --resume" in said[-1]
+    assert "go on with --resume" in caplog.messages[-1]
     assert load_plain(folder / "out" / "last.pt")["position"]["step"] == 1
 
 
-def test_the_door_for_torchrun_says_one_line(
+def test_an_error_under_torchrun_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("edgespeech"), "handlers", [])
     monkeypatch.setattr(sys, "argv", ["train", str(tmp_path / "no.toml")])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -273,21 +283,22 @@ def test_the_door_for_torchrun_says_one_line(
     assert error.startswith("edgespeech: ") and "no.toml" in error and error.count("\n") == 1
 
 
-def test_a_missing_noise_folder_is_said_before_training(folder: Path) -> None:
+def test_a_missing_noise_folder_is_reported_before_training(folder: Path) -> None:
     config = configuration()
     config = msgspec.structs.replace(config, data=msgspec.structs.replace(config.data, noise=("nowhere",)))
     with pytest.raises(ConfigError, match="nowhere has no audio files"):
-        train(config, folder, report=lambda _: None)
+        train(config, folder)
     assert not (folder / "out").exists()
 
 
-def test_alone_every_wish_is_ones_own() -> None:
+def test_a_single_worker_needs_no_process_group() -> None:
     workers = Workers()
-    assert (workers.any(True), workers.any(False), workers.largest(2.5)) == (True, False, 2.5)
+    assert (workers.any(True), workers.any(False), workers.max(2.5)) == (True, False, 2.5)
     assert str(workers).startswith("1 worker on ")
 
 
 SCRIPT = """
+import logging
 import sys
 from pathlib import Path
 import msgspec
@@ -297,7 +308,8 @@ from edgespeech.reference.training.trainer import Trainer
 from edgespeech.reference.training.workers import Workers
 folder = Path(sys.argv[1])
 config = msgspec.json.decode((folder / "config.json").read_bytes(), type=TrainingConfig)
-outcome = train(config, folder, report=print)
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+outcome = train(config, folder)
 (folder / f"rank{Workers().rank}.txt").write_text(repr((outcome.position.step, outcome.position.trained_seconds)))
 """
 
@@ -308,10 +320,50 @@ def test_two_workers_train_together(folder: Path, in_two_workers: Callable[[Path
     (folder / "config.json").write_bytes(msgspec.json.encode(config))
     (folder / "run.py").write_text(SCRIPT, encoding="utf-8")
     printed = in_two_workers(folder / "run.py", folder)
-    assert printed.count("2 workers on cpu") == 1  # only one of them talks
+    assert printed.count("2 workers on cpu") == 1  # only the first one logs
     ranks = [(folder / f"rank{rank}.txt").read_text(encoding="utf-8") for rank in (0, 1)]
-    assert ranks[0] == ranks[1]  # the same steps and the same clock, on which the learning rate depends
+    assert ranks[0] == ranks[1]  # the learning rate depends on both
     lines = history(folder)
     assert [line["epoch"] for line in lines] == list(range(1, 9))
     assert lines[-1]["dev_loss"] < lines[0]["dev_loss"]
     load_checkpoint(folder / "out" / "best.pt")
+
+
+RECIPE = """
+output = "out"
+[data]
+train = ["all.jsonl"]
+dev = ["all.jsonl"]
+batch_seconds = 2.0
+workers = 0
+[model]
+cell = "gru"
+hidden = 8
+layers = 1
+lookahead_frames = 1
+[[model.convolutions]]
+channels = 8
+kernel = 5
+stride = 4
+[optimisation]
+epochs = 1
+precision = "float32"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_only_the_first_worker_of_torchrun_writes_lines_to_standard_error(folder: Path, rank: str) -> None:
+    (folder / "run.toml").write_text(RECIPE, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgespeech.reference.training.train", str(folder / "run.toml")],
+        env={**os.environ, "RANK": rank, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+    lines = done.stderr.splitlines()
+    if rank == "0":
+        assert any("1 worker on cpu" in line for line in lines)
+        assert any(line.startswith("epoch 1/1: dev WER") for line in lines)
+        assert lines[-1].startswith("done: best greedy WER on dev")
+    else:
+        assert lines == []

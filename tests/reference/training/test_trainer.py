@@ -1,4 +1,4 @@
-"""The pieces of a training step."""
+"""The learning rate and the optimisers of a training step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_learning_rate_rises_and_falls(tiny_model_factory: Any) -> None:
     assert trainer.learning_rate() == pytest.approx(0.01)
 
 
-def test_weight_decay_is_for_matrices_only(tiny_model_factory: Any) -> None:
+def test_weight_decay_applies_to_matrices_only(tiny_model_factory: Any) -> None:
     model = tiny_model_factory()
     (adamw,) = build_optimisers(model, OptimisationConfig(weight_decay=0.1))
     decayed, plain = adamw.param_groups
@@ -46,7 +46,7 @@ def test_weight_decay_is_for_matrices_only(tiny_model_factory: Any) -> None:
     }
 
 
-def test_muon_takes_matrices_and_kernels_and_leaves_the_output_layer(tiny_model_factory: Any) -> None:
+def test_muon_optimises_matrices_and_kernels_but_not_the_output_layer(tiny_model_factory: Any) -> None:
     model = tiny_model_factory()
     adamw, muon = build_optimisers(model, OptimisationConfig(optimiser="muon"))
     names = {id(parameter): name for name, parameter in model.named_parameters()}

@@ -1,4 +1,4 @@
-"""One process: what it keeps, and what it answers when it asks itself."""
+"""A single training process: its memory, and its answers without a process group."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-def test_large_arrays_reuse_the_memory_of_those_before_them() -> None:
+def test_large_arrays_reuse_freed_memory() -> None:
     given_back, kept = (
         int(subprocess.check_output([sys.executable, "-c", FAULTS.format(keep=keep)], text=True))
         for keep in (False, True)
@@ -33,8 +33,8 @@ def test_large_arrays_reuse_the_memory_of_those_before_them() -> None:
     assert kept < given_back / 10
 
 
-def test_alone_everything_is_its_own() -> None:
+def test_a_single_worker_returns_its_own_values() -> None:
     with Workers() as workers:
         assert (workers.world, workers.rank) == (1, 0)
-        assert workers.largest(3.5) == 3.5
+        assert workers.max(3.5) == 3.5
         assert workers.any(True) and not workers.any(False)
