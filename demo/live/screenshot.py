@@ -1,10 +1,15 @@
-"""The live view as text, in the middle of a sentence. Run: python -m edgespeech.demo.live.screenshot."""
+"""The live view in the middle of a sentence, as text or, given FILE.svg, as a picture.
+
+Run: python -m edgespeech.demo.live.screenshot [FILE.svg]
+"""
 
 from __future__ import annotations
 
 import io
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +25,28 @@ from edgespeech.runtime.recognizer import Recognizer
 WIDTH = 100
 PAUSE_SECONDS = 2.0
 LAST_CLIP_FRACTION = 0.6
+# The template of rich without its web fonts: a picture in a document must not load anything.
+SVG_FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font-family: monospace; font-size: {char_height}px; line-height: {line_height}px; }}
+.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
 
 
 class Screenshot(LiveScreen):
@@ -35,9 +62,17 @@ class Screenshot(LiveScreen):
 
     def text(self) -> str:
         """Return what the terminal shows."""
+        self._print_view()
+        return self.paper.export_text().rstrip()
+
+    def svg(self) -> str:
+        """Return what the terminal shows as an SVG picture."""
+        self._print_view()
+        return self.paper.export_svg(title="edgespeech live", code_format=SVG_FORMAT, unique_id="live")
+
+    def _print_view(self) -> None:
         self.close()
         self.paper.print(self.view())
-        return self.paper.export_text().rstrip()
 
 
 class SampleClips:
@@ -73,14 +108,17 @@ class SampleClips:
 
 
 def main() -> None:
-    """Print the live view while the sample clips play."""
+    """Print the live view while the sample clips play, or write it to an SVG file."""
     recognizer, screen = Recognizer(), Screenshot()
     source = SampleClips(recognizer.sample_rate)
     stream = LiveStream(recognizer, source, SharedOutput(screen))
     stream.report(source.description)
     for block in source:
         stream.process(block)
-    print(screen.text())
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(screen.svg(), encoding="utf-8")
+    else:
+        print(screen.text())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from edgespeech import errors
+from edgespeech.demo.live import screenshot
 from edgespeech.demo.reference_page import render_page
 from edgespeech.runtime import audio
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE
@@ -169,6 +170,15 @@ def test_links_and_anchors_lead_somewhere(page: Path) -> None:
         elif anchor and anchor not in documents.anchors(home):
             wrong.append(f"{name(page)}:{number}: {target}: no such heading")
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_picture_of_the_live_view_can_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["screenshot", str(tmp_path / "live.svg")])
+    screenshot.main()
+    for picture in (tmp_path / "live.svg", DOCS / "live.svg"):
+        text = picture.read_text(encoding="utf-8")
+        assert "sample&#160;clips" in text and "latency" in text
+        assert "@font-face" not in text and text.count("http") == 1  # the name space; nothing is loaded
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:
