@@ -39,11 +39,7 @@ class _Counter:
 
 
 class RaplMeter:
-    """Energy of the processor packages of Intel and AMD, and of the memory where it has a counter of its own.
-
-    Args:
-        counters: Counters from `find_rapl`.
-    """
+    """Energy of the processor packages of Intel and AMD, and of the memory where it has a counter of its own."""
 
     source = "RAPL (processor packages)"
 

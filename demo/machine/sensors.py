@@ -98,11 +98,7 @@ def power_source(system: System = THIS_HOST.system) -> str | None:
 
 
 class SensorMonitor:
-    """Reads the sensors every half second inside a ``with`` block.
-
-    Args:
-        host: The machine to watch.
-    """
+    """Reads the sensors of a host every half second inside a ``with`` block."""
 
     def __init__(self, host: Host = THIS_HOST) -> None:
         self._host = host
@@ -167,7 +163,7 @@ def summarise(
 
     Args:
         readings: Readings in the order in which they were taken.
-        load: What else the machine did.
+        load: Load from outside of this program.
         source: Result of `power_source`.
         flags: Result of `throttle_flags`.
         doubts: Further reasons to distrust the figures.

@@ -41,11 +41,6 @@ class TuneRequest:
         max_latency_ms: Maximum of chunk, look-ahead and processing time together.
         max_wer_increase: Maximum increase of the word error rate in percentage points.
         dev: Manifest to measure word errors on; None for the sample clips.
-        threads: Numbers of threads of the acoustic model.
-        providers: Providers of onnxruntime.
-        chunks_ms: Chunk lengths, for bundles that leave it free.
-        beam_widths: Beam widths.
-        quick: Whether to measure for a shorter time.
     """
 
     also: Sequence[Path] = ()
