@@ -85,11 +85,7 @@ def export_checkpoint(checkpoint: str | Path, output: str | Path, request: Expor
 
 
 def load_trained(checkpoint: Path) -> TrainedModel:
-    """Load a checkpoint together with its provenance.
-
-    Raises:
-        CheckpointError: The checkpoint is unusable.
-    """
+    """Load a checkpoint together with its provenance, or raise CheckpointError."""
     return TrainedModel(checkpoint, *load_checkpoint(checkpoint))
 
 
@@ -105,16 +101,10 @@ def comparison_utterances(manifest: Path | None) -> list[Utterance]:
 def export_model(
     trained: TrainedModel, output: Path, speech: Sequence[Floats], request: ExportRequest
 ) -> ExportedBundle:
-    """Write a loaded model as a bundle.
-
-    Args:
-        trained: The model; not changed.
-        output: The bundle's folder.
-        speech: Recordings at the model's rate to compare on, float32 [samples].
-        request: What to write; its ``speech`` is not read.
+    """Write a loaded model as a bundle, compared on recordings (float32 samples at the model's rate).
 
     Raises:
-        EdgespeechError: As `export_checkpoint`.
+        EdgespeechError: The request is invalid or the graph differs from the model, as in `export_checkpoint`.
     """
     trained = _with_blank_score(trained, request.blank_score)
     model = trained.model

@@ -60,13 +60,9 @@ class Parity:
 
 @torch.no_grad()
 def measure_parity(model: DeepSpeech2, folded: DeepSpeech2, graph: AcousticModel, speech: Sequence[Floats]) -> Parity:
-    """Run the trained model, the folded model and the graph on speech, and compare their outputs.
+    """Run a model, its folded version and its graph on speech, and compare their outputs.
 
-    Args:
-        model: The model as trained.
-        folded: The same model without batch norm.
-        graph: The graph built from ``folded``.
-        speech: Recordings, float32 samples at the model's rate; repeated until there are ten chunks.
+    The recordings, float32 samples at the model's rate, are repeated until there are ten chunks.
 
     Raises:
         VerificationError: The speech is empty or silent, or an output of the graph is not finite.

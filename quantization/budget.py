@@ -32,16 +32,7 @@ def keep_within_budget(
 ) -> tuple[str, ...]:
     """Find the fewest of the most sensitive layers that must be kept in higher precision.
 
-    Args:
-        quantizer: A calibrated quantizer.
-        precision: The precision of the other layers.
-        costs: The layers, the most sensitive one first.
-        budget: The accepted increases of error rates.
-        evaluate: Counts the word errors of a bundle.
-        keep: Weights that are kept in any case.
-
-    Returns:
-        The weights to keep in the next higher precision.
+    The layers are kept in the order of ``costs``, in addition to those in ``keep``.
 
     Raises:
         VerificationError: The budget does not hold although half of the weights were kept.

@@ -43,17 +43,10 @@ SILENT_PEAK = 1e-3  # of full scale, -60 dB
 
 @dataclass(frozen=True)
 class CalibratedModel:
-    """A model with measured batch-norm statistics.
-
-    Attributes:
-        model: The model, in evaluation mode.
-        movements: Change of each batch norm, from the bottom up; empty for a model without batch norm.
-        clips: Number of clips that the statistics were measured on.
-        seconds: Length of these clips.
-    """
+    """A model with batch-norm statistics that were measured on a number of clips and their seconds."""
 
     model: DeepSpeech2
-    movements: Sequence[LayerMovement]
+    movements: Sequence[LayerMovement]  # from the bottom up; empty for a model without batch norm
     clips: int
     seconds: float
 
@@ -122,14 +115,7 @@ def calibrate_checkpoint(checkpoint: str | Path, output: str | Path, request: Ca
 
 
 def calibrate_model(model: DeepSpeech2, manifest: Path) -> CalibratedModel:
-    """Calibrate the batch norm of a model on the speech of a manifest.
-
-    Args:
-        model: The model; it stays as it is.
-        manifest: NeMo-style JSON lines; texts are not needed.
-
-    Returns:
-        The calibrated model; a model without batch norm as it came, with no movement.
+    """Calibrate a copy of a model on the speech of a manifest; a model without batch norm is returned as it is.
 
     Raises:
         ManifestError: The manifest is missing or invalid, or none of its clips is usable.

@@ -18,17 +18,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Divergence:
-    """Distance between log-probabilities and their reference.
+    """Distance between log-probabilities and their reference."""
 
-    Attributes:
-        kl: Kullback-Leibler divergence from the reference in nats, mean over frames.
-        sqnr_db: Signal-to-quantization-noise ratio of the log-probabilities in decibels.
-        agreement: Fraction of frames with the same most probable label.
-    """
-
-    kl: float
-    sqnr_db: float
-    agreement: float
+    kl: float  # Kullback-Leibler divergence from the reference in nats, mean over frames
+    sqnr_db: float  # signal-to-quantization-noise ratio of the log-probabilities
+    agreement: float  # fraction of frames with the same most probable label
 
     def __str__(self) -> str:
         return f"KL {self.kl:.2e} nats per frame, SQNR {self.sqnr_db:.1f} dB, same best label {self.agreement:.2%}"

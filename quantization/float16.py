@@ -38,11 +38,8 @@ MAX_DIVERGENCE = 1e-3
 def store_as_float16(graph: onnx.ModelProto, channels: Mapping[str, Channels] = {}) -> onnx.ModelProto:
     """Return a copy of the graph with its large float32 weights stored as float16.
 
-    The feature front end stays float32: its logarithm would amplify the rounding of the Fourier kernels.
-
-    Args:
-        graph: The float32 graph.
-        channels: Statistics of the products' inputs (`FloatGraph.channel_tensors`); biases are corrected where known.
+    The feature front end stays float32: its logarithm would amplify the rounding of the Fourier kernels. Biases are
+    corrected where ``channels`` has the inputs of their products (`FloatGraph.channel_tensors`).
     """
     result = onnx.ModelProto()
     result.CopyFrom(graph)

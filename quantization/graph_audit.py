@@ -21,27 +21,16 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """A trained tensor before and after quantization.
-
-    Attributes:
-        name: Name in the float32 graph.
-        shape: Shape in the float32 graph.
-        precision: Precision in the final graph: ``fp32``, ``fp16``, ``int8``, ``int4``, ``int32``, or ``missing``.
-        reason: Why the tensor has not become smaller; empty if it has.
-        bytes_before: Size as float32.
-        bytes_after: Size in the final graph, with scales and zero points.
-        weight_sqnr_db: Signal-to-quantization-noise ratio of the weights in decibels; None if nothing changed.
-        output_sqnr_db: Signal-to-quantization-noise ratio of the layer's output on speech, with noise from below.
-    """
+    """A trained tensor before and after quantization; ``sqnr`` is the signal-to-quantization-noise ratio."""
 
     name: str
-    shape: tuple[int, ...]
-    precision: str
-    reason: str
+    shape: tuple[int, ...]  # in the float32 graph
+    precision: str  # in the final graph: fp32, fp16, int8, int4, int32, or missing
+    reason: str  # why the tensor has not become smaller; empty if it has
     bytes_before: int
-    bytes_after: int
-    weight_sqnr_db: float | None
-    output_sqnr_db: float | None = None
+    bytes_after: int  # with scales and zero points
+    weight_sqnr_db: float | None  # None if the weights did not change
+    output_sqnr_db: float | None = None  # of the layer's output on speech, with noise from the layers below
 
 
 @dataclass(frozen=True)
@@ -77,11 +66,7 @@ class GraphAudit:
                 self._users[name].append((node.name, position))
 
     def entries(self, kept: Mapping[str, str] = {}) -> list[TensorEntry]:
-        """Return one entry for each trained tensor.
-
-        Args:
-            kept: Reasons, by name, for tensors that stay in higher precision on purpose.
-        """
+        """Return one entry for each trained tensor; ``kept`` gives reasons for those left as they are on purpose."""
         return [self._entry(name, kept.get(name, "")) for name in self._original if self._is_trained(name)]
 
     def _is_trained(self, name: str) -> bool:

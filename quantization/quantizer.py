@@ -33,12 +33,9 @@ MAX_DIVERGENCE = 0.5
 
 
 class Quantizer:
-    """Makes any number of integer graphs from one float32 bundle, which it calibrates once.
+    """Makes any number of integer graphs from one float32 bundle, which it calibrates once on speech.
 
-    Args:
-        bundle: A float32 bundle in ``cells`` form or with LSTMs.
-        speech: Recordings at the bundle's rate; a quarter is held out for comparisons.
-        calibration: A method or ``auto``, see `calibrate_ranges`.
+    A quarter of the recordings is held out for comparisons; ``calibration`` is a choice of `calibrate_ranges`.
 
     Raises:
         UsageError: The bundle cannot be quantized, the method is unknown, or the speech is empty or silent.
@@ -102,14 +99,9 @@ class Quantizer:
         measured: Mapping[str, Any] = {},
         level: int = logging.INFO,
     ) -> Bundle:
-        """Write a bundle with a graph of `rewrite`, compared with float32 on the held-out speech.
+        """Write a bundle with a graph of `rewrite`, and compare it with float32 on the held-out speech.
 
-        Args:
-            output: The new bundle's folder.
-            precision: Precision to put into the manifest.
-            model: The graph.
-            measured: More figures for the manifest.
-            level: Level at which the comparison is logged.
+        The figures of the comparison are logged at ``level``, and go into the manifest beside those in ``measured``.
 
         Raises:
             UsageError: The folder cannot be written.
@@ -145,21 +137,13 @@ class Quantizer:
 
 
 def require_precision(precision: str) -> None:
-    """Check the name of a precision.
-
-    Raises:
-        UsageError: The precision is unknown.
-    """
+    """Raise UsageError if a precision is unknown."""
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; wanted one of {', '.join(get_args(Precision))}")
 
 
 def require_form(bundle: Bundle, precision: str) -> None:
-    """Check that a bundle is in a form that has this precision.
-
-    Raises:
-        UsageError: The precision is int4 and the recurrence is not unrolled into cells.
-    """
+    """Raise UsageError if a bundle is not in a form that has this precision: int4 needs cells."""
     form = bundle.manifest.graph.form
     if precision == "int4" and form != "cells":
         raise UsageError(f"{bundle.folder} has form {form!r}, whose LSTM has no int4; export it with --form cells")
@@ -175,16 +159,7 @@ def quantize(
     keep: Collection[str] = (),
     fp16_compute: bool = False,
 ) -> Bundle:
-    """Write a smaller bundle, compared with the float32 one on speech.
-
-    Args:
-        bundle: A float32 bundle; int8 needs ``cells`` form or LSTMs, int4 needs ``cells`` form.
-        output: The new bundle's folder.
-        precision: ``fp16``, ``int8`` or ``int4``.
-        speech: Recordings at the bundle's rate; texts are not needed.
-        calibration: ``minmax``, ``percentile``, ``entropy``, ``error``, or ``auto`` for the best of them.
-        keep: Names of weights that stay in the next higher precision.
-        fp16_compute: Whether the layers also compute in fp16; needs ``fp16``.
+    """Write a smaller bundle, compared with the float32 one on recordings; the options are those of `QuantizeRequest`.
 
     Raises:
         UsageError: The bundle, an option or the speech is invalid.

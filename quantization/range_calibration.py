@@ -26,19 +26,12 @@ HELD_OUT_EVERY = 4
 
 @dataclass(frozen=True)
 class RangeCalibration:
-    """Activation ranges, and how they were chosen.
-
-    Attributes:
-        method: The method that chose the ranges.
-        ranges: Range of each tensor of the float32 graph.
-        channels: Statistics of each matrix's input, channel by channel.
-        divergences: Mean Kullback-Leibler divergence from float32 on held-out speech in nats, for each method tried.
-    """
+    """Activation ranges, and how they were chosen."""
 
     method: Method
-    ranges: dict[str, Range]
-    channels: dict[str, Channels]
-    divergences: dict[Method, float]
+    ranges: dict[str, Range]  # by tensor of the float32 graph
+    channels: dict[str, Channels]  # of each matrix's input
+    divergences: dict[Method, float]  # from float32 on held-out speech, nats per frame, of each method tried
 
 
 def split_speech(speech: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
@@ -54,11 +47,7 @@ def calibrate_ranges(
 ) -> RangeCalibration:
     """Observe the activations of the float32 graph on speech and choose their ranges.
 
-    Args:
-        bundle: The bundle of the graph.
-        graph: The float32 graph.
-        speech: Recordings at the bundle's rate.
-        choice: A method, or ``auto`` for the method whose int8 graph diverges least from float32.
+    The choice ``auto`` takes the method whose int8 graph diverges least from float32 on held-out recordings.
 
     Raises:
         UsageError: The method is unknown, or the speech is empty or silent.

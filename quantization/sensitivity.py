@@ -42,15 +42,9 @@ class LayerCost:
 def measure_sensitivity(
     quantizer: Quantizer, precision: IntegerPrecision, evaluate: Evaluate | None = None
 ) -> list[LayerCost]:
-    """Quantize one layer at a time.
+    """Quantize one layer at a time as planned for a precision, and return the most sensitive layer first.
 
-    Args:
-        quantizer: A calibrated quantizer.
-        precision: The precision whose plan gives each layer's own precision.
-        evaluate: Counts word errors of a bundle, once for each layer; None skips this.
-
-    Returns:
-        The layers, the most sensitive one first.
+    Word errors are counted, once for each layer, if ``evaluate`` is given.
     """
     before = evaluate(quantizer.bundle).wer if evaluate else 0.0
     costs = []

@@ -27,19 +27,12 @@ ExportPrecision = Literal["fp32", "fp16", "int8", "int4"]
 
 @dataclass(frozen=True)
 class BundleRequest:
-    """Options of an export in any precision.
+    """Options of an export in any precision."""
 
-    Attributes:
-        export: Options of the export in float32; its speech also calibrates batch norm and integers.
-        precision: Precision of the weights.
-        fp16_compute: Whether the layers also compute in fp16; needs ``precision="fp16"``.
-        calibrate: Whether to measure the batch-norm statistics on the speech, if there is any.
-    """
-
-    export: ExportRequest = ExportRequest()
+    export: ExportRequest = ExportRequest()  # its speech also calibrates batch norm and integers
     precision: ExportPrecision = "fp32"
-    fp16_compute: bool = False
-    calibrate: bool = True
+    fp16_compute: bool = False  # needs precision "fp16"
+    calibrate: bool = True  # measure the batch-norm statistics on the speech, if there is any
 
 
 def decoder_defaults(settings: Mapping[str, Any]) -> DecoderDefaults:
@@ -56,12 +49,7 @@ def decoder_defaults(settings: Mapping[str, Any]) -> DecoderDefaults:
 
 
 def export_bundle(checkpoint: Path, output: Path, request: BundleRequest) -> Bundle:
-    """Export a checkpoint in the precision asked for.
-
-    Args:
-        checkpoint: A file of `edgespeech train`.
-        output: The bundle's folder.
-        request: What to write.
+    """Export a checkpoint in the requested precision.
 
     Raises:
         EdgespeechError: The checkpoint, a manifest or an option is invalid, or the result was refused.

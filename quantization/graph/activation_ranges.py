@@ -134,14 +134,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Channels:
-    """Statistics of an activation, channel by channel.
-
-    Attributes:
-        mean: Mean, float32 [channels].
-        low: Smallest value, float32 [channels].
-        high: Largest value, float32 [channels].
-        covariance: Covariance of the channels, float64 [channels, channels].
-    """
+    """Statistics of an activation: mean, smallest and largest value [channels], covariance [channels, channels]."""
 
     mean: Floats
     low: Floats
@@ -195,15 +188,8 @@ def observe(
 ) -> tuple[list[Histogram], dict[str, Channels]]:
     """Stream recordings through the float32 graph and collect statistics of its activations.
 
-    Args:
-        bundle: The bundle of the graph.
-        graph: The float32 graph.
-        groups: Groups of activations, each of which shares a histogram.
-        per_channel: Activations whose channels are looked at one by one.
-        speech: Recordings at the bundle's rate.
-
     Returns:
-        The histogram of each group, and the channels of each of the other activations.
+        One histogram for each group, and the channels of each activation in ``per_channel``.
 
     Raises:
         UsageError: The speech is empty or silent.
@@ -223,11 +209,7 @@ def observe(
 
 
 def require_sound(speech: Sequence[Floats]) -> None:
-    """Check that speech has a sample that is not zero.
-
-    Raises:
-        UsageError: The speech is empty or silent.
-    """
+    """Raise UsageError if all samples of the speech are zero."""
     if not any(np.any(samples) for samples in speech):
         raise UsageError("the calibration speech is empty or silent; give --speech a manifest of recordings")
 

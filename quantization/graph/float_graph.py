@@ -28,21 +28,13 @@ REARRANGING = {"Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "
 
 @dataclass(frozen=True)
 class Layer:
-    """A product with a trained weight, or a recurrent operator with two.
+    """A product with a trained weight, or a recurrent operator with two."""
 
-    Attributes:
-        name: Name of its weight, or of the node if there are two weights.
-        kind: ``matrix`` [inputs, outputs], ``convolution`` [outputs, inputs, kernel...] or ``recurrent``.
-        nodes: Indices of the nodes that use it; unrolled cells share one weight.
-        sources: Activations that it multiplies, one for each node.
-        weights: Names of the initializers.
-    """
-
-    name: str
-    kind: str
-    nodes: tuple[int, ...]
-    sources: tuple[str, ...]
-    weights: tuple[str, ...]
+    name: str  # of its weight, or of the node if there are two weights
+    kind: str  # "matrix" [inputs, outputs], "convolution" [outputs, inputs, kernel...] or "recurrent"
+    nodes: tuple[int, ...]  # indices of the nodes that use it; unrolled cells share one weight
+    sources: tuple[str, ...]  # activations that it multiplies, one for each node
+    weights: tuple[str, ...]  # names of the initializers
 
     @property
     def quantizable(self) -> bool:
@@ -56,24 +48,15 @@ class RangeGroup:
 
     They share one range, so that values that were quantized once are quantized again without loss, in every step of an
     unrolled recurrence and in the state between chunks.
-
-    Attributes:
-        tensors: All tensors of the group.
-        observed: Tensors that are multiplied, or are outputs of a convolution.
-        bounded: Whether the values are outputs of a GRU or LSTM, which lie in (-1, 1).
     """
 
     tensors: frozenset[str]
-    observed: tuple[str, ...]
-    bounded: bool
+    observed: tuple[str, ...]  # those that are multiplied, or are outputs of a convolution
+    bounded: bool  # outputs of a GRU or LSTM, which lie in (-1, 1)
 
 
 def require_float32(bundle: Bundle) -> None:
-    """Check that a bundle has not been quantized yet.
-
-    Raises:
-        UsageError: The bundle is not float32.
-    """
+    """Raise UsageError if a bundle has been quantized already."""
     if (precision := bundle.manifest.graph.precision) != "fp32":
         raise UsageError(f"{bundle.folder} is {precision} already; give the fp32 bundle")
 

@@ -31,13 +31,7 @@ MICROSOFT = "com.microsoft"
 
 
 class IntegerRewriter:
-    """Rewrites some layers of a float graph; the others stay as they are.
-
-    Args:
-        graph: The float32 graph.
-        ranges: Ranges of the activations that are multiplied or are outputs of a convolution.
-        channels: Statistics of the inputs of matrices (`FloatGraph.channel_tensors`).
-    """
+    """Rewrites some layers of a float graph with ranges of its activations and channels of its matrices' inputs."""
 
     def __init__(self, graph: FloatGraph, ranges: Mapping[str, Range], channels: Mapping[str, Channels]) -> None:
         self.graph = graph
@@ -49,12 +43,7 @@ class IntegerRewriter:
         self._gone: set[str] = set()
 
     def rewrite(self, int8: Collection[str], int4: Collection[str] = ()) -> onnx.ModelProto:
-        """Return a new graph in which the named layers have integer weights.
-
-        Args:
-            int8: Names of layers whose weights become int8.
-            int4: Names of layers with a matrix that becomes blocks of 4 bits.
-        """
+        """Return a new graph in which the named layers have int8 weights, or matrices of int4 blocks."""
         for layer in self.graph.layers():
             if layer.name in int4 and layer.kind == "matrix":
                 self._matrix_int4(layer)

@@ -47,10 +47,7 @@ def matrix_integers(weight: Floats, moments: Moments | None = None) -> Integers:
 
     x86 processors without VNNI multiply unsigned by signed bytes in pairs of neighbouring inputs and saturate the sum
     at 16 bits. The weights of one sign in a pair add up to at most `MAX_PAIR`, so that the sum cannot saturate.
-
-    Args:
-        weight: Weights of a product.
-        moments: Mean products of its inputs [inputs, inputs]; None if unknown.
+    The ``moments`` are mean products of the inputs [inputs, inputs]; None if unknown.
     """
     pairs = np.pad(weight, ((0, len(weight) % 2), (0, 0))).reshape(-1, 2, weight.shape[1])
     largest = np.maximum(np.maximum(pairs, 0.0).sum(axis=1), np.maximum(-pairs, 0.0).sum(axis=1)).max(axis=0)
@@ -94,9 +91,7 @@ class Blocks:
 def matrix_blocks(weight: Floats, moments: Moments | None = None) -> Blocks:
     """Round a matrix [inputs, outputs] to -8 to 7, with one scale for each `BLOCK` inputs of an output.
 
-    Args:
-        weight: Weights of a product.
-        moments: Mean products of its inputs [inputs, inputs]; None if unknown.
+    The ``moments`` are as in `matrix_integers`.
     """
     inputs, outputs = weight.shape
     levels = np.full((inputs + -inputs % BLOCK, outputs), 8, np.uint8)
@@ -120,11 +115,8 @@ def matrix_blocks(weight: Floats, moments: Moments | None = None) -> Blocks:
 def _round_in_turn(weight: Floats, moments: Moments | None, rounded: Callable[[int, Floats], Floats]) -> None:
     """Round the weights of one input after the other, and let those of later inputs compensate the error.
 
-    Args:
-        weight: Weights [inputs, outputs].
-        moments: Mean products of the inputs; None if unknown.
-        rounded: Takes i and all weights, with the errors of earlier inputs compensated (at a multiple of `BLOCK` for
-            the whole block), and returns the rounded weights [outputs] of input i.
+    The callback gets i and all weights, with the errors of earlier inputs compensated (at a multiple of `BLOCK` for the
+    whole block), and returns the rounded weights [outputs] of input i.
     """
     inputs = len(weight)
     known = np.eye(inputs) if moments is None else moments

@@ -20,17 +20,7 @@ Floats = NDArray[np.float32]
 def measure_layer_noise(
     bundle: Bundle, graph: FloatGraph, final: onnx.ModelProto, speech: Iterable[Floats]
 ) -> dict[str, float]:
-    """Stream speech through both graphs and compare the outputs of the layers.
-
-    Args:
-        bundle: The bundle of the float32 graph.
-        graph: The float32 graph.
-        final: The quantized graph.
-        speech: Recordings at the bundle's rate.
-
-    Returns:
-        Decibels over all frames by name of the weight.
-    """
+    """Stream recordings through a graph and its quantized version, and return decibels by name of the weight."""
     compared = {layer.name: common_tensors(graph, final, layer.nodes) for layer in graph.layers()}
     tensors = [tensor for found in compared.values() for tensor in found]
     signal: dict[str, float] = dict.fromkeys(compared, 0.0)

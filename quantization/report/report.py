@@ -29,25 +29,15 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two bundles that are compared.
+    """One of the two bundles that are compared."""
 
-    Attributes:
-        name: Name of its folder.
-        form: ``fused`` or ``cells``.
-        precision: ``fp32``, ``fp16``, ``int8`` or ``int4``.
-        acoustic_bytes: Size of the graph's file.
-        chunk_time: Time per chunk of the quantized bundle on one thread.
-        memory: Memory of a fresh process.
-        error_rates: Word errors on the dev manifest; None if they were not counted.
-    """
-
-    name: str
+    name: str  # of its folder
     form: str
     precision: str
-    acoustic_bytes: int
-    chunk_time: ChunkTime
+    acoustic_bytes: int  # size of the graph's file
+    chunk_time: ChunkTime  # per chunk of the quantized bundle, on one thread
     memory: Memory
-    error_rates: WordErrors | None
+    error_rates: WordErrors | None  # on the dev manifest; None if not counted
 
 
 @dataclass(frozen=True)
@@ -55,14 +45,11 @@ class QuantizationReport:
     """Figures of a quantized bundle and of the float32 bundle that it is compared with.
 
     Attributes:
-        before: The float32 bundle.
-        after: The quantized bundle.
         calibration: Method that chose the activation ranges; empty for fp16.
         calibration_kl: Divergence of each method that was tried, nats per frame.
         kept: Weights left in higher precision on purpose.
         log_probs: Distance of the log-probabilities on the calibration speech.
         shares: Fraction of the trained weights' float32 bytes in each precision, read from the graph.
-        tensors: Every trained tensor.
         sensitivity: Layers quantized alone, the most sensitive one first; empty if not measured.
     """
 
@@ -105,17 +92,10 @@ def measure_report(
     kept: Sequence[str] = (),
     costs: Sequence[LayerCost] = (),
 ) -> QuantizationReport:
-    """Compare a quantized bundle with its original.
+    """Compare a quantized bundle with its float32 original on recordings.
 
-    Args:
-        original: The float32 bundle that was quantized.
-        quantized: The quantized bundle.
-        speech: Recordings to compare layers and log-probabilities on.
-        baseline: Another form of the original, to compare size, speed, memory and word errors with.
-        evaluate: Counts the word errors of a bundle.
-        calibration: The activation ranges and how they were chosen.
-        kept: Weights left in higher precision on purpose.
-        costs: Result of `measure_sensitivity`.
+    Size, speed, memory and word errors are compared with ``baseline``, another form of the original, if it is given.
+    What was found while quantizing (``calibration``, ``kept``, ``costs``) is put into the report.
 
     Raises:
         EdgespeechError: A bundle cannot be run, or the lengths of the chunks differ.
