@@ -153,17 +153,10 @@ class AcousticModel:
         return outputs[0], dict(zip(names, outputs[1:], strict=True))
 
     def stream(self, samples: Floats, size: int | None = None) -> Floats:
-        """Process recordings chunk by chunk, with the last chunk padded with zeros.
-
-        Args:
-            samples: float32 [batch, samples].
-            size: Samples per chunk; the bundle's own by default.
+        """Process recordings, float32 [batch, samples], in chunks of ``size`` samples, the last one padded with zeros.
 
         Returns:
             Log-probabilities float32 [batch, frames, labels], including the ``delay_frames`` at the beginning.
-
-        Raises:
-            UsageError: The length of the chunk is not valid for the graph.
         """
         size = self.audio.chunk_samples if size is None else size
         padded = np.pad(samples, ((0, 0), (0, -samples.shape[1] % size)))
@@ -189,7 +182,6 @@ def _return_freed_memory() -> None:
 
 
 def _fits(found: Sequence[object], wanted: Sequence[int | None]) -> bool:
-    """Return whether the sizes in a graph are those wanted, where None stands for any size."""
     return len(found) == len(wanted) and all(
         not isinstance(have, int) or have == want for have, want in zip(found, wanted, strict=True)
     )

@@ -34,13 +34,7 @@ _HEADERS = (b"RIFF", b"fLaC", b"OggS", b"ID3")
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Facts from the header of an audio file.
-
-    Attributes:
-        duration: Seconds; a damaged file may contain fewer.
-        sample_rate: Hz.
-        channels: Number of channels.
-    """
+    """Duration in seconds, sample rate in Hz and number of channels, from the header of an audio file."""
 
     duration: float
     sample_rate: int
@@ -67,14 +61,10 @@ class Resampler:
         self._stream = None if from_rate == to_rate else soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
 
     def step(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
-        """Convert the next samples and return those that are ready.
+        """Convert float32 [n] in [-1, 1] to the samples that are ready, float32 [m].
 
-        Args:
-            samples: float32 [n] in [-1, 1]; n may be 0.
-            last: Whether nothing follows, so that the filter returns everything; allowed once.
-
-        Returns:
-            float32 [m] in [-1, 1]; over the whole stream, within one sample of ceil(n * to_rate / from_rate) samples.
+        Over the whole stream, m is within one sample of ceil(n * to_rate / from_rate). ``last``, allowed once, returns
+        what the filter still holds.
         """
         samples = np.ascontiguousarray(samples, dtype=np.float32)
         if self._stream is None:
@@ -98,11 +88,7 @@ def info(path: str | Path) -> AudioInfo:
 
 
 def read(path: str | Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-    """Read a whole audio file.
-
-    Args:
-        path: WAV, FLAC, OGG, Opus or MP3 file of any sample rate and number of channels.
-        sample_rate: Hz of the result.
+    """Read a whole WAV, FLAC, OGG, Opus or MP3 file of any sample rate and number of channels.
 
     Returns:
         float32 [n] in [-1, 1], the mean of the channels; empty for a file without samples.
@@ -116,19 +102,12 @@ def read(path: str | Path, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32
 def read_blocks(
     path: str | Path, sample_rate: int = SAMPLE_RATE, block_seconds: float = 1.0
 ) -> Iterator[NDArray[np.float32]]:
-    """Read an audio file in blocks which, joined, equal the result of ``read``.
+    """Read an audio file in blocks of float32 in [-1, 1] which, joined, equal the result of ``read``.
 
-    Args:
-        path: Audio file.
-        sample_rate: Hz of the result.
-        block_seconds: Seconds per block; only the last block is shorter.
-
-    Yields:
-        float32 [block] in [-1, 1]; nothing for a file without samples.
+    Only the last block is shorter; a file without samples has none.
 
     Raises:
-        AudioError: The file is missing, unreadable, damaged, or contains NaN or infinity; raised by the block
-            concerned.
+        AudioError: The file is missing, unreadable or damaged, or the block contains NaN or infinity.
         UsageError: ``block_seconds`` is not a positive, finite number.
     """
     if not 0.0 < block_seconds < math.inf:
@@ -170,7 +149,9 @@ def from_array(samples: ArrayLike, sample_rate: float, to_rate: float | None = N
 def read_stream(
     stream: BinaryIO, sample_rate: float, encoding: str = "s16le", to_rate: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """Read headerless mono PCM from a pipe, and yield samples as they arrive.
+    """Read headerless mono PCM from a pipe, and yield samples, float32 [n] in [-1, 1], as they arrive.
+
+    An incomplete last sample is dropped.
 
     Args:
         stream: Binary stream such as ``sys.stdin.buffer``.
@@ -178,12 +159,8 @@ def read_stream(
         encoding: ``u8``, ``s16le``, ``s32le`` or ``f32le``.
         to_rate: Hz of the result; the rate of the stream when None.
 
-    Yields:
-        float32 [n] in [-1, 1], n > 0, of varying length. An incomplete last sample is dropped.
-
     Raises:
-        AudioError: The rate is out of range, an audio file comes instead of PCM, the samples contain NaN or
-            infinity, or the pipe breaks.
+        AudioError: The rate is invalid, an audio file comes instead of PCM, samples are NaN, or the pipe breaks.
         UsageError: The encoding is unknown.
     """
     if encoding not in _ENCODINGS:

@@ -123,14 +123,9 @@ class GraphFacts(Record, frozen=True):
 
 
 class DecoderDefaults(Record, frozen=True):
-    """Decoder settings for this model; without a language model only the width and the confidence are used.
+    """Decoder settings for this model, as in `DecoderOptions`, and the minimum mean confidence of a segment's words.
 
-    Attributes:
-        beam_width: Number of prefixes kept.
-        alpha: Weight of the language model.
-        beta: Natural log added for each word.
-        unknown_score: Natural log added for an out-of-vocabulary word.
-        min_confidence: Minimum mean confidence of a segment's words (``least_confidence`` in the file).
+    Without a language model only the beam width and the confidence are used.
     """
 
     beam_width: Positive = 64
@@ -148,7 +143,6 @@ class Manifest(Record, frozen=True):
     """The content of ``bundle.json``.
 
     Attributes:
-        name: Name for display.
         labels: Text of each output; empty for the blank.
         provenance: Data, licence, training figures; free keys.
         measured: Figures measured on this bundle; free keys.

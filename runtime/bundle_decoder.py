@@ -13,11 +13,7 @@ from edgespeech.runtime.options import RecognizerOptions
 
 
 def bundle_decoder(bundle: Bundle, options: RecognizerOptions | None = None) -> BeamSearchDecoder:
-    """Make the beam search for the log-probabilities of a bundle's model.
-
-    Args:
-        bundle: From `load_bundle`.
-        options: Settings that differ from those of the bundle.
+    """Make the beam search for the log-probabilities of a bundle's model, with the options that differ from its own.
 
     Raises:
         EdgespeechError: The language model or a setting is invalid.

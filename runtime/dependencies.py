@@ -8,11 +8,7 @@ from edgespeech.errors import MissingDependencyError
 
 
 def require(modules: str, extra: str) -> None:
-    """Check that the libraries of an extra are installed.
-
-    Args:
-        modules: Names to import, separated by spaces.
-        extra: The extra of the package that installs them.
+    """Check that the modules of an extra, separated by spaces, are installed.
 
     Raises:
         MissingDependencyError: One of them is not installed.

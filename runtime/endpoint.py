@@ -21,37 +21,22 @@ _MIN_POWER = 1e-10
 
 @dataclass(frozen=True)
 class EndpointRules:
-    """Rules that end a segment, in seconds; None disables a rule.
+    """Rules that end a segment, in seconds; None disables a rule."""
 
-    Attributes:
-        after_speech: Silence after speech.
-        after_nothing: Silence before any speech; the search starts again, without what it made of noise.
-        longest: Length from which a segment ends at the next pause between two words, and from twice that at any blank
-            frame.
-    """
-
-    after_speech: float | None = 1.0
-    after_nothing: float | None = 5.0
-    longest: float | None = 30.0
+    after_speech: float | None = 1.0  # silence after speech
+    after_nothing: float | None = 5.0  # silence before any speech; the search starts again without what noise left
+    longest: float | None = 30.0  # length from which a pause between words ends it; from twice that, any blank frame
 
 
 @dataclass(frozen=True)
 class EndpointState:
-    """Facts about the segment so far.
+    """Facts about the segment so far."""
 
-    Attributes:
-        spoke: Whether any frame's most probable label was not the blank.
-        silent_frames: Number of silent frames at the end.
-        frames: Number of frames.
-        between_words: Whether the last label that is not the blank ends a word.
-        at_blank: Whether the last frame's most probable label is the blank, so that the segment may end.
-    """
-
-    spoke: bool = False
-    silent_frames: int = 0
+    spoke: bool = False  # whether any frame's most probable label was not the blank
+    silent_frames: int = 0  # at the end
     frames: int = 0
-    between_words: bool = True
-    at_blank: bool = False
+    between_words: bool = True  # whether the last label that is not the blank ends a word
+    at_blank: bool = False  # whether the last frame's most probable label is the blank
 
 
 class Endpointer:
@@ -59,12 +44,6 @@ class Endpointer:
 
     Outputs lag behind the audio by the look-ahead. So that silence counts from its beginning, the frames inside the
     look-ahead may be given to `ends_early`: they count as silence, but belong to the next segment.
-
-    Args:
-        frame_seconds: Duration of an output frame in seconds.
-        labels: Text of each label; those that end with a space end words.
-        blank: Index of the blank.
-        rules: Rules in seconds.
 
     Raises:
         UsageError: A rule is not positive and finite.
@@ -85,12 +64,7 @@ class Endpointer:
     def step(
         self, log_probs: NDArray[np.float32], levels: NDArray[np.float32], state: EndpointState
     ) -> tuple[int | None, EndpointState]:
-        """Process new frames.
-
-        Args:
-            log_probs: [frames, labels].
-            levels: [frames], level of each frame in dB, from `frame_levels`.
-            state: State since the last endpoint.
+        """Process new frames: log_probs [frames, labels], and their levels [frames] in dB from `frame_levels`.
 
         Returns:
             The number of frames including the one that ends the segment (None if none does), and the next state.
@@ -117,10 +91,7 @@ class Endpointer:
     def ends_early(self, log_probs: NDArray[np.float32], levels: NDArray[np.float32], state: EndpointState) -> bool:
         """Return whether the frames still inside the look-ahead already end the segment.
 
-        Args:
-            log_probs: [frames, labels], the outputs of these frames if silence follows.
-            levels: [frames], level of each frame in dB.
-            state: State since the last endpoint.
+        ``log_probs`` [frames, labels] are their outputs if silence follows, ``levels`` [frames] are in dB.
         """
         sound = (log_probs.argmax(axis=1) != self._blank) & (levels >= SILENCE_LEVEL)
         return self.may_end(state, int(sound.argmax()) if sound.any() else len(sound))

@@ -34,9 +34,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def require_writable(path: Path, create: bool = False) -> None:
     """Check that a file can be written, before the work whose result it will hold.
 
-    Args:
-        path: The file to write later; an existing one may be replaced.
-        create: Whether to create the folders above it.
+    ``create`` also creates the folders above it.
 
     Raises:
         UsageError: It is a folder, or its folder does not exist or cannot be written.

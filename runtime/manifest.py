@@ -22,23 +22,14 @@ SAMPLE_CLIPS = Path(__file__).parent / "sample_clips" / "clips.jsonl"
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording, or a part of one, and its text.
+    """A recording, or a part of one, and its text."""
 
-    Attributes:
-        audio_filepath: Path as written in the manifest.
-        path: Absolute path; relative ones begin at the manifest's folder.
-        text: Reference text; empty if unknown.
-        duration: Seconds, if known.
-        speaker: Name of the speaker, if known.
-        offset: Seconds from the beginning of the file to the beginning of the utterance.
-    """
-
-    audio_filepath: str
-    path: Path
-    text: str = ""
-    duration: float | None = None
+    audio_filepath: str  # as written in the manifest
+    path: Path  # absolute; relative ones begin at the manifest's folder
+    text: str = ""  # reference text; empty if unknown
+    duration: float | None = None  # seconds
     speaker: str | None = None
-    offset: float = 0.0
+    offset: float = 0.0  # seconds from the beginning of the file to that of the utterance
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,14 +79,7 @@ def read_manifest(path: str | Path, check_files: bool = False) -> list[Utterance
 
 
 def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
-    """Write a manifest atomically, with paths relative to its folder.
-
-    Args:
-        path: File in an existing folder.
-        utterances: Utterances to write; their ``audio_filepath`` is ignored.
-
-    Returns:
-        The number of lines.
+    """Write a manifest atomically, with paths relative to its folder, and return the number of lines.
 
     Raises:
         UsageError: The file cannot be written.
@@ -158,14 +142,7 @@ def _utterance(line: bytes, decoder: msgspec.json.Decoder[_Line], folder: Path, 
 
 
 def read_samples(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:
-    """Read the samples of an utterance, which may be a part of its file.
-
-    Args:
-        utterance: Utterance to read.
-        sample_rate: Hz of the result.
-
-    Returns:
-        float32 [n] in [-1, 1] from ``offset``, ``duration`` seconds long if that is known.
+    """Read the samples of an utterance, which may be a part of its file, as float32 [n] in [-1, 1].
 
     Raises:
         AudioError: The file cannot be read.

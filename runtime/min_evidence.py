@@ -18,10 +18,6 @@ class MinEvidence:
     blank in every frame. A confident model finds tens of nats of evidence for words in noise too, but hardly any letter
     of them is probable; hence the minimum confidence, which depends on the model and is part of the bundle.
 
-    Args:
-        nats_per_word: Minimum evidence per word of a segment; 0 accepts every segment.
-        min_confidence: Minimum mean confidence of its words, 0 to 1.
-
     Raises:
         UsageError: The number is negative or not finite.
     """
@@ -35,11 +31,9 @@ class MinEvidence:
         self.min_confidence = min_confidence
 
     def passes(self, hypothesis: Hypothesis, blank_score: float) -> bool:
-        """Return whether the words of a finished segment are probably speech.
+        """Return whether the best hypothesis of a finished segment is probably speech.
 
-        Args:
-            hypothesis: Best hypothesis of the segment.
-            blank_score: Sum of the blank's natural-log probabilities over the frames of the segment.
+        ``blank_score`` is the sum of the blank's natural-log probabilities over the frames of the segment.
         """
         if not self.nats_per_word:
             return True

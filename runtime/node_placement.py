@@ -22,10 +22,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 def read_profile(path: Path) -> tuple[int | None, dict[str, int] | None]:
-    """Count the nodes of a profile of one step.
-
-    Args:
-        path: File whose name ``InferenceSession.end_profiling`` returned.
+    """Count the nodes in the profile of one step that onnxruntime wrote.
 
     Returns:
         Number of nodes, and of those on the CPU by operator, the most frequent first; (None, None) if the profile

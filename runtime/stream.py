@@ -25,17 +25,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Parts:
-    """The stages that all streams of a recognizer share, none of which has a state of its own.
-
-    Attributes:
-        audio: Sample rate, frame length and look-ahead of the acoustic model.
-        model: Samples in, log-probabilities out.
-        decoder: Log-probabilities in, hypotheses out.
-        endpointer: Ends segments.
-        min_evidence: Rejects segments that are probably noise.
-        chunk_samples: Samples per step of the model.
-        nbest: Number of hypotheses in a final.
-    """
+    """The stages that all streams of a recognizer share, none of which has a state of its own."""
 
     audio: AudioFacts
     model: AcousticModel
@@ -86,10 +76,7 @@ class Stream:
             self._decoder, self._decoder_state = self._next_decoder, self._next_decoder.initial_state()
 
     def accept(self, samples: ArrayLike) -> list[Event]:
-        """Process more audio.
-
-        Args:
-            samples: [n] or [n, channels], n of any size, float in [-1, 1] or integer, at the stream's rate.
+        """Process samples, [n] or [n, channels], float in [-1, 1] or integer, at the stream's rate.
 
         Returns:
             ``partial`` events where the text changed and a ``final`` for each segment that ended.

@@ -193,14 +193,11 @@ class BeamSearchDecoder:
         return hypotheses
 
     def decode(self, log_probs: npt.ArrayLike, nbest: int | None = None) -> list[Hypothesis]:
-        """Decode a whole utterance: :meth:`initial_state`, :meth:`step`, :meth:`finish`.
+        """Decode a whole utterance, as :meth:`step` and :meth:`finish` would.
 
         Args:
-            log_probs: [frames, labels], natural logarithm.
+            log_probs: [frames, labels], natural logarithm; zero frames give one hypothesis without text.
             nbest: Maximum number of hypotheses; by default all that survived.
-
-        Returns:
-            Hypotheses, best first; for zero frames, one without text.
 
         Raises:
             DecodingError: The array cannot be log-probabilities over these labels.
@@ -209,11 +206,7 @@ class BeamSearchDecoder:
         return self.finish(state, nbest)
 
     def decode_batch(self, batch: Iterable[npt.ArrayLike], nbest: int | None = None) -> list[list[Hypothesis]]:
-        """Decode utterances of any lengths one by one, with the same results as :meth:`decode`.
-
-        Args:
-            batch: One array [frames, labels] per utterance, without padding.
-            nbest: Maximum number of hypotheses for each utterance; by default all that survived.
+        """Decode utterances [frames, labels] of any lengths, without padding, as :meth:`decode` would one by one.
 
         Raises:
             DecodingError: An array cannot be log-probabilities over these labels.

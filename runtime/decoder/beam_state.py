@@ -18,10 +18,10 @@ _MIN_COMMIT_LABELS = 32  # committing fewer would cost more than it saves
 
 @dataclass(frozen=True)
 class Partial:
-    """Text that has been recognised so far.
+    """Text that has been recognised so far, ``committed + tentative``.
 
     Attributes:
-        text: Text of the best prefix, ``committed + tentative``.
+        text: Text of the best prefix.
         committed: Beginning that all surviving prefixes share; it only grows.
         tentative: The rest, which may still change.
     """
@@ -33,31 +33,18 @@ class Partial:
 
 @dataclass(frozen=True, eq=False)
 class BeamState:
-    """A search between two frames; never changed in place, so that one state can be continued many times.
+    """A search between two frames; never changed in place, so that one state can be continued many times."""
 
-    Attributes:
-        frame: Number of frames processed.
-        beams: The surviving prefixes.
-        trie: Their labels that are not committed.
-        prefix_states: Table of their states within words.
-        labels: int32, committed labels.
-        frames: int32, emission frames of the committed labels.
-        log_probs: float64, natural-log probability of each committed label in its frame.
-        text: Text of the committed labels.
-        masses: Probability of the hypotheses that agreed on each complete committed word when it was committed.
-        begin: Committed part of an incomplete word.
-    """
-
-    frame: int
+    frame: int  # number of frames processed
     beams: Beams
-    trie: Trie
+    trie: Trie  # the labels of the beams that are not committed
     prefix_states: PrefixStates
-    labels: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int32]  # committed labels, and below their emission frames, log-probabilities and text
     frames: npt.NDArray[np.int32]
     log_probs: Floats
     text: str
-    masses: Floats
-    begin: Span
+    masses: Floats  # for each complete committed word, the probability of the beams that agreed on it
+    begin: Span  # committed part of an incomplete word
 
     def branches(self) -> Branches:
         """Return the labels that are not committed as a trie that can be walked."""
@@ -94,13 +81,9 @@ def posteriors(totals: Floats) -> Floats:
 def tidy(state: BeamState, labels: Sequence[str], max_tentative: int | None) -> BeamState:
     """Drop records that no beam needs, and commit the labels that all prefixes share once there are enough of them.
 
-    Alternatives that score nearly the same can survive for ever and keep old labels tentative. Old alternatives are
-    therefore decided in favour of the best prefix: later frames add the same to both and will not reverse the decision.
-
-    Args:
-        state: State after some frames.
-        labels: Text of each label.
-        max_tentative: Maximum number of labels of the best prefix after the shared ones; None removes the limit.
+    Alternatives that score nearly the same can survive for ever and keep old labels tentative. Once the best prefix has
+    more than ``max_tentative`` labels after the shared ones, the older half is therefore decided in its favour: later
+    frames add the same to both sides and will not reverse the decision.
     """
     beams = state.beams
     trie, parents = state.trie.compact(beams.prefixes[PARENT], len(state.labels))

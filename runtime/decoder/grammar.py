@@ -22,15 +22,12 @@ UNKNOWN = "<unknown>"
 
 
 class Grammar:
-    """The phrases that can be recognised.
+    """The phrases that can be recognised, as hot words that are boosted by what their letters cost.
 
     Args:
         phrases: Words separated by white space.
         filler_score: Natural log, below 0, added for each letter outside the phrases; with lower values fewer
             utterances are rejected.
-
-    Attributes:
-        hot_words: The phrases, each boosted by what its letters cost.
 
     Raises:
         UsageError: There are no phrases, one is empty, or the score is out of range.

@@ -84,14 +84,10 @@ class HotWords:
         self._boosts[node] = max(boost, self._boosts[node])
 
     def step(self, token: str | None, state: HotState) -> tuple[float, HotState]:
-        """Match one complete word.
-
-        Args:
-            token: The word; None for one that is in no phrase.
-            state: Phrases that may continue; ``()`` at the beginning.
+        """Match one complete word; None stands for one that is in no phrase.
 
         Returns:
-            The boost that the best choice of phrases gains by this word, and the state after it.
+            The boost that the best choice of phrases gains by this word, and the state after it. The first state is ().
         """
         if token not in self.tokens:
             return 0.0, ()
@@ -105,11 +101,7 @@ class HotWords:
         return max(0.0, max(scores))
 
     def find(self, words: Sequence[str]) -> list[tuple[int, int]]:
-        """Choose the phrases in a text that have the largest sum of boosts.
-
-        Returns:
-            The first word and the one after the last word of each phrase, in order, without overlaps.
-        """
+        """Return the first word and the one after the last of each phrase, chosen for the largest sum of boosts."""
         best = [0.0] * (len(words) + 1)
         choice: list[int | None] = [None] * (len(words) + 1)
         for first in range(len(words)):

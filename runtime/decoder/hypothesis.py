@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Word:
-    """A recognised word.
+    """A recognised word, with times in seconds from the beginning of the audio.
 
     Attributes:
         word: Text without spaces.
-        start: Seconds from the beginning of the audio to the word's first label.
-        end: Seconds from the beginning of the audio to the end of the word's last label.
+        start: Beginning of the word's first label.
+        end: End of the word's last label.
         confidence: Estimate, in [0, 1], that the word is right: certainty of its labels times the probability of the
             surviving hypotheses that contain it.
     """

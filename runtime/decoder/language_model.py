@@ -75,11 +75,7 @@ class LanguageModel:
         return self._begin
 
     def score(self, state: Any, word: str) -> tuple[float, Any, bool]:
-        """Score one word.
-
-        Args:
-            state: From :meth:`begin` or an earlier call; it is not changed.
-            word: A word without spaces.
+        """Score one word without changing the state, which is from :meth:`begin` or an earlier call.
 
         Returns:
             The natural log p(word | state), the state after the word, and whether the model knows the word. An

@@ -14,30 +14,20 @@ _POSITIVE_TOLERANCE = 1e-3
 
 
 class Frame(NamedTuple):
-    """One output frame of a CTC model.
+    """One output frame of a CTC model."""
 
-    Attributes:
-        log_probs: [labels], natural logarithm.
-        symbols: Labels that may extend a prefix, ascending, and then the blank.
-        columns: [labels], index of each label among the symbols; that of the blank for labels that are not chosen.
-        number: Index of the frame since the beginning of the utterance.
-    """
-
-    log_probs: npt.NDArray[np.float64]
-    symbols: npt.NDArray[np.intp]
-    columns: npt.NDArray[np.intp]
-    number: int
+    log_probs: npt.NDArray[np.float64]  # [labels], natural logarithm
+    symbols: npt.NDArray[np.intp]  # labels that may extend a prefix, ascending, and then the blank
+    columns: npt.NDArray[np.intp]  # [labels], index of each label among the symbols; the blank's for the others
+    number: int  # since the beginning of the utterance
 
 
 def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.float64]:
-    """Check that an array can be natural-log CTC probabilities.
+    """Check that an array can be natural-log CTC probabilities, and return it as float64.
 
     Args:
         log_probs: [frames, labels], natural logarithm; minus infinity (impossible) is allowed.
         labels: Number of labels, blank included.
-
-    Returns:
-        The same values as float64.
 
     Raises:
         DecodingError: Wrong number of axes, wrong width, NaN, positive values, or a frame where nothing is possible.
@@ -77,12 +67,8 @@ def choose_symbols(
 ) -> Iterator[Frame]:
     """Choose for each frame the labels that may extend prefixes ("Deep Speech 2", section 7).
 
-    Args:
-        log_probs: [frames, labels].
-        blank: Index of the blank.
-        mass: Probability mass that the chosen labels must reach, blank included; 1 chooses all labels.
-        max_symbols: Maximum number of labels, blank included.
-        first: Number of the first frame.
+    At most ``max_symbols`` labels, blank included, are chosen until their probabilities reach ``mass``; 1 chooses all.
+    ``first`` is the number of the first frame.
     """
     order = np.argsort(-log_probs, axis=1, kind="stable")[:, :max_symbols]
     ranked = np.take_along_axis(log_probs, order, axis=1)
@@ -102,12 +88,7 @@ def choose_symbols(
 
 
 def greedy(log_probs: npt.ArrayLike, labels: Sequence[str], blank: int = 0) -> str:
-    """Decode the best path: the most probable label of each frame, repeats merged, blanks removed.
-
-    Args:
-        log_probs: [frames, labels], natural logarithm.
-        labels: The text of each label.
-        blank: Index of the CTC blank.
+    """Decode the best path of [frames, labels]: the most probable labels, repeats merged and blanks removed.
 
     Raises:
         DecodingError: The array cannot be log-probabilities over these labels.

@@ -48,17 +48,11 @@ _LOWEST = float(np.finfo(np.float64).min)
 
 
 class Beams(NamedTuple):
-    """The surviving prefixes, one per column; never changed in place.
+    """The surviving prefixes, one per column; never changed in place."""
 
-    Attributes:
-        scores: float64 [6, beams].
-        prefixes: int64 [10, beams].
-        histories: [beams], complete words of each prefix.
-    """
-
-    scores: Floats
-    prefixes: Integers
-    histories: npt.NDArray[np.object_]
+    scores: Floats  # [6, beams]
+    prefixes: Integers  # [10, beams]
+    histories: npt.NDArray[np.object_]  # [beams], complete words of each prefix
 
     @property
     def totals(self) -> Floats:
@@ -74,19 +68,12 @@ class Beams(NamedTuple):
 
 
 class Extensions(NamedTuple):
-    """Prefixes that are one label longer than a beam.
+    """Prefixes that are one label longer than a beam."""
 
-    Attributes:
-        rows: The beam that each extends.
-        labels: The label that it adds.
-        acoustic: Natural-log probability of its alignments.
-        bonus: Its :data:`BONUS`; an upper bound if its label may end a word.
-    """
-
-    rows: Indices
-    labels: Indices
-    acoustic: Floats
-    bonus: Floats
+    rows: Indices  # the beam that each extends
+    labels: Indices  # the label that it adds
+    acoustic: Floats  # natural-log probability of its alignments
+    bonus: Floats  # its `BONUS`; an upper bound if its label may end a word
 
 
 class FrameSearch:
@@ -124,17 +111,7 @@ class FrameSearch:
         return Beams(scores, prefixes, histories)
 
     def advance(self, beams: Beams, frame: Frame, trie: Trie, states: PrefixStates) -> Beams:
-        """Advance the beams by one frame.
-
-        Args:
-            beams: The prefixes before the frame.
-            frame: The frame.
-            trie: Receives the records of the prefixes that are extended.
-            states: Table of the beams' prefix states.
-
-        Returns:
-            The prefixes after the frame, at most ``beam_width``.
-        """
+        """Advance the beams by one frame, and add the records of the prefixes that are extended to the trie."""
         stayed = self._stay(beams, frame, trie)
         if len(frame.symbols) == 1:  # only the blank
             return stayed
@@ -227,11 +204,7 @@ class FrameSearch:
     def _end_words(self, beams: Beams, longer: Extensions, totals: Floats, states: PrefixStates) -> None:
         """Replace the upper bounds of extensions that may end words by exact scores, where the bound could survive.
 
-        Args:
-            beams: The prefixes before the frame.
-            longer: Extensions, whose bonus is corrected in place.
-            totals: Scores of the beams and then of the extensions, corrected in place.
-            states: Table of the beams' prefix states.
+        ``longer.bonus`` and ``totals``, the scores of the beams and then of the extensions, are corrected in place.
         """
         ending = self._ends_words.take(longer.labels).nonzero()[0]
         if not len(ending):

@@ -32,7 +32,6 @@ class PrefixStates:
             more.
 
     Attributes:
-        scorer: The scorer.
         states: State of each row.
         lookahead: [states, labels], score that a prefix has after each label in addition to that of its history: exact
             for labels that end no word, an upper bound for the others.

@@ -25,11 +25,7 @@ _SHIFT = np.int64(29)
 
 
 class Trie:
-    """Records [6, n], one per column. They are only appended to; who appends works on a copy.
-
-    Attributes:
-        size: Number of records.
-    """
+    """Records [6, size], one per column. They are only appended to; who appends works on a copy."""
 
     __slots__ = ("_records", "size")
 
@@ -58,11 +54,7 @@ class Trie:
         return first
 
     def compact(self, columns: Integers, depth: int) -> tuple[Trie, Integers]:
-        """Keep the ancestors of these records that are deeper than ``depth``.
-
-        Returns:
-            The smaller trie, and the given columns' indices in it.
-        """
+        """Keep the ancestors of these columns that are deeper than ``depth``; also return the columns' new numbers."""
         parents, depths = self.records[PARENT].tolist(), self.records[DEPTH].tolist()
         live = set()
         for column in columns.tolist():
@@ -78,15 +70,7 @@ class Trie:
 
 
 class Branches:
-    """A trie with the records of the beams as its last columns, as lists that are fast to walk.
-
-    Attributes:
-        labels: Last label of each record.
-        depths: Number of labels of each record since the beginning of the utterance.
-        parents: Column of each record's parent.
-        leaves: Columns of the beams.
-        base: Number of committed labels.
-    """
+    """A trie with the records of the beams as its last columns, as lists that are fast to walk."""
 
     def __init__(self, trie: Trie, leaves: Integers, base: int) -> None:
         records = np.concatenate([trie.records, leaves], axis=1)
@@ -94,9 +78,9 @@ class Branches:
         self.depths: list[int] = records[DEPTH].tolist()
         self.labels: list[int] = records[LABEL].tolist()
         self.parents: list[int] = records[PARENT].tolist()
-        self.leaves = range(trie.size, records.shape[1])
+        self.leaves = range(trie.size, records.shape[1])  # the columns of the beams
         self._records = records
-        self.base = base
+        self.base = base  # number of committed labels
 
     def path(self, column: int) -> list[int]:
         """List the columns from the first label that is not committed to this one."""

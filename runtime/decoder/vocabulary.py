@@ -54,10 +54,9 @@ class Vocabulary:
         return first, last
 
     def letters_after(self, text: str) -> tuple[list[str], list[int], int]:
-        """List the letters that may follow ``text``, sorted.
+        """List the letters that may follow ``text``, sorted, and the index of the first word that continues with each.
 
-        Returns:
-            The letters, for each the index of the first word that continues with it, and the index after the last word.
+        The third value is the index after the last of these words.
         """
         letters, starts = [], []
         first, last = self.span(text)
@@ -121,10 +120,7 @@ def read_arpa_words(path: Path) -> Vocabulary:
 
 
 def read_kenlm_words(path: Path) -> Vocabulary | None:
-    """Read the words that ``build_binary`` stores after the tables of a KenLM binary (format version 5).
-
-    Returns:
-        The words, or None where the binary was built without them.
+    """Read the words that ``build_binary`` stores in a KenLM binary (format version 5); None if it was built without.
 
     Raises:
         LanguageModelError: The word list is damaged or cut off.

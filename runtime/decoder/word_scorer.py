@@ -26,59 +26,37 @@ SPACE_TOKEN = "\u2581"  # how a language model of characters writes the space
 
 
 class PrefixState(NamedTuple):
-    """The part of a prefix that decides how it can continue within a word.
+    """The part of a prefix that decides how it can continue within a word."""
 
-    Attributes:
-        hot_state: Hot words that may continue.
-        text: Letters since the last space; None if no known word begins with them.
-    """
-
-    hot_state: HotState
-    text: str | None
+    hot_state: HotState  # hot words that may continue
+    text: str | None  # letters since the last space; None if no known word begins with them
 
 
 START = PrefixState((), "")
 
 
 class Ending(NamedTuple):
-    """Effect of a label that may end words, in one prefix state.
+    """Effect of a label that may end words, in one prefix state."""
 
-    Attributes:
-        words: The words that it ends; None stands for an out-of-vocabulary word.
-        hot_score: Boosts of the hot words among them.
-        state: Prefix state after the label.
-        gain: Added score without the language model's score of the words: beta, hot words, look-ahead.
-        max_gain: Upper bound of the added score for any history.
-        known_word: The word, if it is the only one and the language model knows it.
-    """
-
-    words: tuple[str | None, ...]
-    hot_score: float
-    state: PrefixState
-    gain: float
-    max_gain: float
-    known_word: str | None
+    words: tuple[str | None, ...]  # the words that it ends; None is an out-of-vocabulary word
+    hot_score: float  # boosts of the hot words among them
+    state: PrefixState  # after the label
+    gain: float  # added score without the language model's score of the words: beta, hot words, look-ahead
+    max_gain: float  # upper bound of the added score for any history
+    known_word: str | None  # the word, if it is the only one and the language model knows it
 
 
 class History:
-    """The complete words of a prefix.
-
-    Attributes:
-        lm_state: Language model state after them.
-        lm_score: Natural log p_lm of them, including out-of-vocabulary penalties.
-        words: Number of words.
-        hot_score: Boosts of the hot words among them.
-        gains: Cache of :class:`PrefixStates`: score that each label adds when it ends words here.
-    """
+    """The complete words of a prefix."""
 
     __slots__ = ("gains", "hot_score", "lm_score", "lm_state", "words")
 
     def __init__(self, lm_state: Any, lm_score: float, words: int, hot_score: float) -> None:
         self.lm_state = lm_state
-        self.lm_score = lm_score
-        self.words = words
-        self.hot_score = hot_score
-        self.gains: dict[int, float] = {}
+        self.lm_score = lm_score  # natural log p_lm, including out-of-vocabulary penalties
+        self.words = words  # number of them
+        self.hot_score = hot_score  # boosts of the hot words among them
+        self.gains: dict[int, float] = {}  # cache of `PrefixStates`: score that each label adds when it ends words
 
     def without_cache(self) -> History:
         """Return this history with an empty cache."""
@@ -86,20 +64,9 @@ class History:
 
 
 class WordScorer:
-    """Scores prefixes word by word.
+    """Scores prefixes word by word, with the settings of `DecoderOptions`.
 
-    Args:
-        labels: Text of each label.
-        lm: Language model, or None to count words only.
-        alpha: Weight of the language model.
-        beta: Natural log added for each word.
-        unknown_score: Natural log added to the language model's score of each out-of-vocabulary word.
-        hot_words: Phrases with boosts.
-        characters: Whether every character counts as a word, for a language model of characters.
-
-    Attributes:
-        labels: Number of labels.
-        ends_words: For each label, whether it may end a word.
+    With ``characters``, every character counts as a word, for a language model of characters.
 
     Raises:
         LanguageModelError: No label contains a space, or the labels cannot spell any word of the vocabulary.
@@ -129,6 +96,7 @@ class WordScorer:
             self._pieces = [text.split(" ") for text in labels]
         else:  # words have no score of their own
             self._pieces = [[""] for _ in labels]
+        # For each label, whether it may end a word.
         self.ends_words = [len(pieces) > 1 for pieces in self._pieces]
         self._word_end_labels = [label for label, ends_words in enumerate(self.ends_words) if ends_words]
         self._labels_by_letter: dict[str, list[int]] = {}

@@ -11,21 +11,13 @@ from edgespeech.runtime.decoder.prefix_trie import Branches
 
 
 class Span(NamedTuple):
-    """A word with the output frames of its first and its last label.
-
-    Attributes:
-        word: Text of the word.
-        first: Output frame of its first label.
-        last: Output frame of its last label.
-        labels: Number of its labels.
-        log_prob: Sum of the natural-log probabilities of its labels, each in its own frame.
-    """
+    """A word with the output frames of its first and its last label."""
 
     word: str
     first: int
     last: int
-    labels: int = 0
-    log_prob: float = 0.0
+    labels: int = 0  # number of them
+    log_prob: float = 0.0  # natural log, summed over the labels, each in its own frame
 
     def certainty(self, power: float) -> float:
         """Return the geometric mean of the labels' probabilities, to a power."""
@@ -38,16 +30,9 @@ NO_WORD = Span("", 0, 0)
 def split_words(
     texts: Iterable[str], frames: Iterable[int], log_probs: Iterable[float], begin: Span = NO_WORD
 ) -> list[Span]:
-    """Join label texts to words at their spaces.
+    """Join label texts to words at their spaces; no word is empty, and the last may be incomplete.
 
-    Args:
-        texts: Text of each label.
-        frames: Output frame of each label.
-        log_probs: Natural-log probability of each label in its frame.
-        begin: An incomplete word that the labels continue.
-
-    Returns:
-        The words, without empty ones, including an incomplete last word.
+    ``begin`` is an incomplete word that the labels continue.
     """
     spans: list[Span] = []
     for text, frame, log_prob in zip(texts, frames, log_probs, strict=True):
@@ -78,13 +63,9 @@ class Agreement:
 
 
 def agree(branches: Branches, posteriors: Sequence[float], labels: Sequence[str], begin: Span) -> Agreement:
-    """Add up the words of all beams, visiting each node of the trie once.
+    """Add up the words of all beams by their ``posteriors``, visiting each node of the trie once.
 
-    Args:
-        branches: The trie of the labels that are not committed.
-        posteriors: Probability of each beam; they sum to 1.
-        labels: Text of each label.
-        begin: Committed part of an incomplete word.
+    ``begin`` is the committed part of an incomplete word.
     """
     agreement = Agreement()
     masses = [0.0] * branches.leaves.start + list(posteriors)
