@@ -1,4 +1,4 @@
-"""The command line as it is used: results on standard output, progress on standard error."""
+"""The command line as it is used: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Command = Callable[..., Any]
 
 
 def commands_below(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
-    """All commands by their full names."""
+    """Return all commands by their full names."""
     found: dict[str, click.Command] = {}
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -56,7 +56,7 @@ def samples(noise: Callable[[int], NDArray[np.float32]]) -> NDArray[np.int16]:
 
 @pytest.fixture(scope="module")
 def wav(samples: NDArray[np.int16], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a file."""
+    """The noise as a file."""
     path = tmp_path_factory.mktemp("sound") / "a b.wav"
     soundfile.write(path, samples, 16000)
     return Path(path)
@@ -64,7 +64,7 @@ def wav(samples: NDArray[np.int16], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def text(tiny_bundle: Bundle, samples: NDArray[np.int16]) -> str:
-    """What the tiny model hears in it."""
+    """The text that the tiny model recognises in it."""
     found = Recognizer(tiny_bundle).transcribe((samples, 16000)).text
     assert found
     return found
@@ -111,7 +111,7 @@ def test_one_bad_recording_does_not_stop_the_others(
     assert len(outcome.err.splitlines()) == 1 and "no.wav" in outcome.err
 
 
-def test_json_has_the_keys_that_scripts_rely_on(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
+def test_json_has_the_documented_keys(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
     arguments = ("--bundle", tiny_bundle.folder, "--format", "json", "--nbest", 3)
     lines = edgespeech("transcribe", wav, wav, *arguments).out.splitlines()
     assert len(lines) == 2
@@ -124,7 +124,7 @@ def test_json_has_the_keys_that_scripts_rely_on(edgespeech: Command, tiny_bundle
         assert found["rtf"] > 0.0
 
 
-def test_readings_are_lines(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
+def test_hypotheses_are_lines(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
     alone = edgespeech("transcribe", wav, "--bundle", tiny_bundle.folder, "--nbest", 2).out.splitlines()
     assert len(alone) == 2 and alone[0] == text != alone[1]
     both = edgespeech("transcribe", wav, wav, "--bundle", tiny_bundle.folder, "--nbest", 2).out.splitlines()
@@ -140,14 +140,14 @@ def test_subtitles(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: st
     assert vtt.rstrip("\n").split("\n") == ["WEBVTT", "", times.replace(",", "."), *lines]
 
 
-def test_a_pipe_is_heard(tiny_bundle: Bundle, samples: NDArray[np.int16], text: str) -> None:
+def test_a_pipe_is_transcribed(tiny_bundle: Bundle, samples: NDArray[np.int16], text: str) -> None:
     run = console("transcribe", "-", "--bundle", tiny_bundle.folder, input=samples.tobytes())
     assert (run.returncode, run.stdout.decode(), run.stderr) == (0, f"{text}\n", b"")
     run = console("transcribe", "-", "--rate", 8000, "--format", "json", "--bundle", tiny_bundle.folder, input=b"")
     assert json.loads(run.stdout)["duration"] == 0.0
 
 
-def test_options_of_the_search_arrive(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
+def test_options_reach_the_search(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
     here = ("--bundle", tiny_bundle.folder)
     options = ("--beam-width", 1, "--chunk-ms", 40, "--endpoint", 0, "--threads", 1, "--provider", "cpu")
     assert edgespeech("transcribe", wav, *here, *options).code == 0
@@ -156,7 +156,7 @@ def test_options_of_the_search_arrive(edgespeech: Command, tiny_bundle: Bundle, 
     assert spoken.code == 0 and spoken.out != f"{text}\n"
 
 
-def test_a_reader_that_goes_away_is_no_error(tiny_bundle: Bundle, wav: Path) -> None:
+def test_a_closed_reader_is_not_an_error(tiny_bundle: Bundle, wav: Path) -> None:
     line = (
         f"'{sys.executable}' -m edgespeech.demo.cli transcribe '{wav}' '{wav}' --bundle '{tiny_bundle.folder}' | true"
     )
@@ -168,7 +168,7 @@ def test_a_reader_that_goes_away_is_no_error(tiny_bundle: Bundle, wav: Path) -> 
     ("redirection", "code", "words"),
     [(">&-", 0, ""), (">/dev/full", 2, "No space left on device"), ("<&- | cat", 0, "")],
 )
-def test_standard_output_that_is_none(redirection: str, code: int, words: str) -> None:
+def test_standard_output_that_cannot_be_written(redirection: str, code: int, words: str) -> None:
     line = f"'{sys.executable}' -m edgespeech.demo.cli --version {redirection}"
     run = subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=120, text=True)
     assert run.returncode == code
@@ -187,7 +187,9 @@ def test_transcribing_needs_no_torch(tiny_bundle: Bundle, wav: Path, text: str) 
     assert (run.stdout, run.stderr.strip()) == (f"{text}\n", "")
 
 
-def test_evaluate(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str, tmp_path: Path) -> None:
+def test_a_manifest_is_evaluated(
+    edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str, tmp_path: Path
+) -> None:
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text(json.dumps({"audio_filepath": str(wav), "text": text}) + "\n")
     outcome = edgespeech("evaluate", manifest, "--json", "--bundle", tiny_bundle.folder)
@@ -195,13 +197,13 @@ def test_evaluate(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str
     found = json.loads(outcome.out)
     assert list(found)[: len(EVALUATION_KEYS)] == EVALUATION_KEYS
     assert (found["wer"], found["utterances"], found["audio_seconds"]) == (0.0, 1, 1.0)
-    saved = tmp_path / "heard.jsonl"
+    saved = tmp_path / "hypotheses.jsonl"
     outcome = edgespeech("evaluate", manifest, "--save", saved, "--bundle", tiny_bundle.folder)
     assert outcome.out.startswith("WER 0.00%")
     assert json.loads(saved.read_text())["heard"] == text
 
 
-def test_info_and_verify(edgespeech: Command, tiny_bundle: Bundle) -> None:
+def test_a_bundle_is_described_and_verified(edgespeech: Command, tiny_bundle: Bundle) -> None:
     outcome = edgespeech("info", tiny_bundle.folder)
     assert outcome.code == 0 and "chunk 80 ms (free) + look-ahead 120 ms" in outcome.out
     assert json.loads(edgespeech("info", tiny_bundle.folder, "--json").out)["name"] == "tiny"

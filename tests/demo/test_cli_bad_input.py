@@ -28,17 +28,16 @@ class Hostile:
     """A pickle that makes a file where it is loaded."""
 
     def __init__(self, marker: Path) -> None:
-        """The file."""
         self.marker = marker
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What the pickle would run."""
+        """Return the call that unpickling would make."""
         return (os.mkdir, (str(self.marker),))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with files that are not what their names say."""
+    """Make the current folder, with files whose names are wrong."""
     sound = np.zeros(1600, np.float32)
     soundfile.write(tmp_path / "good.wav", sound, 16000)
     (tmp_path / "empty.wav").write_bytes(b"")
@@ -101,7 +100,7 @@ GENERAL = [
 
 
 @pytest.mark.parametrize(("line", "words"), GENERAL)
-def test_commands(edgespeech: Command, folder: Path, line: str, words: str) -> None:
+def test_bad_arguments_are_refused(edgespeech: Command, folder: Path, line: str, words: str) -> None:
     outcome = edgespeech(*line.split())
     check_refusal(outcome.code, outcome.out, outcome.err, words)
 
@@ -152,7 +151,7 @@ WITH_BUNDLE = [
 
 
 @pytest.mark.parametrize(("line", "words"), WITH_BUNDLE)
-def test_recordings_settings_and_manifests(
+def test_bad_recordings_settings_and_manifests_are_refused(
     edgespeech: Command, folder: Path, tiny_bundle: Bundle, line: str, words: str
 ) -> None:
     arpa = str(Path(__file__).parents[1] / "golden" / "tiny.arpa")
@@ -193,19 +192,19 @@ EXPORTS = [
 
 
 @pytest.mark.parametrize(("line", "words"), EXPORTS)
-def test_export(
+def test_bad_input_of_an_export_is_refused(
     edgespeech: Command, folder: Path, tiny_model_factory: Callable[..., Any], line: str, words: str
 ) -> None:
     save_checkpoint(tiny_model_factory(), folder / "model.pt", {})
     before = sorted(os.listdir(folder))
     outcome = edgespeech("export", *line.split())
-    # Where the refusal comes late, the lines before it say what was done.
+    # If the refusal comes late, the lines before it report what was done.
     check_refusal(outcome.code, outcome.out, outcome.err.splitlines()[-1], words)
     assert sorted(os.listdir(folder)) == before
     assert not (folder / "taken").exists()
 
 
-def test_a_comparison_on_silence_is_a_result_refused(
+def test_a_comparison_on_silence_fails_the_verification(
     edgespeech: Command, folder: Path, tiny_model_factory: Callable[..., Any]
 ) -> None:
     save_checkpoint(tiny_model_factory(), folder / "model.pt", {})
@@ -226,7 +225,7 @@ TRAININGS = [
 
 
 @pytest.mark.parametrize(("file", "words"), TRAININGS)
-def test_train(edgespeech: Command, folder: Path, file: str, words: str) -> None:
+def test_bad_recipes_are_refused(edgespeech: Command, folder: Path, file: str, words: str) -> None:
     before = sorted(os.listdir(folder))
     outcome = edgespeech("train", file)
     check_refusal(outcome.code, outcome.out, outcome.err, words)
@@ -243,7 +242,7 @@ def test_train(edgespeech: Command, folder: Path, file: str, words: str) -> None
         ("transcribe good.wav --bundle {bundle}", "onnxruntime", "pip install 'edgespeech[cpu]'"),
     ],
 )
-def test_a_library_that_is_missing(
+def test_a_missing_library_is_reported_with_the_pip_command(
     edgespeech: Command,
     folder: Path,
     tiny_bundle: Bundle,
@@ -267,7 +266,7 @@ def test_a_library_that_is_missing(
         ("sing", "No such command"),
     ],
 )
-def test_in_a_process_of_its_own(folder: Path, tiny_bundle: Bundle, line: str, words: str) -> None:
+def test_bad_input_in_a_separate_process(folder: Path, tiny_bundle: Bundle, line: str, words: str) -> None:
     arguments = [word.replace("{bundle}", str(tiny_bundle.folder)) for word in line.split()]
     command = [sys.executable, "-m", "edgespeech.demo.cli", *arguments]
     run = subprocess.run(command, capture_output=True, check=False, timeout=120, text=True)
@@ -275,7 +274,7 @@ def test_in_a_process_of_its_own(folder: Path, tiny_bundle: Bundle, line: str, w
     assert not (folder / "taken").exists()
 
 
-def test_sound_on_standard_input_that_is_none(tiny_bundle: Bundle, folder: Path) -> None:
+def test_invalid_audio_on_standard_input_is_refused(tiny_bundle: Bundle, folder: Path) -> None:
     base = f"'{sys.executable}' -m edgespeech.demo.cli transcribe - --bundle '{tiny_bundle.folder}'"
     for redirection, words in (
         ("<&-", "standard input is closed"),

@@ -1,4 +1,4 @@
-"""Sounds and refusals that the tests of audio share."""
+"""Sounds, and a check of refusals, for the tests of audio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgespeech.errors import AudioError
 
 
 def tone(rate: int, channels: int = 1, seconds: float = 2.0, amplitude: float = 0.5) -> NDArray[np.float64]:
-    """440 Hz at the same phase in every channel, [n, channels]."""
+    """Return 440 Hz at the same phase in every channel, [n, channels]."""
     time = np.arange(round(rate * seconds)) / rate
     return np.repeat(amplitude * np.sin(2 * np.pi * 440 * time)[:, None], channels, axis=1)
 

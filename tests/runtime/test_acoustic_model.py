@@ -1,4 +1,4 @@
-"""The graph in onnxruntime: equal forms, states as values, and what does not fit is refused."""
+"""The graph in onnxruntime: equal forms, states as values, and mismatches that are refused."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def stream(model: AcousticModel, samples: Samples, chunk: int) -> Samples:
     return np.concatenate(pieces, axis=1)
 
 
-def told(bundle: Bundle, part: str, **changes: Any) -> Bundle:
-    """The same files, described differently."""
+def described(bundle: Bundle, part: str, **changes: Any) -> Bundle:
+    """Return a bundle with the same files and a different description."""
     facts = msgspec.structs.replace(getattr(bundle.manifest, part), **changes)
     return Bundle(bundle.folder, msgspec.structs.replace(bundle.manifest, **{part: facts}))
 
 
-def test_both_forms_say_the_same(tiny_bundle: Bundle, cells_bundle: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_both_forms_give_the_same(tiny_bundle: Bundle, cells_bundle: Bundle, noise: Callable[[int], Samples]) -> None:
     chunk = tiny_bundle.manifest.audio.chunk_samples
     samples = noise(chunk * 12)[None]
     fused = stream(AcousticModel(tiny_bundle), samples, chunk)
@@ -42,7 +42,7 @@ def test_both_forms_say_the_same(tiny_bundle: Bundle, cells_bundle: Bundle, nois
     np.testing.assert_allclose(stream(AcousticModel(cells_bundle), samples, chunk), fused, atol=1e-4)
 
 
-def test_the_state_before_can_be_continued_twice(tiny_bundle: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_a_state_can_be_continued_twice(tiny_bundle: Bundle, noise: Callable[[int], Samples]) -> None:
     model = AcousticModel(tiny_bundle)
     chunk = noise(model.audio.chunk_samples)[None]
     _, state = model.step(chunk, model.initial_state())
@@ -54,7 +54,7 @@ def test_the_state_before_can_be_continued_twice(tiny_bundle: Bundle, noise: Cal
         np.testing.assert_array_equal(value, kept[name], err_msg=name)
 
 
-def test_more_threads_say_the_same(tiny_bundle: Bundle, noise: Callable[[int], Samples]) -> None:
+def test_more_threads_give_the_same_result(tiny_bundle: Bundle, noise: Callable[[int], Samples]) -> None:
     chunk = tiny_bundle.manifest.audio.chunk_samples
     samples = noise(chunk * 4)[None]
     one, two = (stream(AcousticModel(tiny_bundle, threads=count), samples, chunk) for count in (1, 2))
@@ -69,7 +69,7 @@ def test_a_chunk_that_cuts_a_frame_is_refused(tiny_bundle: Bundle, length: int) 
 
 
 @pytest.mark.parametrize("length", [640, 2560])
-def test_a_fixed_chunk_is_fixed(cells_bundle: Bundle, length: int) -> None:
+def test_another_length_than_a_fixed_chunk_is_refused(cells_bundle: Bundle, length: int) -> None:
     model = AcousticModel(cells_bundle)
     with pytest.raises(UsageError, match="the graph wants 1280"):
         model.step(np.zeros((1, length), np.float32), model.initial_state())
@@ -78,22 +78,22 @@ def test_a_fixed_chunk_is_fixed(cells_bundle: Bundle, length: int) -> None:
 def changed_state(bundle: Bundle, index: int, **changes: Any) -> Bundle:
     states = list(bundle.manifest.graph.states)
     states[index] = msgspec.structs.replace(states[index], **changes)
-    return told(bundle, "graph", states=tuple(states))
+    return described(bundle, "graph", states=tuple(states))
 
 
 def test_a_description_that_does_not_match_the_graph_is_refused(tiny_bundle: Bundle, cells_bundle: Bundle) -> None:
     lies = [
-        told(tiny_bundle, "graph", input="sound"),
-        told(tiny_bundle, "graph", output="logits"),
-        told(tiny_bundle, "graph", states=tiny_bundle.manifest.graph.states[1:]),
+        described(tiny_bundle, "graph", input="sound"),
+        described(tiny_bundle, "graph", output="logits"),
+        described(tiny_bundle, "graph", states=tiny_bundle.manifest.graph.states[1:]),
         changed_state(tiny_bundle, 0, name="elsewhere"),
         changed_state(tiny_bundle, 0, output="elsewhere_out"),
         changed_state(tiny_bundle, 0, shape=(161,)),
         changed_state(tiny_bundle, 0, shape=(1, 160)),
         changed_state(tiny_bundle, 0, output="log_probs_again"),
-        told(cells_bundle, "audio", chunk_samples=2560),
-        told(cells_bundle, "audio", frame_samples=1280),
-        told(cells_bundle, "audio", chunk_free=True),
+        described(cells_bundle, "audio", chunk_samples=2560),
+        described(cells_bundle, "audio", frame_samples=1280),
+        described(cells_bundle, "audio", chunk_free=True),
         Bundle(tiny_bundle.folder, msgspec.structs.replace(tiny_bundle.manifest, labels=("", "a", "b"))),
     ]
     for lie in lies:
@@ -102,13 +102,13 @@ def test_a_description_that_does_not_match_the_graph_is_refused(tiny_bundle: Bun
         assert "\n" not in str(refused.value)
 
 
-def test_a_frame_of_another_length_is_met_in_the_first_step(tiny_bundle: Bundle) -> None:
-    model = AcousticModel(told(tiny_bundle, "audio", frame_samples=320))
+def test_a_wrong_frame_length_is_reported_by_the_first_step(tiny_bundle: Bundle) -> None:
+    model = AcousticModel(described(tiny_bundle, "audio", frame_samples=320))
     with pytest.raises(BundleError, match=r"gave \[1, 2, 29\], wanted \[1, 4, 29\]"):
         model.step(np.zeros((1, 1280), np.float32), model.initial_state())
 
 
-def test_a_graph_that_fails_is_one_line(tiny_bundle: Bundle) -> None:
+def test_a_failing_graph_is_reported_in_one_line(tiny_bundle: Bundle) -> None:
     model = AcousticModel(tiny_bundle)
     state = {**model.initial_state(), "recurrent0_hidden": np.zeros((1, 5), np.float32)}
     with pytest.raises(BundleError, match="the acoustic graph failed") as refused:
@@ -116,7 +116,7 @@ def test_a_graph_that_fails_is_one_line(tiny_bundle: Bundle) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_that_is_no_graph_is_refused(tmp_path: Path, tiny_bundle: Bundle) -> None:
+def test_a_file_that_is_not_a_graph_is_refused(tmp_path: Path, tiny_bundle: Bundle) -> None:
     (tmp_path / "acoustic.onnx").write_bytes(b"no graph")
     with pytest.raises(BundleError, match="does not load") as refused:
         AcousticModel(Bundle(tmp_path, tiny_bundle.manifest))
@@ -140,7 +140,7 @@ def test_a_provider_that_is_not_installed_is_refused(tiny_bundle: Bundle, monkey
         AcousticModel(tiny_bundle, provider="cuda")
 
 
-def test_a_provider_is_never_replaced_in_silence(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_is_never_silently_replaced(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     only_cpu = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: only_cpu)
@@ -169,9 +169,7 @@ def test_a_provider_that_loads_and_does_not_compute_is_refused(
         AcousticModel(tiny_bundle, provider="cuda")
 
 
-def test_without_onnxruntime_the_message_says_how_to_install_it(
-    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_onnxruntime_the_pip_command_is_printed(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgespeech\[cpu\]'"):
         AcousticModel(tiny_bundle)

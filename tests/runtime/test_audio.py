@@ -1,4 +1,4 @@
-"""Files, arrays and pipes become float32 mono; whatever cannot be heard is refused in one line."""
+"""Audio files become float32 mono; unreadable ones are refused in one line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FORMATS = {
 
 
 def peak(samples: NDArray[np.float32], rate: int) -> tuple[float, float]:
-    """Frequency and amplitude of the strongest sine, from the middle second."""
+    """Return frequency and amplitude of the strongest sine in the middle second."""
     middle = samples[len(samples) // 2 - rate // 2 :][:rate]
     spectrum = np.abs(np.fft.rfft(middle * np.hanning(rate))) * 4 / rate
     return float(np.argmax(spectrum)), float(spectrum.max())
@@ -58,7 +58,7 @@ def test_every_format_is_read_and_blocks_join_to_the_whole(tmp_path: Path, name:
     with soundfile.SoundFile(path, "w", 48000, 2, format=container, subtype=subtype) as sound:
         for part in np.array_split(tone(48000, 2), 20):  # libsndfile's Vorbis writer overflows on long writes
             sound.write(part)
-    # One long read of soundfile's against many short ones: a decoder that loses its memory between reads shows here.
+    # One long read of soundfile's against many short ones: this shows a decoder that loses its state between reads.
     assert np.array_equal(read(path, 48000), from_array(soundfile.read(path, dtype="float32")[0], 48000))
     whole = read(path)
     assert peak(whole, 16000)[0] == 440
@@ -83,7 +83,7 @@ def test_samples_beyond_full_scale_are_clipped(tmp_path: Path) -> None:
     assert samples.max() == 1.0 and samples.min() == -1.0
 
 
-def test_reading_holds_a_block_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_keeps_a_block_in_memory_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "tone.wav", tone(16000, seconds=30.0), 16000)
     reads: list[int] = []
     original = soundfile.SoundFile.read
@@ -119,7 +119,7 @@ def test_resampling_of_very_short_streams(rate: int, length: int) -> None:
     assert np.isfinite(samples).all()
 
 
-def test_equal_rates_pass_through() -> None:
+def test_equal_rates_change_nothing() -> None:
     samples = np.linspace(-1, 1, 100, dtype=np.float32)
     assert np.array_equal(Resampler(16000, 16000).step(samples), samples)
 
@@ -136,19 +136,19 @@ def test_a_file_without_samples_is_silence(tmp_path: Path) -> None:
     assert info(path).duration == 0.0
 
 
-def test_one_sample(tmp_path: Path) -> None:
+def test_a_single_sample_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "one.wav", np.array([0.5]), 16000)
     assert [block.tolist() for block in read_blocks(path)] == [[0.5]]
 
 
-def test_a_truncated_wav_gives_what_is_there(tmp_path: Path) -> None:
+def test_a_truncated_wav_is_read_to_its_end(tmp_path: Path) -> None:
     path = write(tmp_path / "cut.wav", tone(16000), 16000)
     whole = read(path)
     path.write_bytes(path.read_bytes()[: 44 + 2 * 1000 + 1])
     assert np.array_equal(read(path), whole[:1000])
 
 
-def test_a_truncated_flac_gives_what_is_there(tmp_path: Path) -> None:
+def test_a_truncated_flac_is_read_to_the_damage(tmp_path: Path) -> None:
     path = write(tmp_path / "cut.flac", np.random.default_rng(0).uniform(-1, 1, 160000), 16000)
     whole = read(path)
     path.write_bytes(path.read_bytes()[:-100000])
@@ -157,16 +157,16 @@ def test_a_truncated_flac_gives_what_is_there(tmp_path: Path) -> None:
         blocks.extend(read_blocks(path, block_seconds=0.5))
     except AudioError as error:  # newer versions of libsndfile report the damage, older ones end there
         assert re.search(r"damaged at [5-9]\.\d\d s", str(error))
-    heard = np.concatenate(blocks)
-    assert 5 * 16000 < len(heard) < len(whole)
-    assert np.array_equal(heard, whole[: len(heard)])
+    found = np.concatenate(blocks)
+    assert 5 * 16000 < len(found) < len(whole)
+    assert np.array_equal(found, whole[: len(found)])
 
 
-def test_a_flac_that_does_not_count_its_samples_is_read(tmp_path: Path) -> None:
+def test_a_flac_without_a_number_of_samples_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "piped.flac", tone(16000, seconds=5.0), 16000)
     whole = read(path)
     content = bytearray(path.read_bytes())
-    content[21] &= 0xF0  # the 36 bits of STREAMINFO that count the samples
+    content[21] &= 0xF0  # the 36 bits of STREAMINFO with the number of samples
     content[22:26] = bytes(4)
     path.write_bytes(content)
     assert np.array_equal(read(path), whole)
@@ -196,14 +196,14 @@ def wav_with_rate(path: Path, rate: int) -> None:
         ("n" * 300 + ".wav", lambda path: None, "cannot be opened"),
     ],
 )
-def test_files_that_cannot_be_heard(tmp_path: Path, name: str, make: Callable[[Path], object], part: str) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, name: str, make: Callable[[Path], object], part: str) -> None:
     path = tmp_path / name
     make(path)
     for call in (lambda: read(path), lambda: next(read_blocks(str(path))), lambda: info(path)):
         assert part in refusal(call)
 
 
-def test_permission_denied(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "secret.wav", tone(16000), 16000)
     path.chmod(0)
     if os.access(path, os.R_OK):
@@ -211,7 +211,7 @@ def test_permission_denied(tmp_path: Path) -> None:
     assert "permission denied" in refusal(lambda: read(path))
 
 
-def test_permission_denied_by_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_the_system_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "secret.wav", tone(16000), 16000)
 
     def denied(*_: object) -> None:
@@ -230,13 +230,13 @@ def test_a_file_with_nan_names_the_second(tmp_path: Path, value: float) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 999, 768001, math.nan])
-def test_an_absurd_target_rate(tmp_path: Path, rate: int) -> None:
+def test_an_absurd_target_rate_is_refused(tmp_path: Path, rate: int) -> None:
     path = write(tmp_path / "tone.wav", tone(16000), 16000)
     assert "sample rate" in refusal(lambda: read(path, rate))
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
-def test_an_absurd_block_length(tmp_path: Path, seconds: float) -> None:
+def test_an_absurd_block_length_is_refused(tmp_path: Path, seconds: float) -> None:
     path = write(tmp_path / "tone.wav", tone(16000), 16000)
     with pytest.raises(UsageError, match="block length"):
         next(read_blocks(path, block_seconds=seconds))

@@ -35,18 +35,18 @@ from tests.runtime.audio_stand_ins import refusal, tone, write
         (np.zeros((0, 2), np.int16), []),
     ],
 )
-def test_arrays(samples: NDArray[np.generic], expected: list[float]) -> None:
+def test_arrays_become_float32_mono(samples: NDArray[np.generic], expected: list[float]) -> None:
     mono = from_array(samples, 44100)
     assert mono.dtype == np.float32 and mono.tolist() == expected
 
 
-def test_arrays_are_left_as_they_are() -> None:
+def test_arrays_are_not_changed() -> None:
     samples = np.array([2.0, 0.5], np.float32)
     from_array(samples, 16000)[:] = 0.0
     assert samples.tolist() == [2.0, 0.5]
 
 
-def test_an_array_sounds_like_the_file_it_came_from(tmp_path: Path) -> None:
+def test_an_array_equals_the_file_it_was_read_from(tmp_path: Path) -> None:
     path = write(tmp_path / "tone.wav", tone(44100, 2), 44100)
     samples, rate = soundfile.read(path, dtype="int16")
     assert np.allclose(from_array(samples, rate, to_rate=16000), read(path), atol=1e-7)
@@ -73,19 +73,18 @@ def test_an_array_sounds_like_the_file_it_came_from(tmp_path: Path) -> None:
         (np.zeros(10), None, "sample rate None Hz"),
     ],
 )
-def test_arrays_that_cannot_be_heard(samples: object, rate: float, part: str) -> None:
+def test_invalid_arrays_are_refused(samples: object, rate: float, part: str) -> None:
     assert part in refusal(lambda: from_array(samples, rate))  # type: ignore[arg-type]
 
 
 class Dripping(io.RawIOBase):
-    """A pipe that has a few bytes at a time."""
+    """A pipe that returns a few bytes at a time."""
 
     def __init__(self, content: bytes, drop: int) -> None:
-        """Cuts ``content`` into pieces of ``drop`` bytes."""
         self.drops = [content[begin : begin + drop] for begin in range(0, len(content), drop)]
 
     def read(self, size: int = -1) -> bytes:
-        """The next piece, however much was asked for."""
+        """Return the next piece, whatever the size requested."""
         return self.drops.pop(0) if self.drops else b""
 
 
@@ -103,7 +102,7 @@ def test_a_pipe_equals_the_array(encoding: str, dtype: str, drop: int) -> None:
         assert np.array_equal(np.concatenate(pieces), from_array(samples, 8000, to_rate))
 
 
-def test_a_pipe_hands_samples_on_before_it_ends() -> None:
+def test_a_pipe_yields_samples_before_it_ends() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream:
         pieces = read_stream(stream, 16000)
@@ -113,12 +112,12 @@ def test_a_pipe_hands_samples_on_before_it_ends() -> None:
         assert list(pieces) == []  # the odd byte is dropped
 
 
-def test_an_empty_pipe() -> None:
+def test_an_empty_pipe_has_no_samples() -> None:
     assert list(read_stream(io.BytesIO(), 44100, to_rate=16000)) == []
 
 
 @pytest.mark.parametrize("header", [b"RIFF", b"fLaC", b"OggS", b"ID3"])
-def test_a_pipe_with_an_audio_file_in_it(header: bytes) -> None:
+def test_an_audio_file_in_a_pipe_is_refused(header: bytes) -> None:
     assert "raw PCM" in refusal(lambda: next(read_stream(io.BytesIO(header + bytes(100)), 16000)))
 
 
@@ -128,7 +127,7 @@ def test_a_pipe_with_nan_names_the_second() -> None:
     assert "at 0.250 s" in refusal(lambda: list(read_stream(stream, 16000, "f32le")))  # type: ignore[arg-type]
 
 
-def test_a_pipe_that_breaks() -> None:
+def test_a_broken_pipe_is_reported() -> None:
     class Broken(Dripping):
         def read(self, size: int = -1) -> bytes:
             raise OSError(5, "Input/output error")
@@ -136,7 +135,7 @@ def test_a_pipe_that_breaks() -> None:
     assert "Input/output error" in refusal(lambda: list(read_stream(Broken(b"", 1), 16000)))  # type: ignore[arg-type]
 
 
-def test_a_pipe_of_unknown_encoding_or_rate() -> None:
+def test_an_unknown_encoding_or_rate_of_a_pipe_is_refused() -> None:
     with pytest.raises(UsageError, match="s16le"):
         next(read_stream(io.BytesIO(bytes(10)), 16000, "mp3"))
     assert "sample rate 0 Hz" in refusal(lambda: next(read_stream(io.BytesIO(bytes(10)), 0)))

@@ -1,4 +1,4 @@
-"""Bundles: what is damaged, hostile or foreign is refused in one line, and writing is all or nothing."""
+"""Bundles: damaged, hostile and foreign ones are refused in one line, and writing is atomic."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Writer = Callable[..., Bundle]
 
 @pytest.fixture
 def folder(tiny_bundle: Bundle, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
+    """Copy the tiny bundle, so that a test may damage it."""
     return Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
 
 
@@ -57,13 +57,13 @@ def test_a_written_bundle_is_read(tiny_bundle: Bundle) -> None:
     assert loaded.manifest.audio.lookahead_seconds == pytest.approx(0.12)
 
 
-def test_without_a_path_it_is_the_one_that_ships(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Bundle) -> None:
+def test_without_a_path_the_default_bundle_is_read(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Bundle) -> None:
     assert DEFAULT_BUNDLE.parent.name == "runtime"
     monkeypatch.setattr("edgespeech.runtime.bundle.DEFAULT_BUNDLE", tiny_bundle.folder)
     assert load_bundle().folder == tiny_bundle.folder
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_path_without_a_bundle_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "does not exist")
     (tmp_path / "file").write_text("text")
     refused(tmp_path / "file", "is a file")
@@ -91,12 +91,12 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         (b'{"version": 1}', "missing required field"),
     ],
 )
-def test_a_description_that_is_none(folder: Path, content: bytes, words: str) -> None:
+def test_an_invalid_description_is_refused(folder: Path, content: bytes, words: str) -> None:
     (folder / MANIFEST).write_bytes(content)
     refused(folder, words)
 
 
-LIES: list[tuple[str, Callable[[Description], object]]] = [
+WRONG: list[tuple[str, Callable[[Description], object]]] = [
     ("unknown field `extra`", lambda d: d.update(extra=1)),
     ("unknown field `extra`", lambda d: d["audio"].update(extra=1)),
     ("Invalid enum value 'zip'", lambda d: d.update(format="zip")),
@@ -138,13 +138,13 @@ LIES: list[tuple[str, Callable[[Description], object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "change"), LIES)
-def test_a_description_that_lies(folder: Path, words: str, change: Callable[[Description], object]) -> None:
+@pytest.mark.parametrize(("words", "change"), WRONG)
+def test_a_wrong_description_is_refused(folder: Path, words: str, change: Callable[[Description], object]) -> None:
     rewrite(folder, change)
     refused(folder, words)
 
 
-def test_a_damaged_file(folder: Path) -> None:
+def test_a_damaged_file_is_refused(folder: Path) -> None:
     path = folder / ACOUSTIC
     content = path.read_bytes()
     path.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
@@ -157,7 +157,7 @@ def test_a_damaged_file(folder: Path) -> None:
     refused(folder, f"{ACOUSTIC} is missing")
 
 
-def test_a_file_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(path: Path) -> FileEntry:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -165,7 +165,7 @@ def test_a_file_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPat
     refused(folder, "cannot read bundle .*: Permission denied")
 
 
-def test_a_file_that_is_no_graph_but_has_the_right_hash(folder: Path) -> None:
+def test_a_file_with_the_right_hash_that_is_not_a_graph_is_refused(folder: Path) -> None:
     (folder / ACOUSTIC).write_bytes(b"no graph at all")
     entry = describe_file(folder / ACOUSTIC)
     rewrite(folder, lambda d: d["files"].update({ACOUSTIC: msgspec.to_builtins(entry)}))
@@ -186,7 +186,7 @@ def write(tiny_bundle: Bundle) -> Writer:
     return run
 
 
-def test_writing_makes_the_folder_and_nothing_else(write: Writer, tmp_path: Path) -> None:
+def test_writing_creates_the_folder_and_nothing_else(write: Writer, tmp_path: Path) -> None:
     seen: list[Bundle] = []
     written = write(tmp_path / "new" / "bundle", check=seen.append)
     assert seen[0].manifest == written.manifest
@@ -196,9 +196,7 @@ def test_writing_makes_the_folder_and_nothing_else(write: Writer, tmp_path: Path
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_check_that_fails_leaves_everything_as_it_was(
-    write: Writer, tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_a_failing_check_changes_nothing(write: Writer, tmp_path: Path, error: type[BaseException]) -> None:
     def fail(bundle: Bundle) -> None:
         raise error
 
@@ -222,7 +220,7 @@ def test_an_old_bundle_is_replaced(write: Writer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
-def test_an_old_bundle_stays_when_the_new_one_cannot_take_its_place(
+def test_an_old_bundle_stays_if_the_new_one_cannot_replace_it(
     write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     write(tmp_path / "bundle", "old")
@@ -248,7 +246,7 @@ def test_an_empty_folder_is_used(write: Writer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"name": "of another program", "version": 3}', '{"format": "x"}'])
-def test_a_folder_that_is_no_bundle_is_not_touched(write: Writer, tmp_path: Path, content: str) -> None:
+def test_another_folder_is_not_changed(write: Writer, tmp_path: Path, content: str) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "thesis.txt").write_text("years")
     if content:
@@ -261,7 +259,7 @@ def test_a_folder_that_is_no_bundle_is_not_touched(write: Writer, tmp_path: Path
     assert os.listdir(tmp_path) == ["work"]
 
 
-def test_a_place_that_cannot_be_written(write: Writer, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_refused(write: Writer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     for target in (tmp_path / "file" / "bundle", tmp_path / "file" / "deeper" / "bundle", tmp_path / ("x" * 5000)):
         with pytest.raises(UsageError, match="cannot write .*; give another folder"):

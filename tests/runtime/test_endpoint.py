@@ -22,36 +22,36 @@ NEVER = EndpointRules(None, None, None)
 
 
 def rows(text: str) -> NDArray[np.float32]:
-    """One frame per character of `MARKS`."""
+    """Return one frame per character of `MARKS`."""
     log_probs = np.full((len(text), len(LABELS)), math.log(0.1), np.float32)
     log_probs[np.arange(len(text)), [MARKS.index(mark) for mark in text]] = math.log(0.7)
     return log_probs
 
 
 def endpointer(speech: float | None = None, nothing: float | None = None, longest: float | None = None) -> Endpointer:
-    """Rules in frames."""
+    """Make an endpointer from rules in frames."""
     seconds = (None if frames is None else frames * FRAME_SECONDS for frames in (speech, nothing, longest))
     return Endpointer(FRAME_SECONDS, LABELS, 0, EndpointRules(*seconds))
 
 
 def ends(by: Endpointer, text: str, cuts: Sequence[int] = (), quiet: Sequence[int] = ()) -> list[int]:
-    """Frame numbers after which a segment ended, when the frames come cut like this and some of them are quiet."""
+    """Return the frames after which segments ended, for frames that are cut like this, some of them quiet."""
     levels = np.zeros(len(text), np.float32)
     levels[list(quiet)] = SILENCE_LEVEL - 1.0
-    found, heard, state = [], 0, by.initial_state()
+    found, received, state = [], 0, by.initial_state()
     for piece in np.split(rows(text), sorted(min(cut, len(text)) for cut in cuts)):
         while len(piece):
-            ended, state = by.step(piece, levels[heard : heard + len(piece)], state)
+            ended, state = by.step(piece, levels[received : received + len(piece)], state)
             taken = len(piece) if ended is None else ended
-            heard, piece = heard + taken, piece[taken:]
+            received, piece = received + taken, piece[taken:]
             if ended is not None:
-                found.append(heard)
+                found.append(received)
                 state = by.initial_state()
     return found
 
 
 def collapse(text: str) -> str:
-    """Greedy CTC: equal neighbours are one, blanks are none."""
+    """Merge equal neighbours and remove blanks, as greedy CTC does."""
     return "".join(mark for mark, _ in groupby(text) if mark != ".")
 
 
@@ -74,7 +74,7 @@ def test_three_blanks_after_speech_end_a_segment(text: str, wanted: list[int]) -
 @pytest.mark.parametrize(
     ("text", "wanted"), [("....", [4]), (".........", [4, 8]), ("...a......", []), ("a....", []), ("...._", [4])]
 )
-def test_four_blanks_before_any_speech_begin_a_segment_anew(text: str, wanted: list[int]) -> None:
+def test_four_blanks_before_any_speech_restart_a_segment(text: str, wanted: list[int]) -> None:
     assert ends(endpointer(nothing=4), text) == wanted
 
 
@@ -88,18 +88,18 @@ def test_four_blanks_before_any_speech_begin_a_segment_anew(text: str, wanted: l
         ("......", [5]),
     ],
 )
-def test_from_five_frames_on_a_pause_between_words_will_do(text: str, wanted: list[int]) -> None:
+def test_from_five_frames_on_a_pause_between_words_ends_a_segment(text: str, wanted: list[int]) -> None:
     assert ends(endpointer(longest=5), text) == wanted
 
 
-def test_sound_below_the_floor_is_silence_whatever_the_labels_say() -> None:
+def test_audio_below_the_silence_level_is_silence_whatever_its_labels() -> None:
     text = "ab.b..........."
     assert ends(endpointer(speech=4), text) == [8]
     assert ends(endpointer(speech=4), text, quiet=range(2, 15)) == [6]
     assert ends(endpointer(speech=4), "abababab", quiet=range(1, 8)) == []  # no blank to cut at
 
 
-def test_levels() -> None:
+def test_levels_are_in_decibels_of_full_scale() -> None:
     loud, none = np.full(640, 0.1, np.float32), np.zeros(640, np.float32)
     np.testing.assert_allclose(frame_levels(np.concatenate([loud, none]), 640), [-20.0, -100.0], atol=1e-4)
 
@@ -109,57 +109,57 @@ RULES = st.builds(endpointer, *(st.none() | st.integers(1, 6) for _ in range(3))
 
 @given(text=st.text(MARKS, max_size=60), cuts=st.lists(st.integers(0, 60), max_size=10), by=RULES)
 @settings(deadline=None)
-def test_chunking_does_not_matter(text: str, cuts: list[int], by: Endpointer) -> None:
+def test_chunked_equals_whole(text: str, cuts: list[int], by: Endpointer) -> None:
     assert ends(by, text, cuts) == ends(by, text)
 
 
 @given(text=st.text(MARKS, max_size=80), quiet=st.sets(st.integers(0, 79)), by=RULES)
 @settings(deadline=None, max_examples=300)
-def test_segments_joined_are_the_stream_in_one_piece(text: str, quiet: set[int], by: Endpointer) -> None:
+def test_segments_joined_equal_the_whole_stream(text: str, quiet: set[int], by: Endpointer) -> None:
     found = ends(by, text, quiet=sorted(frame for frame in quiet if frame < len(text)))
     pieces = [text[first:last] for first, last in zip([0, *found], [*found, len(text)], strict=True)]
     assert all(piece.endswith(".") for piece in pieces[:-1])
     assert "".join(map(collapse, pieces)) == collapse(text)
 
 
-def ends_as_heard(by: Endpointer, text: str, lag: int, chunk: int, guess: str | None = None) -> list[tuple[int, int]]:
-    """Frames after which segments ended, and frames heard by then, when outputs lag behind.
+def ends_with_lag(by: Endpointer, text: str, lag: int, chunk: int, guess: str | None = None) -> list[tuple[int, int]]:
+    """Return the frames after which segments ended, and the frames received by then, if outputs have a lag.
 
-    What is heard and not certain is guessed right, or else is read from ``guess``, again and again.
+    The outputs of frames inside the look-ahead are right, or else those of ``guess``, repeated.
     """
     found, begin, state = [], 0, by.initial_state()
     levels = np.zeros(len(text), np.float32)
-    for heard in range(chunk, len(text) + 1, chunk):
-        certain = max(begin, heard - lag)
-        while begin < certain:
-            ended, state = by.step(rows(text[begin:certain]), levels[begin:certain], state)
-            begin = certain if ended is None else begin + ended
+    for received in range(chunk, len(text) + 1, chunk):
+        decoded = max(begin, received - lag)
+        while begin < decoded:
+            ended, state = by.step(rows(text[begin:decoded]), levels[begin:decoded], state)
+            begin = decoded if ended is None else begin + ended
             if ended is not None:
-                found.append((begin, heard))
+                found.append((begin, received))
                 state = by.initial_state()
-        ahead = text[certain:heard] if guess is None else (guess * lag)[: heard - certain]
+        ahead = text[decoded:received] if guess is None else (guess * lag)[: received - decoded]
         if by.may_end(state, len(ahead)) and by.ends_early(rows(ahead), levels[: len(ahead)], state):
-            found.append((begin, heard))
+            found.append((begin, received))
             state = by.initial_state()
     return found
 
 
 @pytest.mark.parametrize("lag", [0, 1, 3, 8])
 @pytest.mark.parametrize("chunk", [1, 2, 8])
-def test_silence_counts_from_when_it_is_heard(lag: int, chunk: int) -> None:
+def test_silence_counts_from_its_beginning(lag: int, chunk: int) -> None:
     text = "ab" + "." * 30 + "a" + "." * 31
-    for last, (cut, heard) in zip((2, 33), ends_as_heard(endpointer(speech=10), text, lag, chunk), strict=True):
-        assert last < cut <= last + 10 <= heard < last + 10 + chunk
+    for last, (cut, received) in zip((2, 33), ends_with_lag(endpointer(speech=10), text, lag, chunk), strict=True):
+        assert last < cut <= last + 10 <= received < last + 10 + chunk
 
 
-def test_sound_that_is_heard_and_not_certain_is_no_silence() -> None:
+def test_sound_inside_the_look_ahead_is_not_silence() -> None:
     text = "a.......b" + "." * 20
-    assert ends_as_heard(endpointer(speech=8), text, 3, 1) == [(14, 17)]
-    assert ends_as_heard(endpointer(speech=8), text, 3, 1, guess="b")[0] == (17, 20)  # it turned out to be silence
+    assert ends_with_lag(endpointer(speech=8), text, 3, 1) == [(14, 17)]
+    assert ends_with_lag(endpointer(speech=8), text, 3, 1, guess="b")[0] == (17, 20)  # it turned out to be silence
 
 
-def test_a_segment_does_not_end_within_a_label_however_long_the_silence_ahead() -> None:
-    assert ends_as_heard(endpointer(speech=2), "aaaa........", 4, 4, guess=".") == [(6, 12)]
+def test_a_segment_does_not_end_within_a_label() -> None:
+    assert ends_with_lag(endpointer(speech=2), "aaaa........", 4, 4, guess=".") == [(6, 12)]
 
 
 @given(
@@ -170,10 +170,10 @@ def test_a_segment_does_not_end_within_a_label_however_long_the_silence_ahead() 
     by=RULES,
 )
 @settings(deadline=None, max_examples=300)
-def test_no_label_is_lost_whatever_is_guessed_of_what_is_not_certain(
+def test_no_label_is_lost_whatever_the_outputs_of_the_look_ahead(
     text: str, lag: int, chunk: int, guess: str | None, by: Endpointer
 ) -> None:
-    found = [cut for cut, _ in ends_as_heard(by, text, lag, chunk, guess)]
+    found = [cut for cut, _ in ends_with_lag(by, text, lag, chunk, guess)]
     assert found == sorted(set(found))
     pieces = [text[first:last] for first, last in zip([0, *found], [*found, len(text)], strict=True)]
     assert all(piece.endswith(".") for piece in pieces[:-1])
@@ -184,7 +184,7 @@ def test_without_rules_nothing_ends() -> None:
     assert ends(Endpointer(FRAME_SECONDS, LABELS, 0, NEVER), "a_" + "." * 5000) == []
 
 
-def test_a_stretch_shorter_than_a_frame_is_one_frame() -> None:
+def test_a_rule_shorter_than_a_frame_is_one_frame() -> None:
     assert ends(endpointer(speech=0.001), "a.a..") == [2, 4]
 
 
@@ -196,6 +196,6 @@ def test_the_state_before_is_not_changed() -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
 @pytest.mark.parametrize("rule", ["after_speech", "after_nothing", "longest"])
-def test_a_stretch_that_is_none_is_refused(seconds: float, rule: str) -> None:
+def test_a_rule_that_is_not_positive_and_finite_is_refused(seconds: float, rule: str) -> None:
     with pytest.raises(UsageError, match="wanted more than 0"):
         Endpointer(FRAME_SECONDS, LABELS, 0, EndpointRules(**{rule: seconds}))

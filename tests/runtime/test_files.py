@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written atomically, and targets that cannot be written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.files import replacing
+from edgespeech.runtime.files import make_folder, replacing, require_writable
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "notes.json"
     path.write_text("old")
     with pytest.raises(ValueError, match="broken"), replacing(path) as file:
@@ -23,6 +23,26 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write .*: No such file or directory"), replacing(tmp_path / "a/b"):
         pass
+
+
+def test_checking_a_target_writes_nothing(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new.json")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UsageError, match="cannot write .*: it is a folder; give a file"):
+        require_writable(tmp_path)
+    with pytest.raises(UsageError, match="cannot write .*: No such file or directory; give a file in a folder"):
+        require_writable(tmp_path / "a" / "new.json")
+    require_writable(tmp_path / "a" / "new.json", create=True)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_a_folder_is_created_with_those_above_it(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(UsageError, match="cannot create .*; give another folder"):
+        make_folder(tmp_path / "file" / "b")

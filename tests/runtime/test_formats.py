@@ -1,4 +1,4 @@
-"""JSON lines hold what the interface promises; subtitles are valid, short enough and lose no word."""
+"""JSON lines have the documented keys; subtitles are valid, short enough and lose no word."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ HELLO = segment("hello world", start=1.0)
 LONG = segment(" ".join(f"word{index}" for index in range(100)), start=3600.0, per_word=0.25)
 
 
-def test_transcript_to_json() -> None:
-    reading = RecordingHypothesis("hello world", -4.0, -3.0, -2.00004, 0.5)
-    transcript = Transcript("hello world", (HELLO,), duration=2.0, seconds=0.1, nbest=(reading,))
+def test_a_transcript_becomes_one_line_of_json() -> None:
+    hypothesis = RecordingHypothesis("hello world", -4.0, -3.0, -2.00004, 0.5)
+    transcript = Transcript("hello world", (HELLO,), duration=2.0, seconds=0.1, nbest=(hypothesis,))
     line = to_json(transcript, "a\nb.wav")
     assert "\n" not in line
     assert json.loads(line) == {
@@ -65,7 +65,7 @@ def test_json_can_be_printed_on_any_terminal() -> None:
     assert json.loads(line)["rtf"] == 0.0
 
 
-def test_events_to_json() -> None:
+def test_events_become_json() -> None:
     partial = Event("partial", "hello wor", "hello ", "wor", 1.0, 1.5, (), 12.345)
     assert json.loads(event_to_json(partial)) == {
         "type": "partial",
@@ -83,7 +83,7 @@ def test_events_to_json() -> None:
     assert status["text"] == "3 blocks lost\nso far" and "words" not in status
 
 
-def test_srt() -> None:
+def test_segments_become_srt() -> None:
     assert to_srt([HELLO, segment("again", start=3725.5)]) == (
         "1\n00:00:01,000 --> 00:00:01,570\nhello world\n\n2\n01:02:05,500 --> 01:02:05,770\nagain\n\n"
     )

@@ -25,7 +25,7 @@ def refusal(path: Path, check_files: bool = False) -> str:
     return str(caught.value)
 
 
-def test_fields_and_defaults(tmp_path: Path) -> None:
+def test_fields_are_read_and_have_defaults(tmp_path: Path) -> None:
     path = manifest(
         tmp_path,
         '{"audio_filepath": "a.wav", "text": "hello", "duration": 1.5, "speaker": "ann", "offset": 2, "lang": "en"}\n'
@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_manifest(tmp_path: Path, monkeypatch: pytest.
     assert second.path == tmp_path / "x.wav"
 
 
-def test_windows_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
+def test_windows_line_ends_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
     path = manifest(tmp_path, b'\xef\xbb\xbf{"audio_filepath": "a.wav"}\r\n\r\n{"audio_filepath": "b.wav"}\r\n')
     assert [utterance.audio_filepath for utterance in read_manifest(path)] == ["a.wav", "b.wav"]
 
@@ -78,12 +78,12 @@ def test_a_bad_line_is_named(tmp_path: Path, line: bytes, part: str) -> None:
     assert message.startswith(f"{path}:3: ") and part in message
 
 
-def test_no_manifest(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_reported(tmp_path: Path) -> None:
     assert "does not exist" in refusal(tmp_path / "none.jsonl")
     assert str(tmp_path) in refusal(tmp_path)
 
 
-def test_an_unreadable_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_manifest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(_: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
@@ -92,7 +92,7 @@ def test_an_unreadable_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])
-def test_an_empty_manifest(tmp_path: Path, content: str) -> None:
+def test_an_empty_manifest_is_refused(tmp_path: Path, content: str) -> None:
     assert "is empty" in refusal(manifest(tmp_path, content))
 
 
@@ -107,7 +107,7 @@ def test_missing_audio_is_counted(tmp_path: Path) -> None:
     assert len(read_manifest(path, check_files=True)) == 3
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_written_manifest_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "sound").mkdir()
     (tmp_path / "lists").mkdir()
     path = tmp_path / "lists" / "m.jsonl"
@@ -123,7 +123,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert (second.text, second.duration, second.speaker, second.offset) == ("", None, None, 0.0)
 
 
-def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_manifest_is_written_atomically(tmp_path: Path) -> None:
     def broken() -> Iterator[Utterance]:
         yield Utterance("a.wav", tmp_path / "a.wav")
         raise RuntimeError

@@ -1,4 +1,4 @@
-"""Profiles of onnxruntime, and what a provider leaves to the CPU."""
+"""Profiles of onnxruntime, and the nodes that fall back to the CPU."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_nodes_are_counted_once_and_sorted_by_frequency(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps(EVENTS[:1])])
-def test_a_profile_that_says_nothing_is_none(tmp_path: Path, content: str) -> None:
+def test_a_profile_without_nodes_gives_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "profile.json").write_text(content)
     assert read_profile(tmp_path / "profile.json") == (None, None)
     assert read_profile(tmp_path / "absent.json") == (None, None)
@@ -60,7 +60,7 @@ def test_a_real_profile_is_read(tiny_bundle: Bundle, tmp_path: Path) -> None:
     assert sum(on_cpu.values()) == nodes > 10 and on_cpu.get("GRU", 0) + on_cpu.get("LSTM", 0) == 2
 
 
-def test_a_provider_reports_what_it_leaves_to_the_cpu(
+def test_a_provider_reports_the_nodes_that_fall_back_to_the_cpu(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnxruntime
@@ -81,7 +81,7 @@ def test_a_provider_reports_what_it_leaves_to_the_cpu(
     assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"]]
     assert model.nodes_on_cpu is not None and len(model.nodes_on_cpu) > 3
     assert sum(model.nodes_on_cpu.values()) == model.nodes
-    assert list(tmp_path.iterdir()) == [], "the profile is gone"
+    assert list(tmp_path.iterdir()) == [], "the profile is deleted"
 
 
 def test_the_cpu_is_not_profiled(tiny_bundle: Bundle) -> None:

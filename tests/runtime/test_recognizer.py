@@ -1,6 +1,6 @@
-"""What the recognizer makes of a model's output: frames, times, segments, settings.
+"""The recognizer with a known output of the acoustic model: frames, times, segments, settings.
 
-The acoustic model here reads the letter of a frame from its loudness, so that text and times are known.
+The model of these tests derives the label of a frame from its loudness, so that text and times are known.
 """
 
 from __future__ import annotations
@@ -31,29 +31,28 @@ ARPA = Path(__file__).parents[1] / "golden" / "tiny.arpa"
 
 
 class LoudnessModel:
-    """Frame t of a sound as loud as label/64 gives that label in output ``t + delay``; the first outputs are lies."""
+    """Outputs label k for a frame of loudness k/64, ``delay`` frames later; the outputs before that are ``first``."""
 
-    def __init__(self, labels: int, delay: int, lie: int) -> None:
-        """Nothing to load."""
-        self.labels, self.delay, self.lie = labels, delay, lie
+    def __init__(self, labels: int, delay: int, first: int) -> None:
+        self.labels, self.delay, self.first = labels, delay, first
 
     def initial_state(self, batch: int = 1) -> dict[str, Samples]:
-        """The lies that come before the first frame."""
-        return {"owed": np.full((batch, self.delay), self.lie, np.float32)}
+        """Return the outputs that come before those of the first frame."""
+        return {"delayed": np.full((batch, self.delay), self.first, np.float32)}
 
     def step(self, samples: Samples, state: dict[str, Samples]) -> tuple[Samples, dict[str, Samples]]:
-        """One chunk of one stream."""
-        heard = np.round(np.abs(samples[0]).reshape(-1, FRAME).max(axis=1) * 64)
-        queue = np.concatenate([state["owed"][0], heard.astype(np.float32)])
-        said, owed = queue[: len(heard)], queue[len(heard) :]
-        probabilities = np.full((1, len(said), self.labels), (1.0 - SURE) / (self.labels - 1))
-        probabilities[0, np.arange(len(said)), said.astype(int)] = SURE
-        return np.log(probabilities).astype(np.float32), {"owed": owed[None]}
+        """Process one chunk of one stream."""
+        levels = np.round(np.abs(samples[0]).reshape(-1, FRAME).max(axis=1) * 64)
+        queue = np.concatenate([state["delayed"][0], levels.astype(np.float32)])
+        output, delayed = queue[: len(levels)], queue[len(levels) :]
+        probabilities = np.full((1, len(output), self.labels), (1.0 - SURE) / (self.labels - 1))
+        probabilities[0, np.arange(len(output)), output.astype(int)] = SURE
+        return np.log(probabilities).astype(np.float32), {"delayed": delayed[None]}
 
 
 @pytest.fixture(scope="module")
 def reader(tiny_bundle: Bundle) -> Callable[..., Recognizer]:
-    """Makes recognizers with a `LoudnessModel`."""
+    """Return a function that makes recognizers with a `LoudnessModel`."""
 
     def make(delay: int = 3, **options: Any) -> Recognizer:
         facts = msgspec.structs.replace(tiny_bundle.manifest.audio, delay_frames=delay)
@@ -66,7 +65,7 @@ def reader(tiny_bundle: Bundle) -> Callable[..., Recognizer]:
 
 
 def sound(recognizer: Recognizer, text: str, silence: int = 0) -> Samples:
-    """Each letter one frame, then one frame of silence; then frames of silence."""
+    """Return one frame of sound and one of silence for each letter, and then more frames of silence."""
     labels = recognizer.bundle.manifest.labels
     frames = [value for letter in text for value in (labels.index(letter) / 64, 0.0)]
     return np.repeat(np.array(frames + [0.0] * silence, np.float32), FRAME)
@@ -78,7 +77,7 @@ def push(recognizer: Recognizer, blocks: Iterable[ArrayLike], rate: int | None =
 
 
 def finals(events: Iterable[Event]) -> list[Segment]:
-    """What must not depend on how the sound arrived."""
+    """Return the results that must not depend on how the audio arrived."""
     return [Segment(e.text, e.start, e.end, e.words, e.nbest) for e in events if e.type == "final"]
 
 
@@ -99,7 +98,7 @@ def test_words_have_the_times_at_which_they_were_said(reader: Callable[..., Reco
 
 @pytest.mark.parametrize("delay", [0, 3, 31])
 @pytest.mark.parametrize("extra", [1, 639, 640, 641])
-def test_every_frame_and_the_silence_behind_it_is_decoded(
+def test_every_frame_and_the_silence_after_them_is_decoded(
     reader: Callable[..., Recognizer], delay: int, extra: int
 ) -> None:
     recognizer = reader(delay, endpoint_seconds=None)
@@ -123,7 +122,7 @@ def test_every_frame_and_the_silence_behind_it_is_decoded(
 
 
 @pytest.mark.parametrize("late", [1, 5, 7])
-def test_letters_that_come_after_the_recording_are_heard(reader: Callable[..., Recognizer], late: int) -> None:
+def test_letters_output_after_the_recording_are_decoded(reader: Callable[..., Recognizer], late: int) -> None:
     recognizer = reader(3)
     blank = recognizer.bundle.manifest.blank
     model: Any = LoudnessModel(len(recognizer.decoder.labels), 3 + late, blank)
@@ -151,7 +150,7 @@ def test_partials_grow_into_the_final(reader: Callable[..., Recognizer]) -> None
     assert all(event.latency_ms > 0.0 for event in events)
 
 
-def test_a_partial_that_comes_to_nothing_is_taken_back(reader: Callable[..., Recognizer]) -> None:
+def test_a_partial_without_a_final_is_retracted(reader: Callable[..., Recognizer]) -> None:
     recognizer = reader(beta=-20.0)
     events = push(recognizer, cut(sound(recognizer, "a", silence=40), 1280))
     assert [(event.type, event.text) for event in events] == [("partial", "a"), ("partial", "")]
@@ -240,7 +239,7 @@ def test_a_fixed_chunk_cannot_be_changed(cells_bundle: Bundle) -> None:
         ({"lm": "nowhere.bin"}, LanguageModelError, "no language model at nowhere.bin"),
     ],
 )
-def test_settings_that_do_not_do(
+def test_invalid_settings_are_refused(
     tiny_bundle: Bundle, options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -251,26 +250,26 @@ def test_hot_words_can_change_between_segments(reader: Callable[..., Recognizer]
     recognizer = reader(lm=ARPA, alpha=1.0, unknown_score=-60.0, endpoint_seconds=0.4, hot_words={"zoo": 9.0})
     text = sound(recognizer, "zoo", 20)
 
-    def heard(stream: Stream) -> str:
+    def final_text(stream: Stream) -> str:
         return " ".join(event.text for event in stream.accept(text) if event.type == "final")
 
     stream = recognizer.stream()
-    assert heard(stream) == "zoo"
+    assert final_text(stream) == "zoo"
     stream.accept(text[:FRAME])
     stream.set_hot_words({})  # this segment has begun
-    assert heard(stream) == "zoo"
-    assert "zoo" not in heard(stream)
+    assert final_text(stream) == "zoo"
+    assert "zoo" not in final_text(stream)
     stream.set_hot_words({"zoo": 9.0})
     with pytest.raises(UsageError, match="lower case"):
         stream.set_hot_words({"ZOO": 9.0})
     stream.finish()
     fresh = recognizer.stream()
-    fresh.set_hot_words({})  # nothing has been heard: at once
-    assert "zoo" not in heard(fresh)
+    fresh.set_hot_words({})  # nothing has been decoded: at once
+    assert "zoo" not in final_text(fresh)
     assert recognizer.transcribe((text, 16000)).text == "zoo"
 
 
-def test_a_closed_grammar(reader: Callable[..., Recognizer]) -> None:
+def test_a_closed_grammar_excludes_other_speech(reader: Callable[..., Recognizer]) -> None:
     recognizer = reader(grammar=["go on", "stop"], filler_score=-2.0)
     assert recognizer.decoder.lm is None
     assert recognizer.transcribe((sound(recognizer, "go on"), 16000)).text == "go on"

@@ -1,4 +1,4 @@
-"""Streams of the tiny graph, whose text means nothing but changes with every sample: pushes make no difference."""
+"""Streams of the tiny graph, whose text changes with every sample, so that it shows any effect of the pushes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Samples = NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def recognizer(tiny_bundle: Bundle) -> Recognizer:
-    """Of the tiny graph."""
+    """Make a recognizer with the tiny graph."""
     return Recognizer(tiny_bundle, nbest=3, min_evidence=0.0)
 
 
@@ -34,7 +34,7 @@ def push(recognizer: Recognizer, blocks: Iterable[ArrayLike], rate: int | None =
 
 
 def finals(events: Iterable[Event]) -> list[Segment]:
-    """What must not depend on how the sound arrived."""
+    """Return the results that must not depend on how the audio arrived."""
     return [Segment(e.text, e.start, e.end, e.words, e.nbest) for e in events if e.type == "final"]
 
 
@@ -44,7 +44,7 @@ def cut(samples: NDArray[Any], size: int) -> list[NDArray[Any]]:
 
 @pytest.fixture(scope="module")
 def clip(noise: Callable[[int], Samples]) -> Samples:
-    """Noise whose loudness changes; no whole number of frames."""
+    """Make noise whose loudness changes, with an incomplete last frame."""
     loudness = np.repeat(np.array([0.05, 1.0, 0.3, 2.0, 0.6, 0.1], np.float32), 3500)[:19777]
     sound: Samples = np.clip(noise(19777) * loudness * 4.0, -1.0, 1.0)
     return sound
@@ -80,7 +80,7 @@ def test_ragged_pushes_at_other_rates(recognizer: Recognizer, clip: Samples, rat
     assert finals(push(recognizer, cut(samples, size), rate)) == list(whole.segments)
 
 
-def test_integers_and_channels_are_the_same_sound(recognizer: Recognizer, clip: Samples) -> None:
+def test_integers_and_channels_give_the_same_result(recognizer: Recognizer, clip: Samples) -> None:
     whole = np.round(clip * 32767).astype(np.int16)
     wanted = finals(push(recognizer, cut(whole.astype(np.float32) / 32768, 1000)))
     assert finals(push(recognizer, cut(whole, 777))) == wanted
@@ -103,26 +103,26 @@ def test_interleaved_streams_do_not_disturb_each_other(recognizer: Recognizer, c
     streams = [recognizer.stream(), recognizer.stream()]
     events: list[list[Event]] = [[], []]
     for pieces in zip(*(cut(samples, 1000) for samples in sounds), strict=True):
-        for heard, stream, piece in zip(events, streams, pieces, strict=True):
-            heard += stream.accept(piece)
-    for heard, stream in zip(events, streams, strict=True):
-        heard += stream.finish()
-    assert [finals(heard) for heard in events] == alone
+        for found, stream, piece in zip(events, streams, pieces, strict=True):
+            found += stream.accept(piece)
+    for found, stream in zip(events, streams, strict=True):
+        found += stream.finish()
+    assert [finals(found) for found in events] == alone
 
 
 @pytest.mark.parametrize("samples", [0, 1, 639, 640, 641])
-def test_hardly_any_sound(recognizer: Recognizer, tmp_path: Path, samples: int) -> None:
+def test_recordings_of_at_most_one_frame_are_accepted(recognizer: Recognizer, tmp_path: Path, samples: int) -> None:
     quiet = np.zeros(samples, np.float32)
     soundfile.write(tmp_path / "quiet.wav", quiet, 16000, subtype="FLOAT")
-    heard: list[Transcript] = [recognizer.transcribe((quiet, 16000)), recognizer.transcribe(tmp_path / "quiet.wav")]
-    assert heard[0].segments == heard[1].segments
-    assert [transcript.duration for transcript in heard] == [samples / 16000] * 2
-    assert all(word.end <= samples / 16000 for word in heard[0].words)
+    found: list[Transcript] = [recognizer.transcribe((quiet, 16000)), recognizer.transcribe(tmp_path / "quiet.wav")]
+    assert found[0].segments == found[1].segments
+    assert [transcript.duration for transcript in found] == [samples / 16000] * 2
+    assert all(word.end <= samples / 16000 for word in found[0].words)
     if not samples:
-        assert heard[0].text == "" and heard[0].segments == () and heard[0].nbest == () and heard[0].rtf == 0.0
+        assert found[0].text == "" and found[0].segments == () and found[0].nbest == () and found[0].rtf == 0.0
 
 
-def test_a_finished_stream_takes_no_more(recognizer: Recognizer, clip: Samples) -> None:
+def test_a_finished_stream_refuses_more_audio(recognizer: Recognizer, clip: Samples) -> None:
     stream = recognizer.stream()
     stream.accept(clip)
     assert finals(stream.finish()) != []
@@ -132,9 +132,7 @@ def test_a_finished_stream_takes_no_more(recognizer: Recognizer, clip: Samples) 
 
 
 @pytest.mark.parametrize("bad", [[math.nan], [math.inf], ["loud"], [[[0.0]]], [True]])
-def test_samples_that_cannot_be_heard_leave_the_stream_as_it_was(
-    recognizer: Recognizer, clip: Samples, bad: list[Any]
-) -> None:
+def test_invalid_samples_do_not_change_the_stream(recognizer: Recognizer, clip: Samples, bad: list[Any]) -> None:
     stream = recognizer.stream()
     events = stream.accept(clip[:5000])
     with pytest.raises(AudioError):
@@ -144,14 +142,14 @@ def test_samples_that_cannot_be_heard_leave_the_stream_as_it_was(
 
 
 @pytest.mark.parametrize("rate", [0, -1, 999, 10**9])
-def test_a_rate_that_is_none_is_refused(recognizer: Recognizer, clip: Samples, rate: int) -> None:
+def test_an_invalid_rate_is_refused(recognizer: Recognizer, clip: Samples, rate: int) -> None:
     with pytest.raises(AudioError, match="sample rate"):
         recognizer.stream(rate)
     with pytest.raises(AudioError, match="sample rate"):
         recognizer.transcribe((clip, rate))
 
 
-def test_committed_text_is_a_beginning_that_stays(recognizer: Recognizer, clip: Samples) -> None:
+def test_committed_text_stays(recognizer: Recognizer, clip: Samples) -> None:
     committed = ""
     for event in push(recognizer, cut(clip, 1280)):
         assert event.committed + event.tentative == event.text
@@ -159,7 +157,7 @@ def test_committed_text_is_a_beginning_that_stays(recognizer: Recognizer, clip: 
         committed = "" if event.type == "final" else event.committed
 
 
-def test_times_lie_in_the_recording_and_do_not_go_back(recognizer: Recognizer, clip: Samples) -> None:
+def test_times_increase_and_lie_in_the_recording(recognizer: Recognizer, clip: Samples) -> None:
     transcript = recognizer.transcribe((clip, 16000))
     assert transcript.words
     times = [time for word in transcript.words for time in (word.start, word.end)]
@@ -189,33 +187,33 @@ def test_the_unrolled_form_gives_the_same_text(recognizer: Recognizer, cells_bun
 @pytest.mark.parametrize("chunk_ms", [40, 80, 1000])
 def test_fast_partials_are_early_and_change_no_final(tiny_bundle: Bundle, clip: Samples, chunk_ms: int) -> None:
     recognizer = Recognizer(tiny_bundle, min_evidence=0.0, chunk_ms=chunk_ms, endpoint_seconds=0.2)
-    heard: list[list[Event]] = []
+    found: list[list[Event]] = []
     for fast in (False, True):
         stream = recognizer.stream(fast_partials=fast)
-        heard.append([event for block in cut(clip, 640) for event in stream.accept(block)] + stream.finish())
-    assert finals(heard[0]) == finals(heard[1])
-    first, fast_first = (next(event for event in events if event.type == "partial") for events in heard)
+        found.append([event for block in cut(clip, 640) for event in stream.accept(block)] + stream.finish())
+    assert finals(found[0]) == finals(found[1])
+    first, fast_first = (next(event for event in events if event.type == "partial") for events in found)
     delay = tiny_bundle.manifest.audio.delay_frames * 0.04
     assert fast_first.end == pytest.approx(chunk_ms / 1000.0) and fast_first.end <= first.end + delay
     committed = ""
-    for event in heard[1]:
+    for event in found[1]:
         assert event.committed + event.tentative == event.text and event.text.startswith(committed)
         committed = "" if event.type == "final" else event.committed
 
 
 @pytest.fixture(scope="module")
 def brisk(tiny_bundle: Bundle) -> Recognizer:
-    """A narrow search and short segments."""
+    """Make a recognizer with a narrow search and short segments."""
     return Recognizer(tiny_bundle, min_evidence=0.0, beam_width=4, endpoint_seconds=0.2)
 
 
 @given(cuts=st.lists(st.integers(0, 19777), max_size=8))
 @settings(deadline=None, max_examples=8)
 def test_fast_partials_do_not_depend_on_the_pushes(brisk: Recognizer, clip: Samples, cuts: list[int]) -> None:
-    heard = []
+    found = []
     for pieces in ([clip], np.split(clip, sorted(cuts))):
         stream = brisk.stream(fast_partials=True)
         events = [event for block in pieces for event in stream.accept(block)] + stream.finish()
-        heard.append([(event.type, event.text, event.committed, event.start, event.end) for event in events])
-    assert heard[0] == heard[1]
-    assert sum(kind == "partial" for kind, *_ in heard[0]) > 5
+        found.append([(event.type, event.text, event.committed, event.start, event.end) for event in events])
+    assert found[0] == found[1]
+    assert sum(kind == "partial" for kind, *_ in found[0]) > 5

@@ -1,4 +1,4 @@
-"""Nothing leaves the device: onnxruntime, which has its own ideas, is told so before it is imported."""
+"""Nothing leaves the device: the telemetry of onnxruntime is disabled before its import."""
 
 from __future__ import annotations
 
