@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,15 +34,21 @@ class BundleRequest:
     fp16_compute: bool = False  # needs precision "fp16"
     calibrate: bool = True  # measure the batch-norm statistics on the speech, if there is any
 
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> BundleRequest:
+        """Make a request from the options of the command.
 
-def decoder_defaults(settings: Mapping[str, Any]) -> DecoderDefaults:
-    """Make the bundle's defaults of the beam search from command-line options.
+        Raises:
+            UsageError: A default of the beam search is out of range.
+        """
+        given = {field.name: options[field.name] for field in fields(ExportRequest) if field.name in options}
+        export = ExportRequest(decoder=_decoder_defaults(options), **given)
+        return cls(export, options["precision"], options["fp16_compute"], not options["no_calibrate"])
 
-    Raises:
-        UsageError: A setting is out of range.
-    """
+
+def _decoder_defaults(options: Mapping[str, Any]) -> DecoderDefaults:
     try:
-        given = {field.encode_name: settings[field.name] for field in msgspec.structs.fields(DecoderDefaults)}
+        given = {field.encode_name: options[field.name] for field in msgspec.structs.fields(DecoderDefaults)}
         return msgspec.convert(given, DecoderDefaults)
     except msgspec.ValidationError as error:
         raise UsageError(f"a default of the beam search is out of range: {error}; correct it") from None

@@ -36,18 +36,12 @@ from edgespeech.runtime.dependencies import require
 @click.option("--min-confidence", "--least-confidence", "min_confidence", type=float, default=0.0, show_default=True,
               help="The bundle's default mean confidence below which a segment is taken for noise.")  # fmt: skip
 @click.option("--name", default="", help="Name of the bundle; default: the checkpoint's.")
-def export(checkpoint: Path, output: Path, precision: Any, fp16_compute: bool, no_calibrate: bool, **settings: Any,
-) -> None:  # fmt: skip
+def export(checkpoint: Path, output: Path, **options: Any) -> None:
     """Turn a CHECKPOINT into a streaming ONNX bundle, and compare both on real speech."""
     require("torch onnx", "export")
-    from edgespeech.demo.bundles.export import BundleRequest, decoder_defaults, export_bundle
-    from edgespeech.export import ExportRequest
+    from edgespeech.demo.bundles.export import BundleRequest, export_bundle
 
-    shared = {name: settings[name] for name in ("form", "chunk_ms", "speech", "blank_score", "lm", "name")}
-    request = BundleRequest(
-        ExportRequest(decoder=decoder_defaults(settings), **shared), precision, fp16_compute, not no_calibrate
-    )
-    click.echo(str(export_bundle(checkpoint, output, request).folder))
+    click.echo(str(export_bundle(checkpoint, output, BundleRequest.from_options(options)).folder))
 
 
 @click.command()

@@ -57,6 +57,17 @@ def test_the_sample_clips_calibrate_by_default(edgespeech: Command, cells_bundle
     assert outcome.out == f"{tmp_path / 's'}\n"
 
 
+def test_quiet_prints_only_the_result_and_verbose_also_what_was_tried(
+    edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path
+) -> None:
+    arguments = ["--precision", "int8", "--speech", manifest, "--dev", manifest, "--calibration", "minmax"]
+    quiet = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "q", *arguments, "--quiet")
+    assert (quiet.code, quiet.err) == (0, "") and quiet.out.splitlines()[-1] == str(tmp_path / "q")
+    verbose = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "v", *arguments, "--verbose")
+    plain = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "p", *arguments)
+    assert verbose.err.count("int8: acoustic.onnx") == 2 and plain.err.count("int8: acoustic.onnx") == 1
+
+
 def test_the_sensitivity_of_layers_is_printed(
     edgespeech: Command, cells_bundle: Bundle, manifest: Path, tmp_path: Path
 ) -> None:

@@ -15,13 +15,16 @@ import soundfile  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 
+from edgespeech.demo.bundles.export import BundleRequest
+from edgespeech.errors import UsageError
 from edgespeech.export.fold import fold_batch_norm
+from edgespeech.export.request import ExportRequest
 from edgespeech.quantization.batch_norm import calibrate_batch_norm
 from edgespeech.reference.model.checkpoint import save_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.layers import MaskedBatchNorm
 from edgespeech.runtime.acoustic_model import AcousticModel
-from edgespeech.runtime.bundle import load_bundle
+from edgespeech.runtime.bundle import DecoderDefaults, load_bundle
 
 Samples = NDArray[np.float32]
 Command = Callable[..., Any]
@@ -140,3 +143,16 @@ def test_fp16_compute_needs_fp16_weights(edgespeech: Command, checkpoint: Path, 
     assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
     assert "--fp16-compute is for --precision fp16, not int8" in outcome.err
     assert os.listdir(tmp_path) == ["spoiled.pt"]
+
+
+def test_a_request_is_made_from_the_options_of_the_command() -> None:
+    options = {
+        "form": "cells", "chunk_ms": 80.0, "speech": None, "blank_score": -1.0, "lm": None, "name": "tiny",
+        "precision": "int4", "fp16_compute": False, "no_calibrate": True,
+        "alpha": 0.7, "beta": 1.0, "unknown_score": -20.0, "beam_width": 8, "min_confidence": 0.1,
+    }  # fmt: skip
+    decoder = DecoderDefaults(alpha=0.7, beta=1.0, unknown_score=-20.0, beam_width=8, min_confidence=0.1)
+    export = ExportRequest(form="cells", chunk_ms=80.0, blank_score=-1.0, decoder=decoder, name="tiny")
+    assert BundleRequest.from_options(options) == BundleRequest(export, "int4", calibrate=False)
+    with pytest.raises(UsageError, match=r"a default of the beam search is out of range: .*beam_width"):
+        BundleRequest.from_options({**options, "beam_width": 0})
