@@ -1,1 +1,1 @@
-"""What runs on the device: numpy, onnxruntime and kenlm, never torch."""
+"""Speech recognition on the device with numpy, onnxruntime and kenlm; never imports torch."""

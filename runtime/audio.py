@@ -23,7 +23,7 @@ MAX_CHANNELS = 64  # more columns suggest an array [channels, n]
 
 _FRAMES_PER_READ = 16384
 _BYTES_PER_READ = 65536
-_UNCOUNTED = 2**62  # frames; a FLAC written to a pipe does not say how many, and libsndfile answers the largest integer
+_UNCOUNTED = 2**62  # frames; libsndfile returns the largest integer for a FLAC file whose header has no number of samples
 _READABLE = "WAV, FLAC, OGG, Opus or MP3"
 
 # Divisor that scales samples to [-1, 1]; silence is 128 in uint8, as in 8-bit WAV.
@@ -171,7 +171,7 @@ def read_stream(
     position, remainder = 0, b""
     for received in _arrivals(stream):
         if position == 0 and not remainder and received.startswith(_HEADERS):
-            raise AudioError("standard input holds an audio file; wanted raw PCM without header; give the file's path")
+            raise AudioError("standard input contains an audio file; wanted raw PCM without header; give the file's path")
         received = remainder + received
         whole = len(received) - len(received) % dtype.itemsize
         remainder = received[whole:]
@@ -204,7 +204,7 @@ def _open(path: str | Path) -> _ForwardFile:
         if stat.S_ISDIR(status.st_mode):
             raise AudioError(f"{name} is a directory; wanted an audio file; give the files inside it")
         if stat.S_ISREG(status.st_mode):
-            with open(path, "rb"):  # libsndfile does not say why a file does not open; the system does
+            with open(path, "rb"):  # libsndfile does not report why a file cannot be opened; the system does
                 pass
             if status.st_size == 0:
                 raise AudioError(f"{name} is empty (0 bytes); wanted {_READABLE}; record or copy it again")
@@ -305,5 +305,5 @@ def _check_rate(rate: float, name: str) -> None:
 
 
 def _name(path: str | Path) -> str:
-    # Quoted and escaped: a file name may hold a line break.
+    # Quoted and escaped: a file name may contain a line break.
     return f"audio file {str(path)!r}"

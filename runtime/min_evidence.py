@@ -39,5 +39,5 @@ class MinEvidence:
             return True
         evidence = hypothesis.acoustic_score - blank_score
         enough = evidence >= self.nats_per_word * len(hypothesis.words)
-        sure = sum(word.confidence for word in hypothesis.words) >= self.min_confidence * len(hypothesis.words)
-        return enough and sure and any(len(word.word) >= _MIN_LETTERS for word in hypothesis.words)
+        confident = sum(word.confidence for word in hypothesis.words) >= self.min_confidence * len(hypothesis.words)
+        return enough and confident and any(len(word.word) >= _MIN_LETTERS for word in hypothesis.words)

@@ -50,7 +50,7 @@ def check_log_probs(log_probs: npt.ArrayLike, labels: int) -> npt.NDArray[np.flo
     best = values.max(axis=1)  # NaN wins a maximum
     if np.isnan(best).any():
         frame = int(np.isnan(best).argmax())
-        raise DecodingError(f"the log-probabilities hold NaN, first in frame {frame}; check the model or its input")
+        raise DecodingError(f"the log-probabilities contain NaN, first in frame {frame}; check the model or its input")
     if best.max() > _POSITIVE_TOLERANCE:
         frame = int(best.argmax())
         raise DecodingError(

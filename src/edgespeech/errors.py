@@ -10,7 +10,7 @@ EdgespeechError                 one line: what came, what was wanted, what to do
 ├── LanguageModelError          an n-gram model that cannot be read or does not fit the labels
 ├── DecodingError               invalid log-probabilities, or a label dimension that does not match
 ├── DeviceError                 a microphone that is missing or does not open
-├── MissingDependencyError      a library that is not installed, with the line that installs it
+├── MissingDependencyError      a library that is not installed, with the command that installs it
 └── VerificationError           a result that failed its verification (exit code 1)
 """
 
@@ -63,7 +63,7 @@ class DeviceError(EdgespeechError):
 
 
 class MissingDependencyError(EdgespeechError):
-    """A library that is not installed; the message holds the line that installs it."""
+    """A library that is not installed; the message contains the command that installs it."""
 
 
 class VerificationError(EdgespeechError):

@@ -82,7 +82,7 @@ def changed_state(bundle: Bundle, index: int, **changes: Any) -> Bundle:
 
 
 def test_a_description_that_does_not_match_the_graph_is_refused(tiny_bundle: Bundle, cells_bundle: Bundle) -> None:
-    lies = [
+    wrong = [
         described(tiny_bundle, "graph", input="sound"),
         described(tiny_bundle, "graph", output="logits"),
         described(tiny_bundle, "graph", states=tiny_bundle.manifest.graph.states[1:]),
@@ -96,9 +96,9 @@ def test_a_description_that_does_not_match_the_graph_is_refused(tiny_bundle: Bun
         described(cells_bundle, "audio", chunk_free=True),
         Bundle(tiny_bundle.folder, msgspec.structs.replace(tiny_bundle.manifest, labels=("", "a", "b"))),
     ]
-    for lie in lies:
+    for bundle in wrong:
         with pytest.raises(BundleError, match=r"export (the bundle )?again$") as refused:
-            AcousticModel(lie)
+            AcousticModel(bundle)
         assert "\n" not in str(refused.value)
 
 
