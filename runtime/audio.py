@@ -23,7 +23,7 @@ MAX_CHANNELS = 64  # more columns suggest an array [channels, n]
 
 _FRAMES_PER_READ = 16384
 _BYTES_PER_READ = 65536
-_UNCOUNTED = 2**62  # frames; libsndfile returns the largest integer for a FLAC file whose header has no number of samples
+_UNCOUNTED = 2**62  # frames; libsndfile returns the largest integer if the header of a FLAC file has no number
 _READABLE = "WAV, FLAC, OGG, Opus or MP3"
 
 # Divisor that scales samples to [-1, 1]; silence is 128 in uint8, as in 8-bit WAV.
@@ -171,7 +171,7 @@ def read_stream(
     position, remainder = 0, b""
     for received in _arrivals(stream):
         if position == 0 and not remainder and received.startswith(_HEADERS):
-            raise AudioError("standard input contains an audio file; wanted raw PCM without header; give the file's path")
+            raise AudioError("standard input is an audio file; wanted raw PCM without header; give the file's path")
         received = remainder + received
         whole = len(received) - len(received) % dtype.itemsize
         remainder = received[whole:]
