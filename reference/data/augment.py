@@ -1,7 +1,4 @@
-"""Augmentation of whole batches on their device: speed, room, noise, bandwidth, gain; and SpecAugment.
-
-Filters and speed changes are done by Fourier transform.
-"""
+"""Augmentation of whole batches on their device; filters and speed changes are done by Fourier transform."""
 
 from __future__ import annotations
 
@@ -23,14 +20,7 @@ MIN_POWER = 1e-12  # mean square; fainter recordings count as silence and are no
 
 
 class WaveAugmenter:
-    """Changes batches of recordings at random.
-
-    Args:
-        config: Probabilities and ranges.
-        sample_rate: Sample rate in hertz.
-        noise: Audio files of noise; without any, no noise is added.
-        rooms: Audio files of room impulse responses; without any, none is applied.
-        device: Where the noise and the responses are kept; the CPU by default.
+    """Changes batches of recordings at random; without ``noise`` or ``rooms``, which are audio files, neither is added.
 
     Raises:
         AudioError: A file cannot be read.
@@ -53,16 +43,9 @@ class WaveAugmenter:
     def __call__(
         self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, epoch: int
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        """Change some recordings of a batch.
+        """Change some recordings of a batch; ``epoch`` is counted from 0.
 
-        Args:
-            samples: float32 [batch, samples], padded with zeros.
-            lengths: Number of samples of each recording.
-            chance: Source of all random choices.
-            epoch: Epoch of the batch, counted from 0.
-
-        Returns:
-            Samples within [-1, 1], and lengths, which differ where the speed was changed.
+        ``samples`` is float32 [batch, samples], padded with zeros, ``lengths`` the number of samples of each recording.
         """
         config = self.config.in_pass(epoch)
         samples, lengths = self._change_speeds(samples, lengths, chance, config.speed_prob)
@@ -110,9 +93,8 @@ class WaveAugmenter:
 def change_speed(samples: Tensor, factor: float) -> tuple[Tensor, float]:
     """Change tempo and pitch of [batch, samples] together by about ``factor``, as a tape does.
 
-    Returns:
-        [batch, about samples / factor], and the exact factor, within about a percent of the one asked for: lengths
-        are rounded to those that transform fast.
+    Returns [batch, about samples / factor] and the exact factor, which differs by about a percent: lengths are rounded
+    to those that transform fast.
     """
     before = next_fast_len(max(1, samples.shape[1]), real=True)
     after = next_fast_len(max(1, round(before / factor)), real=True)
@@ -123,12 +105,9 @@ def change_speed(samples: Tensor, factor: float) -> tuple[Tensor, float]:
 
 
 def reverberate(samples: Tensor, responses: Tensor, inside: Tensor) -> Tensor:
-    """Convolve each recording with its room response, keeping its timing and loudness.
+    """Convolve [batch, samples] with room responses [batch, taps], keeping timing and loudness.
 
-    Args:
-        samples: [batch, samples].
-        responses: [batch, taps]; taps before the direct sound are ignored.
-        inside: bool [batch, samples], false in the padding.
+    Taps before the direct sound are ignored; ``inside`` is bool [batch, samples], false in the padding.
     """
     direct = responses.abs().argmax(1, keepdim=True)
     tap = torch.arange(responses.shape[1], device=responses.device)

@@ -26,11 +26,8 @@ class Batch:
     """One batch; all tensors but ``samples`` are on the CPU.
 
     Attributes:
-        samples: float32 [batch, longest], padded with zeros.
-        lengths: Number of samples of each clip, int64 [batch].
-        targets: Label indices of all clips, concatenated.
-        target_lengths: Number of labels of each clip, int64 [batch].
-        texts: Reference text of each clip.
+        samples: float32 [batch, longest], padded with zeros; ``lengths`` int64 [batch] counts those of each clip.
+        targets: Label indices of all clips, concatenated; ``target_lengths`` int64 [batch] counts those of each clip.
     """
 
     samples: Tensor
@@ -67,7 +64,7 @@ class BatchMaker:
     """Makes batches of augmented clips, some of which start late, after silence or faint hiss.
 
     Pauses only replace padding, so a batch does not grow. The result depends on the seed and the keys alone, so a
-    resumed run equals an uninterrupted one. Without an augmenter the clips stay as they are.
+    resumed run equals an uninterrupted one.
     """
 
     def __init__(self, augmenter: WaveAugmenter | None = None, pause_prob: float = 0.0, seed: int = 0) -> None:
@@ -109,11 +106,7 @@ def _after_pauses(samples: Tensor, pauses: NDArray[np.int64], chance: np.random.
 
 
 class ResidentLoader:
-    """Batches of clips that are kept decoded on the training device, since no loader process keeps up with a GPU.
-
-    Raises:
-        AudioError: A file cannot be read.
-    """
+    """Batches of clips that stay decoded on the training device, for GPUs, which are faster than any loader process."""
 
     def __init__(
         self, clips: Sequence[Clip], sample_rate: int, sampler: BucketSampler, make: BatchMaker, device: torch.device
@@ -137,10 +130,9 @@ class ResidentLoader:
 
 
 class BucketSampler(Sampler[list[Key]]):
-    """Batches of clips of similar length, at most ``batch_seconds`` with padding.
+    """Batches of clips of similar length, at most ``batch_seconds`` with padding, divided among ``world`` workers.
 
-    With ``sorted_first``, epoch 0 goes from short to long clips (SortaGrad, section 3.3); the other epochs are in
-    random order. Each of ``world`` workers gets its own batches, the same number each.
+    With ``sorted_first``, epoch 0 goes from short to long clips (SortaGrad, section 3.3); others are in random order.
     """
 
     def __init__(

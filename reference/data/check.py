@@ -39,10 +39,7 @@ class Corpora:
 
 @dataclass(frozen=True)
 class Finding:
-    """The result for one line of a manifest; ``reason`` is None if the clip is kept.
-
-    The duration of ``utterance`` is the measured one where the recording could be read.
-    """
+    """The result for one line of a manifest, with its measured duration; ``reason`` is None if the clip is kept."""
 
     manifest: Path
     utterance: Utterance
@@ -55,15 +52,12 @@ class Finding:
 
 
 def check(corpora: Corpora, decode: bool, jobs: int) -> tuple[list[Finding], list[Finding]]:
-    """Check every line of every manifest.
+    """Check every line of the training and of the dev manifests, and return a finding for each.
 
     Args:
         corpora: The manifests.
         decode: Decode the recordings to find silence, clipping and duplicates; otherwise only read their headers.
         jobs: Number of recordings to decode at the same time.
-
-    Returns:
-        One finding for each line of the training manifests, and one for each line of the dev manifests.
 
     Raises:
         ManifestError: A manifest is missing or damaged, or no training clip is left.

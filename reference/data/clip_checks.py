@@ -77,9 +77,9 @@ def _part_seconds(utterance: Utterance, file_seconds: float, is_part: bool) -> f
 
 
 def pace_outliers(clips: Sequence[Clip]) -> list[bool]:
-    """Mark clips whose characters per second are far from the median of the corpus; small corpora have none.
+    """Mark clips whose characters per second are far from the median, as with a wrong transcript or one of only a part.
 
-    A wrong transcript, or a transcript of only a part of the recording, has such a pace.
+    A small corpus has no outliers.
     """
     if len(clips) < MIN_CLIPS_FOR_PACE:
         return [False] * len(clips)

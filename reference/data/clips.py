@@ -49,11 +49,7 @@ class ClipRules:
         return cls(labels, model.features.sample_rate, model.frame_samples, data.min_seconds, data.max_seconds)
 
     def clip(self, utterance: Utterance, seconds: float | None = None) -> Clip:
-        """Make the clip that a line of a manifest describes.
-
-        Args:
-            utterance: The line of the manifest.
-            seconds: The measured length; by default that of the manifest or of the file's header.
+        """Make the clip of a line of a manifest; ``seconds`` is its measured length.
 
         Raises:
             Unusable: The clip does not meet the requirements.
@@ -99,10 +95,7 @@ def build_labels(model: ModelConfig, manifests: Sequence[Path]) -> Labels:
 def usable_clips(
     manifests: Sequence[Path], labels: Labels, model: ModelConfig, data: DataConfig
 ) -> tuple[list[Clip], Counter[str]]:
-    """Read manifests and drop the clips that cannot be trained on.
-
-    Returns:
-        The clips, and how many were dropped for each reason.
+    """Read manifests, and return the clips that can be trained on and how many were dropped for each reason.
 
     Raises:
         ManifestError: A manifest is missing or damaged.
@@ -124,13 +117,10 @@ def usable_clips(
 
 
 def take_fraction(clips: Sequence[Clip], fraction: float, seed: int = 0) -> list[Clip]:
-    """Return the same fraction of every speaker's clips, in the order given.
+    """Return the same fraction of every speaker's clips, in the order given; none at all is a ConfigError.
 
     Smaller fractions are subsets of larger ones. A speaker with n clips contributes ``fraction * n`` of them, rounded
     up or down at random, so that speakers with a single clip are neither all in nor all out.
-
-    Raises:
-        ConfigError: The fraction is too small to contain a clip.
     """
     by_speaker: dict[str | None, list[int]] = defaultdict(list)
     for index, clip in enumerate(clips):

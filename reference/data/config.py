@@ -18,15 +18,13 @@ class DataConfig(Record, frozen=True):
         pronunciations: Table written by `edgespeech data pronounce`, for ``phoneme_weight``.
         noise: Folders of audio files to mix in.
         rooms: Folders of room impulse responses.
-        min_seconds: Shorter clips are dropped.
-        max_seconds: Longer clips are dropped.
+        min_seconds, max_seconds: Clips outside these bounds are dropped.
         batch_seconds: Audio in an update, padding included, divided among the workers.
         workers: Loader processes; 0 loads in the training process.
         cache_hours: Decoded audio that each loader process keeps in memory.
-        resident: Decode all training speech into the memory of the training device and augment it there. For GPUs,
-            which are faster than any loader process; an hour takes 115 MB.
-        fraction: Fraction of every speaker's clips to train on, repeated so that an epoch stays as long. For measuring
-            how much data helps.
+        resident: Decode all training speech into the memory of the training device and augment it there; an hour takes
+            115 MB. For GPUs, which are faster than any loader process.
+        fraction: Fraction of every speaker's clips to train on, repeated so that an epoch stays as long.
     """
 
     train: tuple[str, ...]

@@ -32,11 +32,7 @@ class Recording:
 
 
 def librispeech(folder: Path) -> list[Recording]:
-    """List the recordings below a folder that contains LibriSpeech's ``SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt``.
-
-    Raises:
-        ManifestError: The folder contains none, or one cannot be read.
-    """
+    """List the recordings below a folder that contains LibriSpeech's ``SPEAKER/CHAPTER/SPEAKER-CHAPTER.trans.txt``."""
     found: list[Recording] = []
     for transcript in sorted(folder.rglob("*.trans.txt")):
         for number, line in enumerate(_lines(transcript), start=1):
@@ -56,11 +52,7 @@ def librispeech(folder: Path) -> list[Recording]:
 
 
 def common_voice(folder: Path, split: str) -> list[Recording]:
-    """List the recordings of ``SPLIT.tsv``, which are in ``clips/`` beside it.
-
-    Raises:
-        ManifestError: The list does not exist, is empty, or lacks a column.
-    """
+    """List the recordings of ``SPLIT.tsv``, which are in ``clips/`` beside it."""
     table = folder / f"{split}.tsv"
     if not table.is_file():
         others = ", ".join(sorted(path.stem for path in folder.glob("*.tsv"))) or "no .tsv file"
@@ -82,12 +74,9 @@ def common_voice(folder: Path, split: str) -> list[Recording]:
 
 
 def make_manifest(recordings: list[Recording], output: Path) -> str:
-    """Write a manifest with durations measured from the recordings.
+    """Write a manifest with durations measured from the recordings, and return a line about it.
 
     Recordings that are missing or damaged, and texts whose reading is uncertain, are left out, counted and logged.
-
-    Returns:
-        A line about what was written.
 
     Raises:
         UsageError: The file cannot be written.

@@ -27,12 +27,9 @@ Phonemes = tuple[str, ...]
 class Pronunciations:
     """The phonemes of texts; ``symbols`` starts with the CTC blank, then phonemes in alphabetical order.
 
-    A phoneme that occurs in few words is replaced by the longest common one that is a prefix of its name, which is how
-    espeak-ng names variants (``@2`` is an ``@``, ``aI3`` an ``aI``), or else left out. No symbol marks the boundary of
-    words, which is not audible.
-
-    Raises:
-        ConfigError: No phoneme occurs in ``min_entries`` words.
+    A phoneme that occurs in fewer than ``min_entries`` words is replaced by the longest common one that is a prefix of
+    its name, which is how espeak-ng names variants (``@2`` is an ``@``, ``aI3`` an ``aI``), or else left out. The
+    boundary of words is not audible, so it has no symbol. If no phoneme is common, it is a ConfigError.
     """
 
     def __init__(self, words: Mapping[str, Phonemes], min_entries: int = MIN_ENTRIES) -> None:
@@ -52,11 +49,7 @@ class Pronunciations:
 
     @classmethod
     def read(cls, path: Path, min_entries: int = MIN_ENTRIES) -> Pronunciations:
-        """Read a table with ``word<TAB>phoneme phoneme ...`` in every line.
-
-        Raises:
-            ConfigError: The file is missing, a line is malformed, or there are too few lines.
-        """
+        """Read a table with ``word<TAB>phoneme phoneme ...`` in every line; anything else is a ConfigError."""
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -83,14 +76,11 @@ class Pronunciations:
 
 
 def write_pronunciations(manifests: Sequence[Path], output: Path) -> int:
-    """Write the table of all words of the manifests and return their number.
-
-    Words with characters that have no label are left out: their clips cannot be trained on.
+    """Write the table of all words of the manifests that can be spelt with the labels, and return their number.
 
     Raises:
         ManifestError: A manifest is missing or damaged.
         MissingDependencyError: espeak-ng is not installed, or fails.
-        UsageError: The file cannot be written.
     """
     known = set(CHARACTERS)
     words = sorted({word for text in manifest_texts(manifests) for word in text.split() if known.issuperset(word)})
@@ -101,11 +91,7 @@ def write_pronunciations(manifests: Sequence[Path], output: Path) -> int:
 
 
 def pronounce(words: Collection[str]) -> dict[str, Phonemes]:
-    """Look up words in espeak-ng's General American, each as it is pronounced alone.
-
-    Raises:
-        MissingDependencyError: espeak-ng is not installed, or fails.
-    """
+    """Look up words in espeak-ng's General American, each as it is pronounced alone."""
     queue = list(words)
     pronounced: dict[str, Phonemes] = {}
     for start in range(0, len(queue), WORDS_PER_CALL):

@@ -48,11 +48,7 @@ class ResidentRecordings:
 
     @classmethod
     def read(cls, paths: Sequence[Path], sample_rate: int, device: torch.device) -> ResidentRecordings:
-        """Decode whole files, without empty ones.
-
-        Raises:
-            AudioError: A file cannot be read, or all are empty.
-        """
+        """Decode whole files, without empty ones; if one cannot be read or all are empty, it is an AudioError."""
         pieces = [piece for piece in decode_all(lambda path: decode(path, sample_rate), paths) if len(piece)]
         if not pieces:
             raise AudioError(f"{paths[0].parent}: all audio files there are empty; give others")

@@ -21,13 +21,11 @@ def fits(x: Tensor, mask: Tensor | None) -> bool:
 def normalise(
     x: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, epsilon: float, channels_last: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalise all frames by the mean and variance of the valid frames.
+    """Normalise all frames by the mean and variance of the valid frames, which it also returns (float32 [channels]).
 
     x is bfloat16 [batch, time, channels] if ``channels_last``, else [batch, channels, time]; ``mask`` is bool
-    [batch, time], true for the first frames of each recording; ``weight`` and ``bias`` are float32 [channels].
-
-    Returns:
-        bfloat16 like x; mean and population variance, float32 [channels], without gradient.
+    [batch, time], true for the first frames of each recording; ``weight`` and ``bias`` are float32 [channels]. The
+    mean and the population variance have no gradient.
     """
     valid = mask.sum(1)
     normal, mean, variance = _MaskedNorm.apply(x, valid, weight, bias, epsilon, channels_last)  # type: ignore[no-untyped-call]

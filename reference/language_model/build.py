@@ -1,4 +1,4 @@
-"""Builds an n-gram language model from text with KenLM's lmplz (estimation) and build_binary (quantized trie)."""
+"""Builds n-gram language models with KenLM's lmplz (estimation) and build_binary (quantized trie)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LanguageModelSummary:
-    """What a language model was built from, and its size.
+    """The size of a language model, and the number of lines that were used and dropped.
 
     Attributes:
-        model: The KenLM binary.
-        lines: Sentences used.
         unspoken: Lines dropped because their reading is uncertain (digits, Roman numerals, foreign letters).
         lone_letters: Lines dropped because a letter other than a, i, o is a word.
         excluded: Lines dropped because they share text with the excluded files.
         words: Running words used.
-        vocabulary_size: Words in the model.
         ngrams: Number of n-grams for n = 1 .. order, as written (n = 1 includes <s>, </s> and <unk>).
         size: Bytes of the model, including its words.
-        perplexity: Perplexity on the held-out lines, if there were any.
     """
 
     model: Path
@@ -55,7 +51,6 @@ def build_language_model(request: BuildRequest) -> LanguageModelSummary:
     Raises:
         LanguageModelError: A text cannot be read or has no usable line, or a program of KenLM fails.
         MissingDependencyError: lmplz or build_binary is missing.
-        UsageError: The folder of the output cannot be created.
     """
     lmplz, build_binary = find_tool("lmplz", request.tools), find_tool("build_binary", request.tools)
     output = request.output

@@ -20,12 +20,9 @@ _LONE_LETTER = re.compile(r"(?<!\S)[^aio](?!\S)")
 
 @dataclass(frozen=True)
 class Corpus:
-    """The lines of the texts.
+    """The words of the lines used, the number of lines by what became of them, and the held-out lines.
 
-    Attributes:
-        words: How often each word, or character, occurs in the lines used.
-        lines: Number of lines by what became of them: used, held out, excluded, lone letters, unspoken, empty.
-        held_out: The held-out lines.
+    ``lines`` has the keys used, held out, excluded, lone letters, unspoken and empty.
     """
 
     words: Counter[str]
@@ -39,12 +36,7 @@ class Corpus:
 
 
 def write_corpus(request: BuildRequest, path: Path) -> Corpus:
-    """Write the usable lines of the texts to a file, one sentence per line, as the model reads them.
-
-    Raises:
-        LanguageModelError: A text cannot be read.
-        ManifestError: A line of a manifest has no text.
-    """
+    """Write the usable lines of the texts to a file, one sentence per line, as the model reads them."""
     alphabet = frozenset("".join(request.labels))
     excluded = [*request.exclude, *([request.held_out] if request.held_out else [])]
     lines = _LineFilter(request, Exclusion.of(excluded, alphabet))

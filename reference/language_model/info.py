@@ -35,11 +35,9 @@ class ModelFacts:
     Attributes:
         kind: How the file stores n-grams.
         unit: ``words`` or ``characters``.
-        order: Longest n-gram.
         vocabulary: Words, or characters, without the sentence markers; None if they are not stored.
         ngrams: Number of n-grams for n = 1 .. order (n = 1 includes the markers); None if the file does not say.
         size: Size in bytes.
-        perplexity: Perplexity on the text, if one was given.
     """
 
     kind: str
@@ -66,17 +64,12 @@ class ModelFacts:
 
 
 def inspect_language_model(path: Path, text: Path | None = None, labels: Sequence[str] | None = None) -> ModelFacts:
-    """Inspect a KenLM binary or an ARPA file.
+    """Inspect a KenLM binary or an ARPA file, and measure its perplexity on a text or manifest if one is given.
 
-    Args:
-        path: The model.
-        text: Text or manifest to measure its perplexity on.
-        labels: Labels that the text is normalised to; English letters by default.
+    The text is normalised to ``labels``, by default to English letters.
 
     Raises:
         LanguageModelError: The model or the text is invalid.
-        ManifestError: A line of a manifest has no text.
-        MissingDependencyError: The ``kenlm`` package is not installed.
     """
     model = LanguageModel(path)
     perplexity = None

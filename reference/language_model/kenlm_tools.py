@@ -32,11 +32,7 @@ def find_tool(name: str, folder: Path | None = None) -> Path:
 
 
 def run_tool(command: Sequence[str | Path], output: Path | None = None) -> None:
-    """Run a program and write its standard output to a file; the last line of its standard error becomes the error.
-
-    Raises:
-        LanguageModelError: The program failed.
-    """
+    """Run a program with its standard output in a file; if it fails, its last message is a LanguageModelError."""
     with open(output or os.devnull, "wb") as out:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, check=False)
     if done.returncode:

@@ -16,29 +16,24 @@ HELD_OUT_FRACTION = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """A language model to build.
+    """A language model to build; a value out of range is a UsageError.
 
     Attributes:
         texts: Sentences, one per line (.txt, .gz, .xz, .bz2), or manifests (.jsonl), whose ``text`` is taken.
-        output: The binary to write; it contains its words.
         order: Longest n-gram, 2 to 6; by default 3, or 6 with ``characters``.
         prune: For n = 1, 2, ...: n-grams that occur this often or less are left out; the last number is for the rest.
         vocabulary: How many of the most frequent words to keep.
-        characters: Make a model over characters, in which the space between words is ``scoring.SPACE_TOKEN``; labels
-            without a space make a model without it.
+        characters: Make a model over characters, in which the space between words is ``scoring.SPACE_TOKEN``.
         labels: The acoustic model's labels; other characters are removed or drop the line.
         exclude: Texts or manifests, such as development and test transcripts, that must not enter the model.
         held_out: Text or manifest to measure perplexity on; excluded too.
         held_out_fraction: Fraction of the lines to hold out for that, 0 to 0.5, chosen by their hash, so that equal
             lines stay together. By default one in a thousand, or none with ``held_out``.
-        keep_lone_letters: Keep lines in which a letter other than a, i, o is a word. In books those are mostly
-            initials and broken abbreviations; manifests always keep theirs.
+        keep_lone_letters: Keep lines in which a letter other than a, i, o is a word: in books mostly broken
+            abbreviations. Manifests always keep theirs.
         bits: Bits per probability and per back-off weight, 2 to 16.
         tools: Folder of lmplz and build_binary; see `kenlm_tools.find_tool`.
         memory: Memory that lmplz may use to sort: a percentage ("20%") or a size ("2G").
-
-    Raises:
-        UsageError: A value is out of range, or no text is given.
     """
 
     texts: tuple[Path, ...]

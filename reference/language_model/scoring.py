@@ -34,13 +34,9 @@ class SentenceScore(NamedTuple):
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Perplexity of a model on a text.
+    """Perplexity per token of a model on a text; ends of sentences count, unknown words count as ``<unk>``.
 
-    Attributes:
-        perplexity: Perplexity per token; ends of sentences count, unknown words count as ``<unk>``.
-        tokens: Words, or characters in a model over characters, without the ends of sentences.
-        unknown: Number of out-of-vocabulary tokens.
-        lines: Number of sentences.
+    ``tokens`` are words, or characters in a model over characters, without the ends of sentences.
     """
 
     perplexity: float
@@ -61,7 +57,6 @@ class SentenceScorer:
 
     Raises:
         LanguageModelError: The file is missing, damaged, or not a language model.
-        MissingDependencyError: The ``kenlm`` package is not installed.
     """
 
     def __init__(self, path: Path) -> None:

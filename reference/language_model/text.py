@@ -53,7 +53,6 @@ def read_lines(path: Path) -> Iterator[str]:
 
     Raises:
         LanguageModelError: The file is missing, damaged or not UTF-8.
-        ManifestError: A line of a manifest has no text.
     """
     opener = _OPENERS.get(path.suffix, open)
     decode = _manifest_text(path) if path.suffix == ".jsonl" else str
@@ -69,11 +68,10 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def spoken_line(line: str, alphabet: frozenset[str]) -> str | None:
-    """Normalise a line: lower case, no accents, spaces for other characters, titles written out.
+    """Normalise a line to words of characters in ``alphabet``: lower case, no accents, titles written out.
 
-    Returns:
-        Words of characters in ``alphabet``, separated by single spaces (possibly none); None if it is uncertain how
-        the line is read aloud, because it contains a digit, a Roman numeral or a letter outside the alphabet.
+    Other characters become spaces. Returns None if it is uncertain how the line is read aloud, because it contains a
+    digit, a Roman numeral or a letter outside the alphabet.
     """
     letters: list[str] = []
     for character in line.replace("\u2019", "'").lower():

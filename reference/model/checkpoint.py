@@ -30,13 +30,9 @@ def save_atomically(value: dict[str, Any], path: Path) -> None:
 
 
 def save_checkpoint(model: DeepSpeech2, path: Path, provenance: dict[str, Any], half: bool = False) -> None:
-    """Write the weights, configuration and labels of a model.
+    """Write the weights, configuration and labels of a model, with a provenance of plain values.
 
-    Args:
-        model: The model to save.
-        path: The file to write.
-        provenance: Plain values such as data, licence and error rates.
-        half: Store matrices and kernels as float16, which halves the file.
+    ``half`` stores matrices and kernels as float16, which halves the file.
     """
     weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     if half:
@@ -80,14 +76,11 @@ def load_plain(path: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path) -> tuple[DeepSpeech2, dict[str, Any]]:
-    """Read a model written by `save_checkpoint`.
-
-    Returns:
-        The model in evaluation mode with float32 weights, and its provenance.
+    """Read a model written by `save_checkpoint`, in evaluation mode with float32 weights, and its provenance.
 
     Raises:
-        CheckpointError: The file is missing, damaged, unsafe, of another format or version, or its weights are
-            not finite or of other shapes.
+        CheckpointError: The file is missing, damaged, unsafe, of another format or version, or its weights are not
+            finite or of other shapes.
     """
     value = load_plain(path)
     if value.get("format") != FORMAT:

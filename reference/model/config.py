@@ -75,8 +75,7 @@ class ModelConfig(Record, frozen=True):
         front_end: ``1d`` convolves over time, ``2d`` over frequency and time.
         convolutions: Layers of the front end, from the input upwards.
         cell: Recurrent cell; ``rnn`` is the paper's clipped-ReLU recurrence.
-        hidden: Width of each recurrent layer.
-        layers: Number of recurrent layers.
+        hidden: Width of each of the recurrent ``layers``.
         batch_norm: Sequence-wise batch normalisation of convolutions and of each recurrent layer's input.
         lookahead_frames: tau of the row convolution, in output frames; 0 leaves the row convolution out.
         label_set: Characters, or the paper's non-overlapping bigrams (section 3.5).

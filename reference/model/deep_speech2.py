@@ -98,11 +98,9 @@ class DeepSpeech2(nn.Module):
         }
 
     def step(self, samples: Tensor, state: State) -> tuple[Tensor, State]:
-        """Process any number of new samples, float32 [batch, samples].
+        """Process new samples, float32 [batch, any number], to log-probabilities [batch, new frames, labels].
 
-        Returns:
-            Log-probabilities [batch, new frames, labels], of which the first `delay_frames` of a stream must be
-            dropped, and the new state.
+        The first `delay_frames` outputs of a stream must be dropped.
         """
         x, new_state = samples, {}
         for name, stage in self.stages().items():
@@ -122,13 +120,13 @@ class DeepSpeech2(nn.Module):
     def forward(
         self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropped: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Process whole recordings.
+        """Process whole recordings, float32 [batch, samples], padded with zeros.
 
         Args:
-            samples: float32 [batch, samples], padded with zeros.
+            samples: The recordings.
             lengths: int64 [batch], samples of each recording; on the CPU, where CTC needs the frame counts.
             augment: Applied to the normalised features in training (SpecAugment).
-            dropped: Dropout probability for the input of the output layer and of every recurrent layer but the first.
+            dropped: Dropout probability.
 
         Returns:
             Log-probabilities float32 [batch, frames, labels], and the valid frames of each recording, int64 [batch].

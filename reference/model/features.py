@@ -17,10 +17,9 @@ State = dict[str, Tensor]
 
 
 def mel_filters(sample_rate: int, transform_length: int, bins: int) -> Tensor:
-    """Return triangular mel filters, float32 [bins, transform_length // 2 + 1].
+    """Return triangular mel filters (2595 log10(1 + f / 700)), float32 [bins, transform_length // 2 + 1].
 
-    They are evenly spaced on O'Shaughnessy's mel scale, 2595 log10(1 + f / 700). Every filter is at least as wide as
-    the spacing of the transform bins, so none is empty.
+    Every filter is at least as wide as the spacing of the transform bins, so none is empty.
     """
     top = 2595.0 * math.log10(1.0 + sample_rate / 2 / 700.0)
     mels = torch.linspace(0.0, top, bins + 2, dtype=torch.float64)

@@ -16,9 +16,6 @@ class Labels:
 
     A symbol is one character or a pair of characters. Each word is split into pairs from the left, and an odd last
     letter stays single: ``the cat`` is ``th e _ ca t``. A pair that is not in the set is encoded as two characters.
-
-    Raises:
-        ConfigError: The blank is missing, or a symbol occurs twice.
     """
 
     def __init__(self, symbols: Sequence[str]) -> None:

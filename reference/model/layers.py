@@ -39,10 +39,9 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
 
 
 class MaskedBatchNorm(nn.Module):
-    """Sequence-wise batch normalisation (section 3.2): statistics over the valid frames of a batch, without padding.
+    """Sequence-wise batch normalisation (section 3.2) over valid frames; outside training by running statistics.
 
-    ``channel_dim`` is the dimension of the channels; time is the last one, or 1 for [batch, time, channels]. The
-    buffers ``running_mean`` and ``running_variance`` [channels] are used outside training.
+    ``channel_dim`` is the dimension of the channels; time is the last one, or 1 for [batch, time, channels].
     """
 
     running_mean: Tensor
@@ -66,9 +65,7 @@ class MaskedBatchNorm(nn.Module):
     def statistics(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean [channels], population variance [channels] and number of valid values per channel, float32.
 
-        Args:
-            x: Input with channels at ``channel_dim``.
-            mask: bool [batch, time], true where a frame is valid; None for all frames.
+        ``mask`` is bool [batch, time], true where a frame is valid; None for all frames.
         """
         x = x.float()
         dims = [dim for dim in range(x.dim()) if dim != self.channel_dim]

@@ -1,7 +1,6 @@
-"""Averages of checkpoints of one model whose trainings continued one another.
+"""Averages of checkpoints of one model whose trainings continued one another (model soups, arXiv 2203.05482).
 
-Such weights lie in one valley of the loss, and their mean is better than each of them (model soups, arXiv 2203.05482).
-The batch-norm statistics of a mean match no model, so measure them again.
+The batch-norm statistics of a mean match no model, so they have to be measured again.
 """
 
 from __future__ import annotations
@@ -22,14 +21,10 @@ from edgespeech.reference.training.trainer import STATE_FORMAT
 
 
 def average_checkpoints(paths: Sequence[Path], weights: Sequence[float]) -> tuple[DeepSpeech2, dict[str, Any]]:
-    """Compute the weighted mean of all parameters and statistics.
+    """Compute the mean of all parameters and statistics; the weights of the checkpoints are divided by their sum.
 
-    Args:
-        paths: Checkpoints with the same configuration and labels; a ``last.pt`` counts with its averaged weights.
-        weights: One for each checkpoint, not negative; divided by their sum.
-
-    Returns:
-        The model; the provenance of the last checkpoint, with ``train`` of all and ``averaged``, the weight of each.
+    Of a ``last.pt``, the averaged weights are taken. Returns the model and the provenance of the last checkpoint, with
+    the ``train`` manifests of all and ``averaged``, the weight of each.
 
     Raises:
         CheckpointError: A file is invalid, or has another model than the first.

@@ -35,14 +35,12 @@ RENAMED_KEYS = {
 
 
 class OptimisationConfig(Record, frozen=True):
-    """Optimiser and schedule: linear warm-up, then cosine decay.
+    """Optimiser and schedule: linear warm-up to ``learning_rate`` in ``warmup_steps``, then cosine decay.
 
     Attributes:
         optimiser: ``adamw`` for all; ``muon`` for matrices and kernels below the output layer, AdamW for the rest.
         epochs: Passes over the training data; the first one is ordered by length (SortaGrad, section 3.3).
         budget_minutes: If given, the decay follows steps or accumulated training time, whichever is further.
-        learning_rate: Peak learning rate.
-        warmup_steps: Steps of the linear rise to the peak.
         weight_decay: Decoupled weight decay, on weight matrices only.
         clip_norm: Maximum norm of the whole gradient.
         dropout: Probability for the input of the output layer and of every recurrent layer but the first.
@@ -73,11 +71,9 @@ class OptimisationConfig(Record, frozen=True):
 
 
 class TrainingConfig(Record, frozen=True):
-    """One training run; paths are relative to the configuration file.
+    """One training run; paths such as its ``output`` folder are relative to the configuration file.
 
-    Attributes:
-        output: Folder of its checkpoints.
-        start: Checkpoint of the same model to start from (fine-tuning); by default the weights are random.
+    ``start`` is a checkpoint of the same model to start from (fine-tuning); by default the weights are random.
     """
 
     data: DataConfig
@@ -104,7 +100,6 @@ def training_config_from(value: dict[str, Any]) -> TrainingConfig:
 
     Raises:
         ConfigError: A key is given under both names.
-        msgspec.ValidationError: A key is unknown or missing, or a value is out of range.
     """
     return msgspec.convert({name: _with_new_names(name, table) for name, table in value.items()}, TrainingConfig)
 
@@ -121,12 +116,7 @@ def _with_new_names(name: str, table: Any) -> Any:
 
 
 def read_training_config(path: Path) -> TrainingConfig:
-    """Read a TOML file.
-
-    Raises:
-        ConfigError: The file is missing or not TOML, a key is unknown, missing or given twice, or a value is out of
-            range.
-    """
+    """Read a TOML file; an unreadable file and an invalid key or value are a ConfigError."""
     try:
         return training_config_from(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:

@@ -33,11 +33,9 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
 
 def outlive_signals(_: int) -> None:
-    """Keep a loader process alive when its process group is signalled; training stops after the batch and saves.
-
-    It still exits some time after SIGTERM, which Python sends to the processes that are left when it exits.
-    """
+    """Keep a loader process alive after a signal to its process group: training ends the batch and saves first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # It must exit some time after SIGTERM all the same: Python sends it to the processes that are left when it exits.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(LOADER_GRACE_SECONDS))
 
 

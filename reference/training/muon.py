@@ -39,9 +39,9 @@ def _fast_type(device: torch.device) -> torch.dtype:
 class Muon(torch.optim.Optimizer):
     """Orthogonalised Nesterov momentum with decoupled weight decay (Jordan, 2024; scaled as in arXiv 2502.16982).
 
-    The scale makes an update as large as one of AdamW, so both use the same learning rate. The parameters need two or
-    more dimensions; kernels of convolutions count as matrices [channels, rest]. In a process group every worker
-    computes a part of the matrices; the gradients must be the same on all of them.
+    The scale makes an update as large as one of AdamW, so both use the same learning rate. Kernels of convolutions
+    count as matrices [channels, rest]. In a process group every worker computes a part of the matrices; gradients must
+    be equal.
     """
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:

@@ -1,7 +1,7 @@
 """A second CTC output for training only: phonemes, predicted from a low recurrent layer; checkpoints do not have it.
 
-Hierarchical multitask CTC (Sanabria and Metze 2018, arXiv 1807.07104; Krishna, Toshniwal and Livescu 2018, arXiv
-1807.06234): English spelling is irregular, so with little data a low layer learns phonemes much sooner than letters.
+English spelling is irregular, so with little data a low layer learns phonemes much sooner than letters (hierarchical
+multitask CTC: Sanabria and Metze 2018, arXiv 1807.07104; Krishna, Toshniwal and Livescu 2018, arXiv 1807.06234).
 """
 
 from __future__ import annotations
@@ -42,14 +42,10 @@ class WithPhonemes(nn.Module):
         return log_probs, frames, self.head(hidden, valid)
 
     def loss(self, log_probs: Tensor, frames: Tensor, texts: tuple[str, ...]) -> Tensor:
-        """Compute CTC negative log-likelihood in nats per phoneme.
+        """Compute CTC negative log-likelihood in nats per phoneme of [batch, frames + delay, symbols].
 
-        Clips with a word that has no pronunciation, or with more phonemes than frames, count as zero.
-
-        Args:
-            log_probs: float32 [batch, frames + delay frames, symbols].
-            frames: int64 [batch], valid frames of each clip without the delay.
-            texts: Reference text of each clip.
+        ``frames`` int64 [batch] are the valid frames without the delay. Clips with a word that has no pronunciation, or
+        with more phonemes than frames, count as zero.
         """
         targets = [self.pronunciations.encode(text) or [] for text in texts]
         lengths = torch.tensor([len(one) for one in targets])

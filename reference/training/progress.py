@@ -20,13 +20,7 @@ EXAMPLE_LENGTH = 100  # characters
 
 
 class TrainingProgress:
-    """A bar over all batches of all epochs, with loss, learning rate and the last word error rate on dev.
-
-    Args:
-        epochs: Number of epochs.
-        batches: Number of batches in an epoch.
-        enabled: Whether this worker shows the progress.
-    """
+    """A bar over all batches of all epochs, with loss, learning rate and the last word error rate on dev."""
 
     def __init__(self, epochs: int, batches: int, enabled: bool) -> None:
         self._epochs = epochs

@@ -1,7 +1,7 @@
 """How errors fall with the hours of speech: a recipe trained on nested fractions of its data, and a power law.
 
 Deep Speech 2, section 5.3: about 40 % fewer errors, relatively, for ten times the data. Every fraction is trained with
-as many updates as the whole and with the same model, so that only the data differs.
+as many updates as the whole and with the same model.
 """
 
 from __future__ import annotations
@@ -30,12 +30,9 @@ TRAINING_TIME = 0.9  # fraction of the minutes; the rest is for loading, evaluat
 
 
 class Point(Record, frozen=True):
-    """Result of training on one fraction.
+    """Result of training on one fraction of every speaker's clips, such as ``1/8``.
 
     Attributes:
-        fraction: Fraction of every speaker's clips, such as ``1/8``.
-        hours: Hours of speech in it.
-        speakers: Number of speakers in it.
         wer: Lowest greedy word error rate on dev.
         loss: Lowest CTC loss on dev, in nats per label.
         epochs: Number of evaluations on dev.
@@ -56,12 +53,9 @@ class PowerLaw:
     """``rate = factor * hours ** -exponent``, fitted as a straight line between logarithms (least squares).
 
     Attributes:
-        factor: The rate at one hour.
-        exponent: Positive if more data helps.
         centre: Mean of log(hours) of the points.
         spread: Sum of squared distances of log(hours) from ``centre``.
         deviation: Standard deviation of log(rate) from the line, with two degrees of freedom removed.
-        points: Number of points.
     """
 
     factor: float
@@ -78,8 +72,8 @@ class PowerLaw:
     def interval(self, hours: float, coverage: float = 0.95) -> tuple[float, float]:
         """Return the prediction interval of the line for another run with this many hours.
 
-        It covers the scatter of the points and the uncertainty of slope and height, by Student's t with
-        ``points - 2`` degrees of freedom. It does not cover that the law may bend or that new speech may differ.
+        It covers the scatter of the points and the uncertainty of slope and height, by Student's t with ``points - 2``
+        degrees of freedom. It does not cover that the law may bend or that new speech may differ.
         """
         from scipy.stats import t
 
@@ -114,11 +108,7 @@ def fit_power_law(hours: Sequence[float], rates: Sequence[float]) -> PowerLaw:
 
 
 def read_fractions(text: str) -> list[Fraction]:
-    """Parse ``1/8,1/4,1/2,1`` and return the fractions in ascending order.
-
-    Raises:
-        ConfigError: One is not in (0, 1], or there are too few for a fit.
-    """
+    """Parse ``1/8,1/4,1/2,1`` into ascending fractions; one outside (0, 1], or fewer than three, are a ConfigError."""
     try:
         fractions = sorted({Fraction(part.strip()) for part in text.split(",")})
     except (ValueError, ZeroDivisionError):
@@ -140,18 +130,10 @@ def train_fractions(
     minutes: float | None,
     resume: bool,
 ) -> Iterator[Point]:
-    """Train on one fraction after another.
+    """Train on one fraction after another, and yield a point for each, until a signal stops a run.
 
-    Args:
-        config: The recipe; its ``fraction`` and its ``output`` are replaced.
-        base: Folder that its paths are relative to.
-        folder: Folder in which each fraction gets a folder.
-        fractions: The fractions, in any order.
-        minutes: Wall-clock limit for each; the learning rate decays within nine tenths of it.
-        resume: Continue the fractions that were started.
-
-    Yields:
-        A point for each fraction, until a signal stops a run.
+    The recipe's ``fraction`` and ``output`` are replaced: each fraction gets a folder in ``folder``. The learning rate
+    decays within nine tenths of the minutes. With ``resume``, the fractions that were started are continued.
 
     Raises:
         ConfigError: The recipe starts from a checkpoint, or no epoch was finished within the minutes.

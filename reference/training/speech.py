@@ -27,16 +27,7 @@ MEASURED_BATCHES = 32  # for the normalisation of features
 
 @dataclass(frozen=True)
 class TrainingSpeech:
-    """The speech of a run.
-
-    Attributes:
-        labels: Label set of the model.
-        clips: Clips to train on.
-        dev: Clips to evaluate on.
-        sampler: Order of the batches; it decides what ``loader`` yields.
-        loader: The batches of an epoch.
-        load: Makes the batch of some clips.
-    """
+    """The speech of a run; ``sampler`` determines what ``loader`` yields, ``load`` makes the batch of some clips."""
 
     labels: Labels
     clips: Sequence[Clip]
@@ -52,11 +43,7 @@ class TrainingSpeech:
 
 
 def load_speech(config: TrainingConfig, base: Path, workers: Workers) -> TrainingSpeech:
-    """Read the manifests and prepare the loader; paths are relative to ``base``.
-
-    Raises:
-        EdgespeechError: Manifests, audio or folders are invalid.
-    """
+    """Read the manifests, whose paths are relative to ``base``, and prepare the loader."""
     data, seed = config.data, config.optimisation.seed
     manifests = [base / path for path in data.train]
     labels = build_labels(config.model, manifests)

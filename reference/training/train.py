@@ -79,11 +79,7 @@ def train(config: TrainingConfig, base: Path, *, resume: bool = False, minutes: 
 def prepare_trainer(
     config: TrainingConfig, base: Path, speech: TrainingSpeech, workers: Workers, resume: bool
 ) -> Trainer:
-    """Build the model and its trainer, or restore them from ``last.pt``.
-
-    Raises:
-        EdgespeechError: The checkpoint to start from, the state to resume from or the pronunciations are invalid.
-    """
+    """Build the model and its trainer, or restore them from ``last.pt``."""
     model = first_model(config, base, speech.labels)
     pronunciations = None
     if config.data.pronunciations is not None:
@@ -108,12 +104,7 @@ def prepare_trainer(
 
 
 def first_model(config: TrainingConfig, base: Path, labels: Labels) -> DeepSpeech2:
-    """Return the model before the first step: random, or that of ``config.start``.
-
-    Raises:
-        CheckpointError: The checkpoint is invalid.
-        ConfigError: The checkpoint has another model configuration or other labels.
-    """
+    """Return the model before the first step: random, or that of ``config.start``, which must match the recipe."""
     if config.start is None:
         return DeepSpeech2(config.model, labels)
     path = base / config.start
@@ -163,7 +154,7 @@ class _Run:
             while position.epoch < epochs:
                 if not self._train_epoch(progress, must_stop):
                     self._save()
-                    log.info("stopped at epoch %d, step %d; go on with --resume", position.epoch + 1, position.step)
+                    log.info("stopped at epoch %d, step %d; continue with --resume", position.epoch + 1, position.step)
                     return Outcome(False, position, position.best_wer, best)
                 self._end_epoch(progress)
         log.info("done: best greedy WER on dev %.2f%% in %s", 100.0 * position.best_wer, best)

@@ -207,10 +207,9 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 def build_optimisers(
     model: nn.Module, optimisation: OptimisationConfig, head: nn.Module | None = None
 ) -> tuple[torch.optim.Optimizer, ...]:
-    """Return AdamW, and Muon for the matrices and kernels below the output layer if the configuration selects it.
+    """Return AdamW and, if the configuration selects it, Muon for the matrices and kernels below the output layer.
 
-    Weight decay applies to matrices and kernels, not to biases, norms and the row convolution. A phoneme head is
-    treated like the output layer.
+    Weight decay applies to matrices and kernels only, but not to the row convolution.
     """
     matrices: list[nn.Parameter] = []
     output: list[nn.Parameter] = []
