@@ -33,7 +33,7 @@ def make_tiny_model(**settings: Any) -> Any:
     }
     config = ModelConfig(**{**defaults, **settings})
     bigrams = config.label_set == "bigrams"
-    labels = bigram_labels(["the cat sat on the mat"], minimum_count=1) if bigrams else Labels(CHARACTERS)
+    labels = bigram_labels(["the cat sat on the mat"], min_count=1) if bigrams else Labels(CHARACTERS)
     generator = torch.Generator().manual_seed(7)
     model = DeepSpeech2(config, labels)
     with torch.no_grad():
