@@ -56,7 +56,7 @@ def test_type_checkers_see_the_same_names() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'Recogniser'; it has AudioError, .*Recognizer"):
-        edgespeech.Recogniser  # type: ignore[attr-defined] # noqa: B018
+        edgespeech.Recogniser  # noqa: B018
 
 
 def test_importing_the_package_is_cheap() -> None:

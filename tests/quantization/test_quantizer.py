@@ -16,8 +16,9 @@ from onnx import numpy_helper
 
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.quantization.divergence import divergence
-from edgespeech.quantization.quantizer import Precision, Quantizer, quantize
+from edgespeech.quantization.quantizer import Quantizer, quantize
 from edgespeech.quantization.range_calibration import split_speech
+from edgespeech.quantization.requests import Precision
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle, load_bundle
 
 Samples = NDArray[np.float32]

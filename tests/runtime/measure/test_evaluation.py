@@ -65,7 +65,7 @@ def test_errors_match_a_count_by_hand(tmp_path: Path) -> None:
     # "cat" -> "bat" 1, " down" 5, "the " 4, of 11 + 10 characters
     assert result.cer == pytest.approx(10 / 21)
     assert (result.errors.deletions, result.words) == (1, 6)
-    found = result.as_dict()
+    found: dict[str, Any] = dict(result.as_dict())
     assert [found[name] for name in ("substitutions", "insertions", "utterances", "audio_seconds")] == [1, 1, 2, 2.0]
     assert result.rtf == result.seconds / 2.0
     assert list(found)[:10] == [
