@@ -14,7 +14,7 @@ from edgespeech.errors import ManifestError
 from edgespeech.reference.data.clip_checks import CheckedClip, check_clip, pace_outliers
 from edgespeech.reference.data.clips import ClipRules, Unusable, build_labels
 from edgespeech.reference.data.config import DataConfig
-from edgespeech.reference.language_model.text import Exclusion
+from edgespeech.reference.language_model.text import Exclusion, spoken_line
 from edgespeech.reference.model.config import ModelConfig
 from edgespeech.runtime.manifest import Utterance, read_manifest, write_manifest
 from edgespeech.runtime.measure.progress import track
@@ -80,12 +80,14 @@ class _Seen:
         self._recordings: set[tuple[Path, float] | bytes | None] = set()
         self._speakers: frozenset[str] = frozenset()
         self._sentences: Exclusion | None = None
+        self._alphabet: frozenset[str] = frozenset()
 
     def keep_apart(self, corpora: Corpora) -> None:
         """Reject the speakers and sentences of the dev manifests from now on."""
         speakers = (utterance.speaker for manifest in corpora.dev for utterance in read_manifest(manifest))
         self._speakers = frozenset(speaker for speaker in speakers if speaker)
-        self._sentences = Exclusion.of(corpora.dev, frozenset("".join(corpora.rules.labels.symbols)))
+        self._alphabet = frozenset("".join(corpora.rules.labels.symbols))
+        self._sentences = Exclusion.of(corpora.dev, self._alphabet)
 
     def reason(self, checked: CheckedClip) -> str | None:
         """Return why the clip is dropped in view of the clips before it; None if it is kept."""
@@ -93,8 +95,10 @@ class _Seen:
         if clip.speaker in self._speakers:
             return "speaker of the dev speech"
         long_enough = len(clip.text.split()) >= MIN_WORDS
-        if self._sentences is not None and long_enough and self._sentences.covers(clip.text):
-            return "sentence of the dev speech"
+        if self._sentences is not None and long_enough:
+            # The dev sentences are normalised in the same way: "mr" is "mister" in both.
+            if self._sentences.covers(spoken_line(clip.text, self._alphabet) or clip.text):
+                return "sentence of the dev speech"
         keys = {(clip.path.resolve(), clip.offset), checked.fingerprint} - {None}
         again = not keys.isdisjoint(self._recordings)
         self._recordings |= keys

@@ -51,7 +51,7 @@ class Pronunciations:
     def read(cls, path: Path, min_entries: int = MIN_ENTRIES) -> Pronunciations:
         """Read a table with ``word<TAB>phoneme phoneme ...`` in every line; anything else is a ConfigError."""
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"cannot read the pronunciations {path}: {error}; `edgespeech data pronounce` writes such a table"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgespeech.reference.language_model.request import BuildRequest
 from edgespeech.reference.language_model.scoring import spell
-from edgespeech.reference.language_model.text import Exclusion, read_lines, spoken_line
+from edgespeech.reference.language_model.text import Exclusion, holds_manifest, read_lines, spoken_line
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,10 @@ def write_corpus(request: BuildRequest, path: Path) -> Corpus:
     with path.open("w", encoding="utf-8") as out:
         for text in request.texts:
             counts: Counter[str] = Counter()
+            keep_lone_letters = request.keep_lone_letters or holds_manifest(text)
             for raw in read_lines(text):
                 line = spoken_line(raw, alphabet)
-                fate = lines.fate(line, request.keep_lone_letters or text.suffix == ".jsonl")
+                fate = lines.fate(line, keep_lone_letters)
                 counts[fate] += 1
                 if line and fate == "used":
                     written = spell(line, " " in alphabet) if request.characters else line

@@ -19,7 +19,7 @@ class BuildRequest:
     """A language model to build; a value out of range is a UsageError.
 
     Attributes:
-        texts: Sentences, one per line (.txt, .gz, .xz, .bz2), or manifests (.jsonl), whose ``text`` is taken.
+        texts: Sentences, one per line (.txt, .gz, .xz, .bz2), or manifests, whose ``text`` is taken.
         order: Longest n-gram, 2 to 6; by default 3, or 6 with ``characters``.
         prune: For n = 1, 2, ...: n-grams that occur this often or less are left out; the last number is for the rest.
         vocabulary: How many of the most frequent words to keep.

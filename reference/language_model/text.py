@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import lzma
 import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import msgspec
-
-from edgespeech.errors import LanguageModelError, ManifestError
+from edgespeech.errors import LanguageModelError
+from edgespeech.runtime.manifest import is_manifest, read_texts
 
 LABELS = ("", *"abcdefghijklmnopqrstuvwxyz", "'", " ")
 SHARED_WORDS = 6  # this many consecutive words in common make two lines the same text
@@ -24,10 +25,6 @@ _SPOKEN = {"mr": "mister", "mrs": "missus", "dr": "doctor"}
 _APOSTROPHE_FIRST_OR_LAST = frozenset(("'em", "'tis", "'twas", "'twere", "'twill", "o'"))
 _ROMAN_NUMERAL = re.compile(r"(?=[ivxl]{2})(?:xl|l?x{0,3})(?:ix|iv|v?i{0,3})")
 _OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-
-
-class _Prompt(msgspec.Struct):
-    text: str
 
 
 @dataclass(frozen=True)
@@ -49,18 +46,33 @@ class Exclusion:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a plain or compressed text, or the ``text`` of a manifest's lines.
+    """Yield the lines of a plain or compressed text that are not blank, or the texts of a manifest.
+
+    A manifest is told by its content.
 
     Raises:
         LanguageModelError: The file is missing, damaged or not UTF-8.
+        ManifestError: A line of a manifest is invalid or has no text.
     """
+    with _open_lines(path) as (first, lines):
+        yield from read_texts(lines, path) if is_manifest(path, first) else lines
+
+
+def holds_manifest(path: Path) -> bool:
+    """Return whether a file is a manifest; raises as `read_lines` does."""
+    with _open_lines(path) as (first, _):
+        return is_manifest(path, first)
+
+
+@contextmanager
+def _open_lines(path: Path) -> Iterator[tuple[str, Iterator[str]]]:
+    """Open a text: its first line, and all lines that are not blank."""
     opener = _OPENERS.get(path.suffix, open)
-    decode = _manifest_text(path) if path.suffix == ".jsonl" else str
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                if line.strip():
-                    yield decode(line)
+        with opener(path, "rt", encoding="utf-8-sig") as file:
+            lines = (line for line in file if line.strip())
+            first = next(lines, "")
+            yield first, itertools.chain([first] * bool(first), lines)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise LanguageModelError(f"{path} cannot be read ({_reason(error)}); give .txt, .gz, .xz or .bz2") from error
     except UnicodeDecodeError as error:
@@ -97,20 +109,6 @@ def _bare(word: str) -> str:
 def _runs(line: str) -> Iterator[tuple[str, ...]]:
     words = line.split(" ")
     return (tuple(words[start : start + SHARED_WORDS]) for start in range(len(words) - SHARED_WORDS + 1))
-
-
-def _manifest_text(path: Path) -> Callable[[str], str]:
-    decoder = msgspec.json.Decoder(_Prompt)
-
-    def decode(line: str) -> str:
-        try:
-            return decoder.decode(line).text
-        except msgspec.DecodeError as error:
-            raise ManifestError(
-                f"{path} contains a line without a text ({error}); give JSON lines with 'text'"
-            ) from error
-
-    return decode
 
 
 def _reason(error: Exception) -> str:

@@ -118,7 +118,7 @@ def _with_new_names(name: str, table: Any) -> Any:
 def read_training_config(path: Path) -> TrainingConfig:
     """Read a TOML file; an unreadable file and an invalid key or value are a ConfigError."""
     try:
-        return training_config_from(tomllib.loads(path.read_text(encoding="utf-8")))
+        return training_config_from(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}; give a TOML file") from None
     except tomllib.TOMLDecodeError as error:

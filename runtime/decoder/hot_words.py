@@ -168,7 +168,7 @@ def phrase_lines(path: Path, what: str) -> Iterable[tuple[int, str]]:
         UsageError: The file cannot be read as UTF-8 text, or has no such line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the {what} in {path} cannot be read; wanted UTF-8 text, one phrase per line") from error
     found = [(number, line.strip()) for number, line in enumerate(lines, 1)]

@@ -87,7 +87,7 @@ def read_word_list(path: Path) -> Vocabulary:
         LanguageModelError: The file cannot be read as UTF-8 text, or contains no word.
     """
     try:
-        words = path.read_text(encoding="utf-8").split()
+        words = path.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         raise LanguageModelError(f"word list {path} cannot be read; wanted UTF-8 text, one word per line") from error
     if not words:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgespeech.errors import ManifestError, UsageError
-from edgespeech.runtime.manifest import Utterance, read_manifest, write_manifest
+from edgespeech.runtime.manifest import Utterance, is_manifest, read_manifest, read_texts, write_manifest
 
 
 def manifest(folder: Path, content: str | bytes) -> Path:
@@ -133,3 +133,75 @@ def test_a_manifest_is_written_atomically(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UsageError, match="cannot write"):
         write_manifest(tmp_path / "no" / "m.jsonl", [])
+
+
+LINES = '{"audio_filepath": "a.wav", "text": "hello"}\n'
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.jsonl", "m.txt", "m.manifest", "m"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_manifest_may_have_any_name_and_a_byte_order_mark(tmp_path: Path, name: str, encoding: str) -> None:
+    (tmp_path / name).write_bytes(("\n" + LINES).encode(encoding))
+    assert [one.text for one in read_manifest(tmp_path / name)] == ["hello"]
+    assert is_manifest(tmp_path / name, LINES)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "expected"),
+    [
+        ("text.txt", "a sentence\n", False),
+        ("text.txt", "{curly} brackets in a sentence\n", False),
+        ("text", '"audio_filepath" in quotes\n', False),
+        ("text.txt", ' { "text": "a" }\n', True),
+        ("text.txt", "{\n", True),
+        ("dev.json", "no JSON at all\n", True),
+        ("dev.JSONL.gz", "no JSON at all\n", True),
+    ],
+)
+def test_a_manifest_is_told_by_its_content(name: str, line: str, expected: bool) -> None:
+    assert is_manifest(Path(name), line) == expected
+
+
+def test_a_text_may_be_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("\ufeffhello\n  world\n".encode())
+    path = manifest(tmp_path, '{"audio_filepath": "a.wav", "text_filepath": "a.txt"}\n{"audio_filepath": "b.wav"}\n')
+    assert [(one.text, one.has_text) for one in read_manifest(path)] == [("hello world", True), ("", False)]
+    assert list(read_texts(['{"text_filepath": "a.txt"}'], path)) == ["hello world"]
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"\xff", "not UTF-8 text")])
+def test_an_unreadable_text_file_is_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    if content is not None:
+        (tmp_path / "a.txt").write_bytes(content)
+    message = refusal(manifest(tmp_path, '{"audio_filepath": "a.wav", "text_filepath": "a.txt"}'))
+    assert "'a.txt'" in message and reason in message
+
+
+def test_paths_are_looked_up_beside_the_manifest_then_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lists, home = tmp_path / "lists", tmp_path / "home"
+    for folder in (lists, home):
+        folder.mkdir()
+    for place in (lists / "both.wav", tmp_path / "both.wav", tmp_path / "here.wav", home / "mine.wav"):
+        place.touch()
+    (lists / "linked.wav").symlink_to(tmp_path / "here.wav")
+    (tmp_path / "linked.wav").symlink_to(tmp_path / "here.wav")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(home))
+    names = ["both.wav", "here.wav", "~/mine.wav", str(tmp_path / "here.wav"), "nowhere.wav", "linked.wav"]
+    manifest(lists, "".join(f'{{"audio_filepath": "{name}"}}\n' for name in names))
+    wanted = [lists / "both.wav", tmp_path / "here.wav", home / "mine.wav", tmp_path / "here.wav"]
+    assert [one.path for one in read_manifest("lists/manifest.jsonl")] == [
+        *wanted,
+        lists / "nowhere.wav",
+        lists / "linked.wav",
+    ]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "1 files such as 'both.wav' are in its folder and in the working folder" in message
+
+
+def test_a_file_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"udce9\.wav' is not UTF-8"):
+        write_manifest(tmp_path / "m.jsonl", [Utterance("x", tmp_path / os.fsdecode(b"caf\xe9.wav"))])
+    assert list(tmp_path.iterdir()) == []

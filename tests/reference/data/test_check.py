@@ -105,6 +105,22 @@ def test_manifests_are_checked_with_and_without_dev(edgespeech: Command, tmp_pat
     }
 
 
+@pytest.mark.parametrize("name", ["dev.json", "dev.manifest"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_dev_sentences_are_kept_apart_whatever_the_name_of_their_manifest(
+    edgespeech: Command, tmp_path: Path, name: str, mark: str
+) -> None:
+    sentences = (SENTENCE, "mr brown reads")
+    train = write_speech(tmp_path / "x", "train", [(f"{n}.wav", "tom", text) for n, text in enumerate(sentences)])
+    train.write_text(train.read_text() + json.dumps({"audio_filepath": "0.wav", "offset": 0.5, "text": "hello there"}))
+    dev = tmp_path / "z" / name
+    lines = [(f"{n}.wav", "ann", text) for n, text in enumerate(sentences)]
+    write_speech(tmp_path / "z", "dev", lines, 5.0).rename(dev)
+    dev.write_text(mark + dev.read_text(), encoding="utf-8")
+    found = json.loads(edgespeech("data", "check", train, "--dev", dev, "--headers-only", "--json").out)
+    assert [one["reason"] for one in found["train"]["dropped"]] == ["sentence of the dev speech"] * 2
+
+
 def test_texts_far_from_the_pace_of_their_corpus_are_dropped(edgespeech: Command, tmp_path: Path) -> None:
     lines = [(f"{index}.wav", "tom", "twenty letters spoken") for index in range(24)]
     manifest = write_speech(tmp_path / "x", "train", [*lines, ("slow.wav", "tom", "a")])

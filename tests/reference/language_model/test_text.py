@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgespeech.errors import LanguageModelError, ManifestError
-from edgespeech.reference.language_model.text import LABELS, Exclusion, read_lines, spoken_line
+from edgespeech.reference.language_model.text import LABELS, Exclusion, holds_manifest, read_lines, spoken_line
 
 ALPHABET = frozenset("".join(LABELS))
 
@@ -59,6 +59,21 @@ def test_the_texts_of_a_manifest_are_read(tmp_path: Path) -> None:
     manifest.write_text('{"audio_filepath": "a.wav"}\n')
     with pytest.raises(ManifestError, match="train.jsonl contains a line without a text"):
         list(read_lines(manifest))
+
+
+@pytest.mark.parametrize("name", ["dev.json", "dev.manifest", "dev.txt", "dev.json.gz", "dev.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_manifest_is_told_by_its_content(tmp_path: Path, name: str, encoding: str) -> None:
+    data = '\n{"audio_filepath": "a.wav", "text": "yes"}\n{"audio_filepath": "b.wav", "text": ""}\n'.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert list(read_lines(tmp_path / name)) == ["yes", ""]
+    assert holds_manifest(tmp_path / name)
+
+
+def test_a_byte_order_mark_is_not_part_of_a_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("one line\n".encode("utf-8-sig"))
+    assert list(read_lines(tmp_path / "a.txt")) == ["one line\n"]
+    assert not holds_manifest(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgespeech.errors import UsageError
+from edgespeech.runtime.decoder.grammar import read_grammar
 from edgespeech.runtime.decoder.hot_words import DEFAULT_BOOST, HotState, HotWords, parse_hot_word, read_hot_words
+from edgespeech.runtime.decoder.vocabulary import read_word_list
 from tests.runtime.decoder.ctc_examples import best_cover
 
 BOOSTS = {"new york": 5.0, "york": 4.0, "new york city": 6.0, "city": 3.0, "city hall": 7.5}
@@ -122,3 +124,10 @@ def test_hot_words_are_read_from_a_file(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="cannot be read"):
         read_hot_words(tmp_path)
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_phrase(tmp_path: Path) -> None:
+    (tmp_path / "phrases.txt").write_bytes("turn on\r\nturn off\r\n".encode("utf-8-sig"))
+    assert read_hot_words(tmp_path / "phrases.txt") == {"turn on": DEFAULT_BOOST, "turn off": DEFAULT_BOOST}
+    assert read_grammar(tmp_path / "phrases.txt") == ["turn on", "turn off"]
+    assert sorted(read_word_list(tmp_path / "phrases.txt")) == ["off", "on", "turn"]
