@@ -1,11 +1,4 @@
-"""A checkpoint becomes a verified streaming ONNX bundle.
-
-    from edgespeech.export import ExportRequest, export_checkpoint
-
-    bundle = export_checkpoint("model.pt", "bundle", ExportRequest(chunk_ms=160.0))
-
-The names are resolved on first use, so that importing the package needs no torch.
-"""
+"""Turn a checkpoint into a verified streaming ONNX bundle; names are imported on first use, so this needs no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +21,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'edgespeech.export' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,8 +1,4 @@
-"""A constant on the blank's logit, for models that omit too many words.
-
-CTC models trained on little speech overestimate the blank. A negative constant on its logit before the softmax moves
-probability from the blank to all other labels in proportion; graph and search stay as they are.
-"""
+"""A constant on the blank's logit: CTC models trained on little speech overestimate the blank and omit words."""
 
 from __future__ import annotations
 
@@ -18,11 +14,9 @@ MAX_SCORE = 10.0
 
 
 def shift_blank(model: DeepSpeech2, score: float) -> DeepSpeech2:
-    """Copy a model and shift the bias of its blank.
+    """Return a copy of a model with ``score``, a natural log from -10 to 10, added to the logit of its blank (label 0).
 
-    Args:
-        model: The model; it stays as it is.
-        score: Natural log added to the blank (label 0) in every frame before the softmax, -10 to 10.
+    The softmax then moves probability between the blank and all other labels in proportion.
 
     Raises:
         UsageError: The score is out of range.

@@ -69,14 +69,10 @@ class GraphBuilder:
     def model(
         self, name: str, samples: int | str, labels: int, output: str, metadata: dict[str, str]
     ) -> onnx.ModelProto:
-        """Assemble and check the graph: ``samples`` and states in, ``log_probs`` and new states out.
+        """Assemble and check the graph: audio [batch, samples] and states in, ``log_probs`` and new states out.
 
-        Args:
-            name: Name of the graph.
-            samples: Fixed length of the input [batch, samples], or the name of a free dimension.
-            labels: Number of labels.
-            output: The tensor that becomes ``log_probs`` [batch, frames, labels].
-            metadata: Properties stored with the graph.
+        The number of ``samples`` is fixed, or the name of a free dimension. The tensor ``output`` becomes
+        ``log_probs`` [batch, frames, labels].
         """
         self.nodes.append(helper.make_node("Identity", [output], ["log_probs"], name="log_probs"))
 

@@ -64,12 +64,8 @@ class ExportedBundle(Bundle):
 def export_checkpoint(checkpoint: str | Path, output: str | Path, request: ExportRequest = _DEFAULTS) -> ExportedBundle:
     """Write a float32 bundle that was compared with its checkpoint, chunk by chunk and as a whole.
 
-    Batch-norm statistics stay as they are; `edgespeech.quantization.calibrate_checkpoint` measures them on speech.
-
-    Args:
-        checkpoint: A file of `edgespeech train`.
-        output: The bundle's folder; an older bundle there is replaced.
-        request: What to write.
+    An older bundle in ``output`` is replaced. Batch-norm statistics stay as they are;
+    `edgespeech.quantization.calibrate_checkpoint` measures them on speech.
 
     Raises:
         CheckpointError: The checkpoint is unusable.
@@ -90,22 +86,14 @@ def load_trained(checkpoint: Path) -> TrainedModel:
 
 
 def comparison_utterances(manifest: Path | None) -> list[Utterance]:
-    """Return the first utterances of a manifest, or of the sample clips, to compare graph and model on.
-
-    Raises:
-        ManifestError: The manifest is unusable, or an audio file is missing.
-    """
+    """Return the first utterances of a manifest, or of the sample clips for None; raise ManifestError if unusable."""
     return read_manifest(manifest or SAMPLE_CLIPS, check_files=True)[:MAX_COMPARED_UTTERANCES]
 
 
 def export_model(
     trained: TrainedModel, output: Path, speech: Sequence[Floats], request: ExportRequest
 ) -> ExportedBundle:
-    """Write a loaded model as a bundle, compared on recordings (float32 samples at the model's rate).
-
-    Raises:
-        EdgespeechError: The request is invalid or the graph differs from the model, as in `export_checkpoint`.
-    """
+    """Write a loaded model as a bundle, compared on float32 recordings at its rate; raises as `export_checkpoint`."""
     trained = _with_blank_score(trained, request.blank_score)
     model = trained.model
     chunk = chunk_samples(model, request.chunk_ms)

@@ -1,8 +1,4 @@
-"""Compare the graph with the model on real speech, before a bundle is written.
-
-Both process the speech chunk by chunk with their own carried states; then the stream of the graph is compared with the
-whole-recording forward pass of the unfolded model.
-"""
+"""Compare the graph with the model on real speech, chunk by chunk and as a whole, before a bundle is written."""
 
 from __future__ import annotations
 
@@ -24,15 +20,13 @@ MIN_CHUNKS = 10
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest absolute differences of natural-log probabilities.
+    """Largest absolute differences of natural-log probabilities over a number of chunks.
 
     Attributes:
-        chunks: Number of chunks compared.
-        seconds: Length of the speech.
         fold: Model with batch norm folded against the model as trained.
-        chunked: onnxruntime against torch, chunk by chunk.
+        chunked: onnxruntime against torch, chunk by chunk, each with its own carried states.
         states: New states of onnxruntime against those of torch, chunk by chunk.
-        whole: onnxruntime in chunks against torch on whole recordings.
+        whole: onnxruntime in chunks against torch on whole recordings, before folding.
     """
 
     chunks: int
@@ -118,11 +112,7 @@ def _largest(difference: Floats) -> float:
 
 
 def require_parity(parity: Parity, tolerance: float) -> None:
-    """Refuse a graph that differs from the model.
-
-    Raises:
-        VerificationError: A difference of log-probabilities is above the tolerance.
-    """
+    """Raise VerificationError if a difference of log-probabilities is above the tolerance."""
     if not parity.worst <= tolerance:
         raise VerificationError(
             f"the graph differs from the model by {parity.worst:.2e} in log-probs, allowed is {tolerance:.0e}: "

@@ -17,11 +17,9 @@ Array = NDArray[np.float32]
 
 
 def gate_blocks(stage: Recurrent, order: str) -> tuple[Array, Array, Array, Array]:
-    """Return W, U, input bias and recurrent bias with their gates in another order.
+    """Return W, U, input bias and recurrent bias of a folded layer with its gates in another order.
 
-    Args:
-        stage: A layer of a folded model.
-        order: The letters of torch's gates (``rzn``, ``ifgo``) in the wanted order; empty if there is one gate only.
+    The order consists of torch's letters, ``rzn`` or ``ifgo``; it is empty if there is one gate only.
     """
     own = {"gru": "rzn", "lstm": "ifgo", "rnn": "h"}[stage.cell]
     parameters = dict(stage.rnn.named_parameters())

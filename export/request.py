@@ -22,7 +22,7 @@ class ExportRequest:
         speech: Manifest of the recordings that graph and model are compared on; None for the sample clips.
         blank_score: Natural log added to the blank's logit, -10 to 10; -1 makes the model omit fewer words.
         lm: KenLM model to copy into the bundle.
-        decoder: The bundle's defaults of the beam search.
+        decoder: Defaults of the beam search.
         name: Name of the bundle; the checkpoint's if empty.
         tolerance: Largest accepted difference of log-probabilities (natural log).
     """

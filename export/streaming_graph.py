@@ -51,15 +51,9 @@ def chunk_samples(model: DeepSpeech2, chunk_ms: float | None) -> int:
 
 
 def build_graph(model: DeepSpeech2, form: Form, chunk: int) -> tuple[onnx.ModelProto, list[StateTensor]]:
-    """Emit the graph of a model.
+    """Emit the checked graph of a model without batch norm (`fold_batch_norm`), and its states.
 
-    Args:
-        model: A model without batch norm (`fold_batch_norm`).
-        form: ``fused`` or ``cells``.
-        chunk: Samples per step; fixed in the form ``cells``, any multiple of a frame in the form ``fused``.
-
-    Returns:
-        The checked graph and its states.
+    The form ``cells`` accepts exactly ``chunk`` samples per step, the form ``fused`` any multiple of a frame.
     """
     if model.config.batch_norm:
         raise ValueError("fold the batch norm first")

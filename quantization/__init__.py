@@ -1,11 +1,6 @@
 """Calibrate a checkpoint's batch norm, and reduce the precision of a bundle's weights, with figures of what it costs.
 
-    from edgespeech.quantization import QuantizeRequest, quantize_bundle
-
-    small = quantize_bundle("bundle", "small", QuantizeRequest("int8", dev=Path("dev.jsonl")))
-    print(small.tables())
-
-The names are resolved on first use, so that importing the package needs neither torch nor onnx.
+The names are imported on first use, so that importing the package needs neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -40,7 +35,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'edgespeech.quantization' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,8 +1,8 @@
 """Calibrate batch norm: measure the statistics of a trained model exactly on speech; its weights stay as they are.
 
-Training leaves a moving average over augmented speech and over weights that were still changing. Calibration replaces
-it with mean and variance of all valid frames. A layer's input depends on the layers below, so the layers are measured
-from the bottom up, with one pass over the speech for each batch norm, which stops at that batch norm.
+Training leaves a moving average over augmented speech and changing weights. Calibration replaces it with mean and
+variance of all valid frames. A layer's input depends on the layers below, so the layers are measured from the bottom
+up, with one pass over the speech for each, which stops at its batch norm.
 """
 
 from __future__ import annotations
@@ -56,15 +56,12 @@ class Moments:
 
 @dataclass(frozen=True)
 class LayerMovement:
-    """Change of the statistics of one batch norm.
+    """Change of the statistics of one batch norm, over channels.
 
     Attributes:
-        layer: Name of the layer that has the batch norm, such as ``recurrents.1``.
         frames: Number of valid frames, at the rate of this layer.
-        mean_rms: Shift of the mean in old deviations, root mean square over channels.
-        mean_largest: Shift of the mean in old deviations, largest over channels.
-        deviation_rms: Absolute ln(new deviation / old deviation), root mean square over channels.
-        deviation_largest: Absolute ln(new deviation / old deviation), largest over channels.
+        mean_rms, mean_largest: Shift of the mean in old deviations.
+        deviation_rms, deviation_largest: Absolute ln(new deviation / old deviation).
     """
 
     layer: str
@@ -89,18 +86,11 @@ def calibrate_batch_norm(
     """Measure mean and variance of every batch norm over all valid frames (Deep Speech 2, section 3.2).
 
     Frames are valid as in `DeepSpeech2.forward`: those of each recording and of the zeros that flush its last outputs,
-    but not the padding to the longest recording of a batch.
-
-    Args:
-        model: The model; it stays as it is.
-        recordings: float32 [samples] in [-1, 1] at the model's rate, iterated once for each batch norm, so they may be
-            read from disk each time. Sorting them by length saves time, because less is padded.
-        advance: Called with the number of recordings just processed, in all `count_batch_norms` times their number.
-        batch_seconds: Audio per batch, padding included; the result does not depend on it.
-
-    Returns:
-        A new model in evaluation mode, and the movement of every batch norm from the bottom up; a model without batch
-        norm is copied as it is, with no movement.
+    but not the padding to the longest recording of a batch. The recordings, float32 [samples] in [-1, 1] at the model's
+    rate, are iterated once for each batch norm, and may be read from disk each time; sorted by length, less is padded.
+    Batches have ``batch_seconds`` of audio with padding, which does not change the result. ``advance`` is called with
+    the number of recordings just processed. The model stays as it is; the result is a copy in evaluation mode and the
+    movements from the bottom up, none for a model without batch norm.
 
     Raises:
         UsageError: The recordings hold no samples.
@@ -134,7 +124,6 @@ class _ReachedBatchNorm(Exception):
 def _population(
     model: DeepSpeech2, norm: MaskedBatchNorm, batches: Iterator[list[Samples]], advance: Callable[[int], None]
 ) -> tuple[Moments, int]:
-    """Return the moments of a batch norm's input and the number of valid frames."""
     nothing = norm.running_mean.double() * 0.0
     moments, frames = Moments(0, nothing, nothing), 0
 
@@ -159,7 +148,6 @@ def _population(
 
 
 def _batches(recordings: Iterable[Samples], max_samples: int) -> Iterator[list[Samples]]:
-    """Group neighbours into batches of at most ``max_samples`` with padding; a longer recording stays alone."""
     batch: list[Samples] = []
     for recording in recordings:
         longest = max(len(one) for one in (*batch, recording))

@@ -30,9 +30,7 @@ def keep_within_budget(
     evaluate: Evaluate,
     keep: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Find the fewest of the most sensitive layers that must be kept in higher precision.
-
-    The layers are kept in the order of ``costs``, in addition to those in ``keep``.
+    """Find the fewest of the most sensitive layers to keep in higher precision in addition to those in ``keep``.
 
     Raises:
         VerificationError: The budget does not hold although half of the weights were kept.

@@ -42,12 +42,7 @@ MAX_REPORT_RECORDINGS = 16
 
 @dataclass(frozen=True)
 class QuantizedBundle(Bundle):
-    """A bundle that was just written, and what was measured on the way.
-
-    Attributes:
-        report: All figures; None if neither a report nor word errors were asked for.
-        sensitivity: Layers quantized alone, the most sensitive one first; empty if not measured.
-    """
+    """A bundle that was just written, its report (None if not requested), and its layers, most sensitive first."""
 
     report: QuantizationReport | None = None
     sensitivity: tuple[LayerCost, ...] = ()
@@ -60,12 +55,7 @@ class QuantizedBundle(Bundle):
 
 
 def quantize_bundle(source: str | Path, output: str | Path, request: QuantizeRequest) -> QuantizedBundle:
-    """Write a bundle with smaller weights, compared with the float32 one on speech.
-
-    Args:
-        source: The float32 bundle.
-        output: The new bundle's folder; an older bundle there is replaced.
-        request: Precision, calibration, and what to measure.
+    """Write a bundle with smaller weights, compared on speech; an older bundle in ``output`` is replaced.
 
     Raises:
         EdgespeechError: The bundle, a manifest or an option is invalid, or the result was refused; nothing is written.
@@ -89,11 +79,7 @@ def quantize_bundle(source: str | Path, output: str | Path, request: QuantizeReq
 
 
 def read_calibration_speech(manifest: Path | None, sample_rate: int) -> list[Floats]:
-    """Read recordings from all over a manifest, at most ten minutes of them; None reads the sample clips.
-
-    Raises:
-        EdgespeechError: The manifest or a recording is unusable.
-    """
+    """Read ten minutes at most from all over a manifest, or the sample clips; raise an EdgespeechError if unusable."""
     if manifest is None:
         log.info("calibration speech: the sample clips; speech like that of your users works better (--speech)")
     utterances = read_manifest(manifest or SAMPLE_CLIPS, check_files=True)
@@ -124,7 +110,6 @@ def _check(request: QuantizeRequest) -> None:
 
 
 def _evaluator(manifest: Path, limit: int | None, bundle: Bundle, baseline: Bundle | None) -> Evaluate:
-    """Count word errors on a manifest, once for each graph; the baseline's count for the float32 bundle too."""
     counted: dict[str, WordErrors] = {}
 
     def evaluate(given: Bundle) -> WordErrors:

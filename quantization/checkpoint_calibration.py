@@ -59,13 +59,10 @@ class CalibratedModel:
 
 @dataclass(frozen=True)
 class CalibratedCheckpoint:
-    """A calibrated checkpoint on disk.
+    """A calibrated checkpoint on disk, with the number and length of the clips that were used.
 
     Attributes:
-        path: The file written.
         movements: Change of each batch norm, from the bottom up; empty for a model without batch norm.
-        clips: Number of clips that the statistics were measured on.
-        seconds: Length of these clips.
         word_errors: Greedy word errors before and after; None if there was no text to count them on.
     """
 
@@ -88,12 +85,7 @@ class Recordings:
 
 
 def calibrate_checkpoint(checkpoint: str | Path, output: str | Path, request: CalibrateRequest) -> CalibratedCheckpoint:
-    """Write a checkpoint whose batch-norm statistics were measured on speech.
-
-    Args:
-        checkpoint: A file of `edgespeech train`.
-        output: The file to write; it may be the same.
-        request: The speech, and how to write the weights.
+    """Write a checkpoint whose batch-norm statistics were measured on speech; both files may be the same.
 
     Raises:
         EdgespeechError: The checkpoint, a manifest or the output is unusable; nothing is written.
@@ -142,7 +134,6 @@ def calibrate_model(model: DeepSpeech2, manifest: Path) -> CalibratedModel:
 
 
 def _usable(utterances: Sequence[Utterance], manifest: Path, sample_rate: int) -> tuple[Recordings, float]:
-    """Return the usable recordings, shortest first, and their length in seconds."""
     lengths: list[tuple[float, int]] = []
     dropped: Counter[str] = Counter()
     for index, utterance in enumerate(track(utterances, "reading")):
@@ -196,7 +187,6 @@ def _compare_word_errors(
 
 
 def _rounded(model: DeepSpeech2) -> DeepSpeech2:
-    """Return a copy whose matrices and kernels have values that float16 can represent."""
     rounded = copy.deepcopy(model)
     with torch.no_grad():
         for parameter in rounded.parameters():

@@ -1,10 +1,8 @@
 """Store weights as float16: half the file with the same float32 arithmetic, or, for GPUs, float16 arithmetic too.
 
 Each large weight becomes a float16 initializer and a Cast that onnxruntime folds when it loads the graph. On CPUs,
-which compute recurrent layers in float32 only, this saves space, not time.
-
-Folding the batch norm leaves inputs whose means are large compared with their deviations, so rounding the weights
-shifts the mean of a product far more than it adds noise. Biases stay float32 and absorb that shift.
+which compute recurrent layers in float32 only, this saves space, not time. Folding the batch norm leaves inputs with
+large means, so rounding shifts the mean of a product far more than it adds noise; the float32 biases absorb the shift.
 """
 
 from __future__ import annotations
@@ -36,10 +34,10 @@ MAX_DIVERGENCE = 1e-3
 
 
 def store_as_float16(graph: onnx.ModelProto, channels: Mapping[str, Channels] = {}) -> onnx.ModelProto:
-    """Return a copy of the graph with its large float32 weights stored as float16.
+    """Return a copy of the graph with its large float32 weights, except those of the features, stored as float16.
 
-    The feature front end stays float32: its logarithm would amplify the rounding of the Fourier kernels. Biases are
-    corrected where ``channels`` has the inputs of their products (`FloatGraph.channel_tensors`).
+    The logarithm of the features would amplify rounding. Biases are corrected where ``channels`` has the inputs of
+    their products (`FloatGraph.channel_tensors`).
     """
     result = onnx.ModelProto()
     result.CopyFrom(graph)
@@ -66,8 +64,6 @@ def _is_halved(name: str, value: NDArray[np.generic]) -> bool:
 
 
 def _corrected_biases(graph: FloatGraph, channels: Mapping[str, Channels]) -> dict[str, Floats]:
-    """Return biases by name that absorb the shift of a product's mean by rounding its weights."""
-
     def shift(name: str, tensor: str) -> Floats:
         value = graph.weights[name]  # [inputs, outputs], or [1, outputs, inputs] of a recurrent operator
         if not _is_halved(name, value):
@@ -98,14 +94,9 @@ def to_float16(
 ) -> Bundle:
     """Write a bundle with float16 weights and compare it with the float32 one on speech, on the CPU.
 
-    Args:
-        bundle: The float32 bundle.
-        output: The new bundle's folder.
-        speech: Recordings at the bundle's rate.
-        measured: Figures for the manifest, instead of those of the float32 bundle.
-        compute: Whether the layers compute in float16 as well. A CPU without such kernels rounds the inputs and outputs
-            of each operator and computes in float32.
-        level: Level at which the comparison is logged.
+    The figures in ``measured`` replace those of the float32 bundle; the comparison is logged at ``level``. With
+    ``compute`` the layers compute in float16 as well; a CPU without such kernels rounds the inputs and outputs of each
+    operator and computes in float32.
 
     Raises:
         UsageError: The bundle is not float32, or the speech is empty or silent.

@@ -35,10 +35,7 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class _Stored:
-    """How the final graph stores a tensor: its precision, its initializers, and its values converted to float32.
-
-    ``reach`` weights the noise by the range of the input channels that the tensor multiplies, where they were balanced.
-    """
+    """How the final graph stores a tensor; ``reach``, the range of balanced input channels, weights the noise."""
 
     precision: str
     initializers: tuple[str, ...]
@@ -108,7 +105,6 @@ class GraphAudit:
         return self._dequantized(name, keys)
 
     def _integers(self, node_name: str, position: int) -> tuple[str, ...] | None:
-        """Return the operator and the initializers (values, scales) that replace an input of an original node."""
         node = self._nodes.get(node_name)
         positions: tuple[int, ...] = ()
         if node is not None:
@@ -128,7 +124,6 @@ class GraphAudit:
         return (node.op_type, *keys) if all(key in self._constants for key in keys) else None
 
     def _inverse_reach(self, source: str) -> str | None:
-        """Return the constant that scales the channels of a balanced input, if the input is balanced."""
         producer = self._producers.get(source)
         if producer is not None and producer.op_type in {"QuantizeLinear", "Clip"}:
             producer = self._producers.get(producer.input[0])

@@ -55,10 +55,9 @@ class Quantizer:
         return [layer for layer in self.graph.layers() if layer.quantizable]
 
     def plan(self, precision: IntegerPrecision, keep: Collection[str] = ()) -> dict[str, LayerPrecision]:
-        """Return the precision of each layer by name.
+        """Return the precision of each layer by name; layers to keep have the next higher precision.
 
-        Only the recurrent layers' matrices become int4; convolutions are int8 then. Layers to keep have the next higher
-        precision.
+        Only the recurrent layers' matrices become int4; convolutions are int8 then.
 
         Raises:
             UsageError: A weight to keep is not in the graph, or the bundle's form has no such precision.

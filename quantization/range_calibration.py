@@ -45,9 +45,7 @@ def split_speech(speech: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
 def calibrate_ranges(
     bundle: Bundle, graph: FloatGraph, speech: Sequence[Floats], choice: str = "auto"
 ) -> RangeCalibration:
-    """Observe the activations of the float32 graph on speech and choose their ranges.
-
-    The choice ``auto`` takes the method whose int8 graph diverges least from float32 on held-out recordings.
+    """Choose activation ranges on speech; ``auto`` takes the method that diverges least on held-out recordings.
 
     Raises:
         UsageError: The method is unknown, or the speech is empty or silent.

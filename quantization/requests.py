@@ -15,12 +15,7 @@ Precision = Literal["fp16", "int8", "int4"]
 
 @dataclass(frozen=True)
 class Budget:
-    """Largest accepted increases of error rates, as fractions of the reference words; None accepts any.
-
-    Attributes:
-        max_wer_increase: Absolute increase of the word error rate.
-        max_deletion_increase: Absolute increase of deleted words.
-    """
+    """Largest accepted absolute increases, fractions of the reference words: word errors, deletions; None for any."""
 
     max_wer_increase: float | None = None
     max_deletion_increase: float | None = None
@@ -46,18 +41,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class QuantizeRequest:
-    """Options of a quantization.
+    """Options of a quantization; ``sensitivity`` quantizes each layer alone as well.
 
     Attributes:
-        precision: Precision of the weights.
         speech: Manifest of speech to calibrate on, at most ten minutes of it; None for the sample clips.
-        dev: Manifest with texts to count word errors on, before and after.
-        dev_limit: Maximum number of its utterances; None for all.
+        dev: Manifest with texts to count word errors on, before and after; at most ``dev_limit`` utterances of it.
         baseline: Another form of the float32 bundle that the report compares with.
         calibration: ``minmax``, ``percentile``, ``entropy``, ``error``, or ``auto`` for the best of them.
         keep: Names of weights that stay in the next higher precision.
         report: JSON file for all figures; a picture is written beside it.
-        sensitivity: Whether to quantize each layer alone as well.
         budget: Keep the most sensitive layers in higher precision until the word errors are within it.
         into: Document that receives the tables between two marks, such as ``notes.md#int8``.
         fp16_compute: Whether the layers also compute in fp16; needs ``precision="fp16"``.

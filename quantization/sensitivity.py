@@ -25,8 +25,6 @@ class LayerCost:
     """Loss when one layer is quantized and the others stay in float32.
 
     Attributes:
-        weight: Name of the layer.
-        precision: Precision of the layer.
         kl: Divergence of log-probabilities from float32, nats per frame.
         sqnr_db: Signal-to-quantization-noise ratio of log-probabilities in decibels.
         wer_increase: Absolute increase of the word error rate, a fraction; None if not measured.
@@ -42,10 +40,7 @@ class LayerCost:
 def measure_sensitivity(
     quantizer: Quantizer, precision: IntegerPrecision, evaluate: Evaluate | None = None
 ) -> list[LayerCost]:
-    """Quantize one layer at a time as planned for a precision, and return the most sensitive layer first.
-
-    Word errors are counted, once for each layer, if ``evaluate`` is given.
-    """
+    """Quantize one layer at a time; return the most sensitive first, with word errors if they are to be evaluated."""
     before = evaluate(quantizer.bundle).wer if evaluate else 0.0
     costs = []
     for weight, planned in quantizer.plan(precision).items():

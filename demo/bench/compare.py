@@ -66,11 +66,7 @@ _JSON_NAMES = {
 
 
 def pairs(first: Report, second: Report) -> list[tuple[Result, Result]]:
-    """Pair the configurations that both reports have; two reports with one configuration each are paired as they are.
-
-    Raises:
-        UsageError: The reports have no configuration in common.
-    """
+    """Pair the configurations that both reports have, or the only one of each; raise UsageError if there are none."""
     if len(first.results) == len(second.results) == 1:
         return [(first.results[0], second.results[0])]
     theirs = {_key(result.configuration): result for result in second.results}
@@ -88,11 +84,7 @@ def _key(one: Configuration) -> tuple[object, ...]:
 
 
 def differences(first: Report, second: Report) -> Iterator[Difference]:
-    """Compare every figure that both reports have, configuration by configuration.
-
-    Raises:
-        UsageError: The reports have no configuration in common.
-    """
+    """Compare every figure that both reports have, for the `pairs` of configurations."""
     for mine, theirs in pairs(first, second):
         for difference, _ in _compare_pair(mine, theirs):
             yield difference
@@ -137,11 +129,7 @@ def all_agree(found: Sequence[Difference]) -> bool:
 
 
 def render_comparison(first: Report, second: Report) -> str:
-    """Render Markdown tables, and a last line with the verdict.
-
-    Raises:
-        UsageError: The reports have no configuration in common.
-    """
+    """Render Markdown tables of the `pairs` of configurations, and a last line with the verdict."""
     heads = [
         f"- {letter}: {device_name(report.device)}, {report.made}, {_launches(report)}{_caveat(report)}"
         for letter, report in zip("AB", (first, second), strict=True)

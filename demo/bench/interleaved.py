@@ -13,11 +13,7 @@ from edgespeech.demo.bench.timing import Times, open_timed_recognizer, time_pass
 class InterleavedRun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Task for a process: in each round, every configuration processes every recording.
 
-    Attributes:
-        plans: The configurations.
-        speech: The passage to process.
-        rounds: Maximum number of rounds.
-        max_seconds: Time after which no further round begins; there are at least two.
+    There are at most ``rounds``, at least two; no further round begins after ``max_seconds``.
     """
 
     plans: list[Plan]
@@ -46,11 +42,7 @@ class InterleavedFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_interleaved(task: InterleavedRun) -> InterleavedFigures:
-    """Run the rounds.
-
-    Raises:
-        EdgespeechError: A configuration or the speech is invalid.
-    """
+    """Run the rounds; raise an EdgespeechError if a configuration or the speech is invalid."""
     recognizers = [open_timed_recognizer(plan) for plan in task.plans]
     rates = [timed.recognizer.sample_rate for timed in recognizers]
     recordings = {rate: task.speech.read(rate) for rate in set(rates)}

@@ -37,8 +37,6 @@ class IsolatedRun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Task for a process: measure one configuration.
 
     Attributes:
-        plan: The configuration.
-        speech: The passage to process.
         busy_seconds: Duration of the load for CPU time and energy.
         accuracy: Manifest to count word errors on; None to skip that.
     """
@@ -76,11 +74,7 @@ class _Load:
 
 
 def measure_isolated(task: IsolatedRun) -> IsolatedFigures:
-    """Measure one configuration in a process that has not loaded a model yet.
-
-    Raises:
-        EdgespeechError: The configuration or the speech is invalid.
-    """
+    """Measure one configuration in a process that has not loaded a model yet."""
     meter = open_meter()
     idle = None if meter is None else _watts(meter, lambda: time.sleep(IDLE_SECONDS))
     files_were_cold = drop_from_cache(Path(task.plan.bundle))

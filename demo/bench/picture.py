@@ -18,12 +18,7 @@ INK, FAINT = "#22272e", "#8a919c"
 
 
 def draw_report(report: Report, folder: Path, name: str = "bench") -> list[Path]:
-    """Draw ``bench.png`` and ``bench.svg``.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-        UsageError: A file cannot be written.
-    """
+    """Draw a PNG and an SVG; raise MissingDependencyError without matplotlib, UsageError if writing fails."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns about home folders that cannot be written
     require("matplotlib", "report")
     matplotlib: Any = import_module("matplotlib")

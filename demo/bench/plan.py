@@ -46,11 +46,7 @@ class Grid:
     language_model: bool = True
 
     def plans(self) -> list[Plan]:
-        """List every combination.
-
-        Raises:
-            UsageError: There are more than `MAX_CONFIGURATIONS`.
-        """
+        """List every combination; raise UsageError if there are more than `MAX_CONFIGURATIONS`."""
         plans = [
             Plan(
                 bundle=str(bundle.absolute()),
@@ -70,13 +66,7 @@ class Grid:
 
 
 class Speech(msgspec.Struct, frozen=True, kw_only=True):
-    """The passage to process: the recordings of a manifest, or one audio file cut into pieces.
-
-    Attributes:
-        manifest: Manifest of the recordings.
-        audio: Audio file to use instead of the manifest.
-        seconds: Maximum length of the passage.
-    """
+    """The passage to process, of ``seconds`` at most: recordings of a manifest, or one audio file cut into pieces."""
 
     manifest: str
     audio: str | None = None

@@ -143,11 +143,7 @@ class Energy(Record, frozen=True):
 
 
 class Accuracy(Record, frozen=True):
-    """Error rates as fractions, and the real-time factor of whole recordings.
-
-    Attributes:
-        wer_interval: 95 % interval of the word error rate.
-    """
+    """Error rates as fractions, with the 95 % interval of the WER, and the real-time factor of whole recordings."""
 
     speech: str
     wer: float
@@ -230,11 +226,7 @@ def percentiles(launches: Sequence[Sequence[float]]) -> Percentiles:
 
 
 def read_report(path: Path) -> Report:
-    """Read a report that `edgespeech bench --json` printed.
-
-    Raises:
-        UsageError: The file cannot be read or is not a report.
-    """
+    """Read a report that `edgespeech bench --json` printed; raise UsageError if the file is not one."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Report)
     except OSError as error:

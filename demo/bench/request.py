@@ -11,7 +11,7 @@ from edgespeech.demo.bench.plan import Grid, Plan
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured.
+    """How much is measured; too little for figures to quote if ``quick``.
 
     Attributes:
         launches: Fresh processes for each configuration, and for all of them together.
@@ -21,7 +21,6 @@ class Effort:
         busy_seconds: Duration of the load for CPU time and energy.
         max_streams: Limit of the search for streams; 0 skips it.
         stream_rounds: Chunks of each stream in a trial of that search.
-        quick: Whether the effort is too small for figures to quote.
     """
 
     launches: int = 6
@@ -56,12 +55,10 @@ class BenchRequest:
         threads: Numbers of threads of the acoustic model.
         chunks_ms: Chunk lengths; the bundle's own if empty.
         beam_widths: Beam widths; the bundle's own if empty.
-        no_lm: Whether to decode without the language model.
         audio: Recording to process instead of the sample clips.
         dev: Manifest to count word errors on instead of the sample clips.
         launches: Number of launches instead of the effort's own.
         no_streams: Whether to skip the search for streams.
-        quick: Whether to measure with little effort.
     """
 
     bundles: Sequence[Path]
@@ -85,10 +82,6 @@ class BenchRequest:
         return replace(effort, max_streams=0) if self.no_streams else effort
 
     def plans(self) -> list[Plan]:
-        """List the configurations.
-
-        Raises:
-            UsageError: There are too many.
-        """
+        """List the configurations; raise UsageError if there are too many."""
         grid = Grid(self.bundles, self.providers, self.threads, self.chunks_ms, self.beam_widths, not self.no_lm)
         return grid.plans()

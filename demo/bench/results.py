@@ -46,16 +46,9 @@ class Launches:
 
 
 def combine(name: str, launches: Launches, baseline: Sequence[ConfigurationTimes] | None, max_streams: int) -> Result:
-    """Combine the launches of one configuration.
+    """Combine the launches of one configuration; raise UsageError if no chunk of the speech is full.
 
-    Args:
-        name: Name of the configuration.
-        launches: Its figures.
-        baseline: Times of the first configuration in the same launches; None for that one itself.
-        max_streams: Limit of the searches for streams.
-
-    Raises:
-        UsageError: No chunk of the speech is full, so that none was timed.
+    The baseline is the first configuration in the same launches; None for that one itself.
     """
     isolated, first = launches.isolated, launches.isolated[0]
     assert first.accuracy is not None

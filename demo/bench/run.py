@@ -45,11 +45,7 @@ class _Figures:
 
 
 def run_bench(request: BenchRequest) -> Report:
-    """Measure all configurations.
-
-    Raises:
-        EdgespeechError: Something in the request is invalid, or a measurement failed.
-    """
+    """Measure all configurations; raise an EdgespeechError if the request is invalid or a measurement failed."""
     effort, plans = request.effort, request.plans()
     speech = Speech(
         manifest=str(SAMPLE_CLIPS.absolute()),

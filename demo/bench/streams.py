@@ -32,8 +32,6 @@ class StreamSearch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Task for a process: search the maximum number of streams.
 
     Attributes:
-        plan: The configuration.
-        speech: The passage to process.
         max_streams: Limit of the search.
         rounds: Chunks of each stream in a trial.
         previous: Result of another search, to start from.
@@ -50,9 +48,6 @@ def search_streams(task: StreamSearch) -> StreamFigures:
     """Search with one step of the graph for each stream, then with one step for all.
 
     The chunks of all streams arrive at the same moment, which is the worst case.
-
-    Raises:
-        EdgespeechError: The configuration or the speech is invalid.
     """
     timed = open_timed_recognizer(task.plan)
     recognizer = timed.recognizer
@@ -76,16 +71,9 @@ def search_streams(task: StreamSearch) -> StreamFigures:
 
 
 def search_maximum(measure: Callable[[int], float], limit: float, max_number: int, start: int = 1) -> int:
-    """Find the largest number for which a measurement stays within a limit.
+    """Find the largest number for which a measurement stays within a limit; 0 if the result for 1 exceeds it.
 
-    Args:
-        measure: Measures a number; the result grows about linearly with it.
-        limit: Largest accepted result.
-        max_number: Largest number to try.
-        start: Number to begin with.
-
-    Returns:
-        The number; 0 if the result for 1 exceeds the limit.
+    The result of ``measure`` should grow about linearly with the number. The search begins with ``start``.
     """
     good, bad, number = 0, max_number + 1, min(start, max_number)
     for _ in range(MAX_TRIALS):

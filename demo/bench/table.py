@@ -12,12 +12,7 @@ HEADINGS = (
 
 
 def render_table(report: Report, command: str) -> str:
-    """Render one row per configuration, and a paragraph on how the figures were measured.
-
-    Args:
-        report: The report.
-        command: Command line that made the report.
-    """
+    """Render one row per configuration, and a paragraph on how the figures were measured, with the command line."""
     first = report.results[0]
     rows = [_cells(result, first) for result in report.results]
     return "\n\n".join([markdown_table(HEADINGS, rows), _explain(report, first, command)])

@@ -37,11 +37,7 @@ class TimedRecognizer:
 
 
 def open_timed_recognizer(plan: Plan) -> TimedRecognizer:
-    """Load the configuration of a plan.
-
-    Raises:
-        EdgespeechError: The bundle or a setting is invalid.
-    """
+    """Load the configuration of a plan; raise an EdgespeechError if the bundle or a setting is invalid."""
     recognizer = Recognizer(
         load_bundle(plan.bundle),
         beam_width=plan.beam_width,
@@ -115,14 +111,9 @@ def time_passage(timed: TimedRecognizer, samples: Floats) -> PassageTimes:
 
 
 def speech_limits(samples: Floats, sample_rate: int) -> tuple[int, int]:
-    """Find where speech begins and ends: the first and last 20 ms frame within 30 dB of the loudest.
+    """Return the first sample of speech and the one after the last in float32 [samples], at least 20 ms.
 
-    Args:
-        samples: float32 [samples], at least one frame.
-        sample_rate: Hertz.
-
-    Returns:
-        Index of the first sample of the first such frame, and the index after the last sample of the last one.
+    Speech begins and ends with the first and last frame of 20 ms within 30 dB of the loudest.
     """
     size = sample_rate // 50
     frames = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)

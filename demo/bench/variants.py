@@ -20,11 +20,7 @@ FORMS: dict[ExportPrecision, Form] = {"fp32": "fused", "fp16": "fused", "int8": 
 
 
 def parse_variant(text: str) -> tuple[ExportPrecision, Form]:
-    """Parse a precision with or without a form, such as ``int8`` or ``int8:cells``.
-
-    Raises:
-        UsageError: The precision or the form is unknown.
-    """
+    """Parse a precision with or without a form, such as ``int8`` or ``int8:cells``; raise UsageError if unknown."""
     name, _, form = text.partition(":")
     if name not in FORMS or form not in {"", "fused", "cells"}:
         known = ", ".join(FORMS)
@@ -35,17 +31,10 @@ def parse_variant(text: str) -> tuple[ExportPrecision, Form]:
 def build_variants(
     checkpoint: Path, variants: Sequence[str], like: Bundle, folder: Path, speech: Path | None
 ) -> list[Path]:
-    """Export a checkpoint once for each precision.
+    """Export a checkpoint once for each precision of `parse_variant`, and return the bundles' folders in this order.
 
-    Args:
-        checkpoint: A file of `edgespeech train`.
-        variants: Precisions, each for `parse_variant`.
-        like: Bundle with the chunk length, the language model and the settings of the search to use.
-        folder: Folder for the bundles.
-        speech: Manifest to calibrate int8 and int4 on; None for the sample clips.
-
-    Returns:
-        The bundles' folders, in the order of the variants.
+    Chunk length, language model and search settings are those of the bundle ``like``. The speech is a manifest to
+    calibrate int8 and int4 on; None for the sample clips.
 
     Raises:
         EdgespeechError: An argument is invalid, or an export was refused.

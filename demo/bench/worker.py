@@ -18,11 +18,7 @@ Figures = TypeVar("Figures")
 
 
 def in_fresh_process(task: Task, kind: type[Figures]) -> Figures:
-    """Run a task in a process of its own.
-
-    Args:
-        task: The task.
-        kind: Type of the figures that it returns.
+    """Run a task in a process of its own and return its figures.
 
     Raises:
         UsageError: Something in the task is invalid; the message is that of the other process.

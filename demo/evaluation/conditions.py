@@ -18,10 +18,8 @@ from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Sample
 def make_conditions(noise: Sequence[Path], snrs_db: Sequence[float], rooms: Sequence[Path]) -> list[Condition]:
     """Make the recording conditions: as recorded, with noise at each level, in rooms.
 
-    Args:
-        noise: Folders with recordings of noise; without any, no noise is added.
-        snrs_db: Signal-to-noise ratios: mean power of the speech over that of the noise, in decibels.
-        rooms: Folders with room impulse responses; without any, there are no rooms.
+    The folders hold recordings of noise and room impulse responses. A level is mean power of the speech over that of
+    the noise, in decibels.
 
     Raises:
         ConfigError: A folder has no audio.

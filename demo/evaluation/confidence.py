@@ -72,11 +72,7 @@ def calibrate(confidences: Sequence[float], correct: Sequence[bool]) -> Calibrat
 
 
 def measure_calibration(recognizer: Recognizer, manifest: Path) -> Calibration:
-    """Transcribe every utterance that has a reference text, and compare the confidences of its words with it.
-
-    Raises:
-        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
-    """
+    """Transcribe the utterances of `read_references`, and compare the confidences of their words with the texts."""
     confidences: list[float] = []
     correct: list[bool] = []
     for utterance in track(read_references(manifest), "confidence"):

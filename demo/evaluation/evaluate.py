@@ -19,11 +19,7 @@ from edgespeech.runtime.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class EvaluateRequest:
-    """What to measure and how to print it; see the options of ``edgespeech evaluate``.
-
-    Raises:
-        UsageError: Options clash, or a file or a document cannot be written.
-    """
+    """What to measure and how to print it; see ``edgespeech evaluate``. Options that clash raise UsageError."""
 
     manifests: tuple[Path, ...]
     noise: tuple[Path, ...] = ()
@@ -46,13 +42,7 @@ class EvaluateRequest:
             require_writable(self.save)
 
     def conditions(self) -> list[Condition]:
-        """Return the recording conditions.
-
-        Raises:
-            ConfigError: A folder has no audio.
-            UsageError: The signal-to-noise ratios are invalid.
-            MissingDependencyError: Noise or rooms are requested, and scipy is not installed.
-        """
+        """Return the recording conditions; raise an EdgespeechError if one is invalid or scipy is missing."""
         if not self.noise and not self.rooms:
             return [AS_RECORDED]
         require("scipy", "train")
@@ -72,11 +62,7 @@ class Result:
 def evaluate_bundles(
     request: EvaluateRequest, conditions: Sequence[Condition], recognizer: Recognizer, other: Recognizer | None
 ) -> list[Result]:
-    """Evaluate a recognizer, and then another one if there is one, on every manifest under every condition.
-
-    Raises:
-        EdgespeechError: A manifest is invalid, an audio file cannot be read, or no utterance has a text.
-    """
+    """Evaluate a recognizer, and another one if there is one, on every manifest under every condition."""
 
     def evaluate_all(one: Recognizer) -> list[Evaluation]:
         pairs = [(path, condition) for path in request.manifests for condition in conditions]
@@ -88,10 +74,7 @@ def evaluate_bundles(
 
 
 def describe_results(request: EvaluateRequest, results: Sequence[Result], bundle: Bundle, command: str) -> str:
-    """Return the results as JSON lines, as Markdown or as text, whichever was requested.
-
-    Markdown names the bundle and the command line that reproduces the figures.
-    """
+    """Return JSON lines, Markdown (with the command line that reproduces the figures) or text, as requested."""
     if request.as_json:
         return "\n".join(json.dumps(_as_dict(request, one)) for one in results)
     evaluations = [one.evaluation for one in results]

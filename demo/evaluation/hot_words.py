@@ -18,11 +18,9 @@ from edgespeech.runtime.recognizer import Recognizer
 
 @dataclass(frozen=True)
 class HotWordRates:
-    """Occurrences of hot words in the references of a manifest, in the hypotheses, and in both.
+    """Occurrences of hot words, counted within each utterance of a manifest.
 
-    Attributes:
-        spoken, recognised, correct: Occurrences, counted within each utterance.
-        wer_with, wer_without: Word error rates of the utterances whose reference has a hot word, and of the others.
+    ``wer_with`` is the word error rate of utterances whose reference has a hot word, ``wer_without`` that of others.
     """
 
     spoken: int
@@ -73,16 +71,10 @@ def count_hot_words(phrases: Mapping[str, float], references: Sequence[str], hyp
 def compare_hot_words(
     recognizer: Recognizer, manifest: Path, phrases: Mapping[str, float]
 ) -> tuple[HotWordRates, HotWordRates]:
-    """Transcribe every utterance that has a reference text, without hot words and with them.
-
-    Args:
-        recognizer: A recognizer without hot words.
-        manifest: NeMo-style JSON lines.
-        phrases: The hot words with their boosts.
+    """Transcribe the utterances of `read_references` without hot words and with them.
 
     Raises:
-        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
-        UsageError: A hot word is invalid.
+        EdgespeechError: The manifest or a hot word is invalid.
     """
     references: list[str] = []
     hypotheses: tuple[list[str], list[str]] = ([], [])

@@ -31,9 +31,7 @@ class StudyRequest:
     """What `edgespeech data scaling` was asked to do.
 
     Attributes:
-        config: The recipe.
-        output: Folder for ``scaling.json``, ``scaling.png`` and the training folder of each fraction; by default the
-            recipe's output with the suffix ``_scaling``.
+        output: Folder for results and training folders; by default the recipe's output with the suffix ``_scaling``.
         fractions: The fractions, such as ``1/8,1/4,1/2,1``.
         minutes: Wall-clock limit for each fraction.
         hours: Hours of speech to predict the errors for.
@@ -60,10 +58,7 @@ class Results(Record, frozen=True):
 
 
 def study(request: StudyRequest) -> dict[str, Any]:
-    """Train on every fraction that is missing, then fit and draw.
-
-    Returns:
-        Points, laws and predictions, as printed by ``--json``.
+    """Train on every fraction that is missing, then fit, draw, and return the figures that ``--json`` prints.
 
     Raises:
         EdgespeechError: The configuration, the manifests, the fractions or the folder are invalid.
@@ -139,11 +134,7 @@ def _format(kind: str, value: float) -> str:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw points, laws and intervals as a PNG; needs matplotlib.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
+    """Draw points, laws and intervals as a PNG with matplotlib; raise UsageError if it cannot be written."""
     figure = import_module("matplotlib.figure").Figure(figsize=(10.0, 4.2), layout="constrained")
     for axes, kind in zip(figure.subplots(1, 2), KINDS, strict=True):
         _draw_kind(axes, found, kind)

@@ -61,13 +61,7 @@ class RaplMeter:
 
 
 class PowerMeter:
-    """Integrates the readings of a power sensor, taken ten times a second in a thread of its own.
-
-    Args:
-        source: Name of the sensor.
-        watts: Reads the sensor.
-        clock: Monotonic time in seconds.
-    """
+    """Integrates the watts of a power sensor, which a thread of its own reads ten times a second."""
 
     def __init__(self, source: str, watts: Callable[[], float], clock: Callable[[], float] = time.perf_counter) -> None:
         self.source = source
@@ -102,11 +96,7 @@ class PowerMeter:
 class TegrastatsMeter(PowerMeter):
     """Power of a Jetson whose sensors only ``tegrastats`` may read; the tool runs until `close`.
 
-    Args:
-        command: Starts the tool so that it prints ten lines a second.
-
-    Raises:
-        OSError: The tool does not start, or prints no power rail.
+    The command must print ten lines a second; OSError if it does not start, or prints no power rail.
     """
 
     def __init__(self, command: Sequence[str] = ("tegrastats", "--interval", "100")) -> None:

@@ -47,13 +47,7 @@ def read_number(path: Path) -> float | None:
 
 @dataclass(frozen=True)
 class Host:
-    """The machine to describe.
-
-    Attributes:
-        root: Root of its file system.
-        run: Runs its command line tools.
-        system: Reads it through psutil and NVML.
-    """
+    """The machine to describe: the root of its file system, its command line tools, and psutil and NVML."""
 
     root: Path = Path("/")
     run: Run = run_tool

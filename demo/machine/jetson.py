@@ -38,12 +38,7 @@ def board_name(root: Path = Path("/")) -> str | None:
 
 
 def describe_jetson(root: Path = Path("/"), run: Run = run_tool) -> Jetson | None:
-    """Return board, L4T release, JetPack and power mode; None on other machines.
-
-    Args:
-        root: Root of the file system.
-        run: Runs ``nvpmodel``.
-    """
+    """Return board, L4T release, JetPack and the power mode of ``nvpmodel``; None on other machines."""
     release = read_text(root / "etc/nv_tegra_release")
     model = board_name(root) or ""
     if release is None and not re.search("jetson|tegra", model, re.IGNORECASE):

@@ -30,10 +30,8 @@ class Device(Record, frozen=True):
     """Description of a machine; facts that it does not report are None.
 
     Attributes:
-        cpu: Model of the processor.
         cores: Number of cores that this process may use.
         cores_of_machine: Number of all cores.
-        governor: Frequency governor.
         memory_mb: Size of the memory, or the limit of a container, in megabytes (1e6 bytes).
     """
 
@@ -61,7 +59,6 @@ class Conditions(Record, frozen=True):
         others_cpu: Cores that other programs kept busy, on average.
         stolen: Fraction of the CPU time that a hypervisor gave to others.
         mhz_before: Highest core frequency at the beginning, under load.
-        throttled: Whether the processor was throttled.
         power_source: ``mains`` or ``battery``.
     """
 

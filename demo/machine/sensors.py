@@ -26,11 +26,10 @@ MIN_FREQUENCY_RATIO = 0.95
 
 @dataclass(frozen=True)
 class Reading:
-    """Values of the sensors at one moment.
+    """Values of the sensors at one moment; None where they are not reported.
 
     Attributes:
-        mhz: Frequency of the fastest core; None if it is not reported.
-        temperatures: Degrees Celsius by sensor.
+        mhz: Frequency of the fastest core.
         throttle_count: Number of times the processor has throttled since boot, because of heat or current.
         slowed: Whether it is throttled now.
     """
@@ -123,11 +122,7 @@ class SensorMonitor:
             self._readings.append(read_sensors(self._host))
 
     def conditions(self, doubts: Sequence[str] = ()) -> Conditions:
-        """Summarise the conditions after the block has ended.
-
-        Args:
-            doubts: Further reasons to distrust the figures.
-        """
+        """Summarise the conditions after the block has ended; ``doubts`` are further reasons to distrust them."""
         others = stolen = None
         if self._cpu_before and self._cpu_after and self._elapsed > 0.0:
             busy = self._cpu_after.busy - self._cpu_before.busy
@@ -141,12 +136,7 @@ class SensorMonitor:
 
 @dataclass(frozen=True)
 class OtherLoad:
-    """Load from outside of this program; None where the system does not report it.
-
-    Attributes:
-        cores: Cores that other programs kept busy, on average.
-        stolen: Fraction of the CPU time that a hypervisor took.
-    """
+    """Cores that other programs kept busy on average, and the fraction of CPU time that a hypervisor took, if known."""
 
     cores: float | None
     stolen: float | None
@@ -159,15 +149,7 @@ def summarise(
     flags: Sequence[str] | None,
     doubts: Sequence[str] = (),
 ) -> Conditions:
-    """Compare the first quarter of the readings with the last, and collect the reasons to distrust the figures.
-
-    Args:
-        readings: Readings in the order in which they were taken.
-        load: Load from outside of this program.
-        source: Result of `power_source`.
-        flags: Result of `throttle_flags`.
-        doubts: Further reasons to distrust the figures.
-    """
+    """Compare the first quarter of the readings with the last, and collect the reasons to distrust the figures."""
     quarter = max(1, len(readings) // 4)
     first, last = readings[:quarter], readings[-quarter:]
     mhz_before, mhz_after = _median_mhz(first), _median_mhz(last)

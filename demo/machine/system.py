@@ -41,11 +41,9 @@ def import_nvml() -> Any:
 
 @dataclass(frozen=True)
 class System:
-    """Reads the machine through the libraries; facts that a system does not report are None or empty.
+    """Reads the machine through psutil and NVML, or through recordings of their answers.
 
-    Attributes:
-        library: psutil, or a recording of its answers.
-        nvml: Imports NVML or raises ImportError.
+    Facts that a system does not report are None or empty.
     """
 
     library: Any = psutil

@@ -93,11 +93,7 @@ class TunedBundle:
 
 
 def tune_bundle(request: TuneRequest) -> TunedBundle:
-    """Tune, measure on other speech, draw and write, as far as each is requested.
-
-    Raises:
-        EdgespeechError: An input is invalid or an output cannot be written; this is checked before the long work.
-    """
+    """Tune, measure on other speech, draw and write as requested; invalid input is an error before the long work."""
     bundle = load_bundle(request.bundle)
     if not request.dry_run:
         require_writable_bundle(bundle, request.output)
@@ -134,11 +130,7 @@ def tune_bundle(request: TuneRequest) -> TunedBundle:
 
 
 def require_writable_bundle(bundle: Bundle, output: Path | None) -> None:
-    """Check before the tuning that the settings can be written after it.
-
-    Raises:
-        UsageError: The bundle is to be changed and is not writable.
-    """
+    """Raise UsageError, before the tuning, if the bundle is to be changed and is not writable."""
     if output is None and not all(os.access(path, os.W_OK) for path in (bundle.folder, bundle.folder / MANIFEST)):
         raise UsageError(f"bundle {bundle.folder} is not writable; give -o DIR for a tuned copy, or --dry-run")
 
@@ -146,14 +138,9 @@ def require_writable_bundle(bundle: Bundle, output: Path | None) -> None:
 def write_settings(
     bundle: Bundle, settings: DecoderDefaults, measured: Mapping[str, object], lm: Path | None, output: Path | None
 ) -> Path:
-    """Write the settings into the bundle or into a copy of it, as a whole, and return its folder.
+    """Write the settings into the bundle, or into a copy in the folder ``output``, and return the folder.
 
-    Args:
-        bundle: Bundle to change or to copy.
-        settings: New decoder defaults.
-        measured: Figures for ``measured.tuning`` in ``bundle.json``.
-        lm: Language model to put into the bundle; None keeps its own.
-        output: Folder of the copy; None changes the bundle.
+    The figures become ``measured.tuning`` in ``bundle.json``. A language model replaces the bundle's own.
 
     Raises:
         UsageError: The folder cannot be written.

@@ -1,7 +1,4 @@
-"""Three beam searches behind one interface: edgespeech's own, flashlight-text and pyctcdecode.
-
-All take the same log-probabilities, the same KenLM file, and weights in the same unit, natural logarithms.
-"""
+"""Three beam searches (edgespeech, flashlight-text, pyctcdecode) with equal input and weights in natural logarithms."""
 
 from __future__ import annotations
 
@@ -34,10 +31,7 @@ FAST_SYMBOLS = 10
 
 
 class Search(Protocol):
-    """A decoder with its weights and its beam width.
-
-    Log-probabilities are float32 [frames, labels], natural logarithm.
-    """
+    """A decoder with its weights and beam width; log-probabilities are float32 [frames, labels], natural logarithm."""
 
     def text(self, log_probs: Floats) -> str:
         """Return the text of the best hypothesis of one utterance."""
@@ -75,8 +69,7 @@ class Task:
         """Take the labels of a bundle, and its language model unless another one is given.
 
         Raises:
-            UsageError: The bundle has no language model, and none is given.
-            LanguageModelError: The language model cannot be read.
+            EdgespeechError: The language model is missing or cannot be read.
         """
         path = lm or bundle.language_model_path
         if path is None:
@@ -87,8 +80,7 @@ class Task:
         """Return the words of the language model that the labels can spell.
 
         Raises:
-            UsageError: The labels are not single characters with a space among them.
-            LanguageModelError: The language model file does not contain its vocabulary.
+            EdgespeechError: The labels are not characters with a space among them, or the file has no vocabulary.
         """
         letters = [label for index, label in enumerate(self.labels) if index != self.blank]
         if " " not in letters or any(len(label) != 1 for label in letters):
@@ -140,9 +132,7 @@ class EdgespeechSearch:
 class Flashlight:
     """`LexiconDecoder` of flashlight-text: a trie of the model's words with smeared unigram scores.
 
-    Args:
-        task: Labels and language model.
-        symbols: Maximum number of labels per frame that extend a prefix; None for all.
+    At most ``symbols`` labels per frame extend a prefix; None for all.
 
     Raises:
         MissingDependencyError: flashlight-text is not installed, or was compiled without KenLM.
@@ -226,11 +216,7 @@ class FlashlightSearch:
 
 
 class Pyctcdecode:
-    """`BeamSearchDecoderCTC` of pyctcdecode, with its own pruning.
-
-    Raises:
-        MissingDependencyError: pyctcdecode is not installed.
-    """
+    """`BeamSearchDecoderCTC` of pyctcdecode, with its own pruning; raises MissingDependencyError without it."""
 
     start = Weights(0.5, 1.5, -10.0 * _LN10)
     unknown_scores = UNKNOWN_SCORES

@@ -22,13 +22,12 @@ TUNING_BEAM = 64
 
 @dataclass(frozen=True)
 class DecoderFigures:
-    """Measurements of one decoder, empty if it is unavailable.
+    """Measurements of one decoder by beam width; ``unavailable`` is why there are none, and what to do about it.
 
     Attributes:
         decodings: Number of decodings of the search for weights; 0 if the weights were given.
         setup_seconds: CPU time to read the language model and to build a lexicon.
-        wer, cpu: Word error rate, and CPU seconds per second of audio, by beam width.
-        unavailable: The reason why the decoder cannot be used, and what to do about it.
+        cpu: CPU seconds per second of audio.
     """
 
     name: str
@@ -95,15 +94,7 @@ def prepare_decoders(
     given: Mapping[str, Weights],
     seconds: float = 60.0,
 ) -> list[Candidate]:
-    """Construct decoders, and tune those whose weights are not given, all in the same way.
-
-    Args:
-        decoders: Constructors by name.
-        task: Labels and language model.
-        utterances: Utterances to tune on.
-        given: Weights of decoders that need no tuning, by name.
-        seconds: Limit of the CPU time of each tuning.
-    """
+    """Construct decoders, and tune those without given weights, each for at most ``seconds`` of CPU time."""
     candidates = []
     with Progress("tuning", MAX_DECODINGS * sum(name not in given for name in decoders)) as progress:
         for name, make in decoders.items():
@@ -178,11 +169,7 @@ def measure_decoders(
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """What to compare on which speech; see the options of ``edgespeech lm compare``.
-
-    Raises:
-        UsageError: A decoder is unknown, or ``tune_every`` is invalid.
-    """
+    """What to compare on which speech; see ``edgespeech lm compare``. Invalid options raise UsageError."""
 
     manifest: Path
     bundle: Path | None = None
@@ -226,11 +213,7 @@ def compare_decoders(request: CompareRequest) -> Comparison:
 
 
 def parse_weights(options: Sequence[str]) -> dict[str, Weights]:
-    """Parse ``NAME=ALPHA,BETA`` or ``NAME=ALPHA,BETA,UNKNOWN``, natural logarithms.
-
-    Raises:
-        UsageError: One of the options is invalid.
-    """
+    """Parse ``NAME=ALPHA,BETA`` or ``NAME=ALPHA,BETA,UNKNOWN``, natural logarithms; raise UsageError if invalid."""
     found = {}
     for option in options:
         name, _, numbers = option.rpartition("=")

@@ -36,7 +36,6 @@ class Tuning:
     """The decoder defaults of a bundle before and after a tuning, and how it found them.
 
     Attributes:
-        search_beam: Beam width during the search for weights.
         beams: Figures of each beam width with the best weights.
         wer: Word error rate with the new defaults, on the utterances they were tuned on: optimistic.
         wer_cross_validated: Rate when the weights of every second utterance re-score the others, and vice versa.
@@ -140,19 +139,10 @@ def tune(
     beam_widths: Sequence[int] = (16, 32, 64, 128),
     minutes: float = 4.0,
 ) -> Tuning:
-    """Search for weights, then choose a beam width.
+    """Search for weights with one beam width for at most ``minutes`` of CPU time, then choose a beam width.
 
-    Args:
-        task: Labels and language model.
-        before: Decoder defaults to start from.
-        utterances: The utterances to tune on.
-        search_beam: Beam width during the search for weights.
-        beam_widths: Beam widths to choose from.
-        minutes: Limit of the CPU time of the search for weights.
-
-    Returns:
-        The best weights, with the narrowest beam whose word error rate is at most 0.2 points above that of the best
-        beam; or the settings as they were, if these make fewer errors.
+    The result is the best weights with the narrowest beam whose word error rate is at most 0.2 points above that of the
+    best beam; or the settings as they were, if these make fewer errors.
     """
     log_probs, references = [one.log_probs for one in utterances], [one.reference for one in utterances]
     words = sum(len(reference.split()) for reference in references)

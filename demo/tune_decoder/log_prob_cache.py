@@ -33,13 +33,7 @@ _LAYOUT = 2  # version of the file format, a part of the key
 
 @dataclass(frozen=True, eq=False)
 class AcousticUtterance:
-    """The output of the acoustic model for one utterance.
-
-    Attributes:
-        reference: Normalised reference text.
-        log_probs: float32 [frames, labels], natural logarithm.
-        seconds: Length of the audio.
-    """
+    """Normalised reference text, log-probabilities (natural, float32 [frames, labels]) and seconds of an utterance."""
 
     reference: str
     log_probs: Floats
@@ -47,15 +41,10 @@ class AcousticUtterance:
 
 
 def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None) -> list[AcousticUtterance]:
-    """Run the acoustic model over every utterance that has a reference text, or read its output from the cache.
+    """Run the acoustic model over every utterance that has a reference text, or read its output from a folder.
 
     No endpoint splits an utterance. The key of a stored file is a hash of the acoustic model and of path, size, time
     and part of each recording, so it stays valid when decoder settings or the language model change.
-
-    Args:
-        bundle: The bundle with the acoustic model.
-        manifest: NeMo-style JSON lines with texts.
-        folder: Folder of the stored log-probabilities; by default in the user's cache folder.
 
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
@@ -114,7 +103,6 @@ def _key(bundle: Bundle, utterances: Sequence[Utterance]) -> str:
 
 
 def _read(path: Path, utterances: int, labels: int) -> list[tuple[Floats, int]] | None:
-    """Read a file that `_write` wrote; return None if there is none, or if it is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             log_probs, frames, samples = stored["log_probs"], stored["frames"], stored["samples"]

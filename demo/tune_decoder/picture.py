@@ -11,11 +11,7 @@ from edgespeech.runtime.files import replacing
 
 
 def draw_tuning(result: SearchResult, title: str, path: Path) -> None:
-    """Write a PNG: WER of the re-scored hypotheses over alpha and beta, and the weights of the real decodings.
-
-    Raises:
-        UsageError: The file cannot be written.
-    """
+    """Write a PNG of the re-scored WER over alpha and beta, with the real decodings; raise UsageError if that fails."""
     figure_type: Any = import_module("matplotlib.figure").Figure
     surface, best = result.surface, result.best
     words = int(surface.words.sum())

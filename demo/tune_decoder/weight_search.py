@@ -1,9 +1,7 @@
-"""The search for language model weights: few real decodings, and many re-scorings of their n-best hypotheses.
+"""Search language model weights on a grid by minimum error rate training (F. J. Och, ACL 2003).
 
-Minimum error rate training (F. J. Och 2003, "Minimum error rate training in statistical machine translation") on a
-grid: decode, pool the n-best hypotheses, find the weights under which the pool has the fewest word errors, decode with
-those. Once the pool proposes nothing new, the neighbours of the best weights are decoded. Only the errors of real
-decodings decide.
+Decode, pool the n-best hypotheses, find the weights under which the pool has the fewest word errors, decode with those.
+Once the pool proposes nothing new, the neighbours of the best weights are decoded. Only errors of real decodings count.
 """
 
 from __future__ import annotations
@@ -45,7 +43,6 @@ class ScoredHypothesis(NamedTuple):
     """One hypothesis of one utterance; scores are natural logarithms.
 
     Attributes:
-        text: Words with single spaces.
         acoustic: log p_ctc as computed by the decoder.
         lm: log p_lm of the words and the end of the sentence, without the unknown score.
         words: Number of words, or of characters if the language model is one of characters.
@@ -72,13 +69,7 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class ErrorSurface:
-    """Word errors of the pool on the grid of weights.
-
-    Attributes:
-        unknown_scores: First axis of the grid; the others are `ALPHAS` and `BETAS`.
-        errors: int32 [unknown scores, alphas, betas, utterances].
-        words: Words of each reference, int32 [utterances].
-    """
+    """Word errors of the pool, int32 [unknown scores, `ALPHAS`, `BETAS`, utterances], and words of each reference."""
 
     unknown_scores: tuple[float, ...]
     errors: Errors
@@ -102,10 +93,7 @@ class ErrorSurface:
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """The decoding with the fewest errors, all decodings in order, and the errors of their pool.
-
-    ``finished`` tells whether the search converged; it is False if the time limit ended it.
-    """
+    """The best decoding, all decodings in order, their pool's errors, and whether the search finished in time."""
 
     best: Trial
     trials: tuple[Trial, ...]
@@ -176,13 +164,9 @@ def search_weights(
 ) -> SearchResult:
     """Find the weights with the fewest word errors. The same input gives the same result unless time runs out.
 
-    Args:
-        decode: Decodes all utterances with given weights and returns at least one hypothesis of each, best first.
-        references: Reference text of each utterance.
-        start: Weights to try first.
-        unknown_scores: Unknown scores to search; a single one is kept.
-        seconds: Limit of the CPU time; a decoding that would probably exceed it is not begun, except for the first two.
-        on_trial: Called after every decoding with its trial and the best one so far.
+    Each call of ``decode`` returns at least one hypothesis of each utterance, best first. A decoding that would
+    probably exceed the limit, ``seconds`` of CPU time, is not begun, except for the first two. A single unknown score
+    is kept. ``on_trial`` is called after every decoding with its trial and the best one so far.
     """
     pool, trials, futile, finished = NbestPool(references), list[Trial](), 0, False
     fixed = unknown_scores[0] if len(unknown_scores) == 1 else None
@@ -212,7 +196,6 @@ def search_weights(
 
 
 def _neighbour(pool: NbestPool, best: Weights, tried: Collection[Weights], with_unknown: bool) -> Weights | None:
-    """Return the untried neighbour of the best weights under which the pool has the fewest errors."""
     neighbours = [best._replace(alpha=round(best.alpha + step, 3)) for step in (-0.1, 0.1)]
     neighbours += [best._replace(beta=best.beta + step) for step in (-1.0, -0.5, 0.5, 1.0)]
     neighbours += [best._replace(alpha=round(best.alpha + 0.1 * sign, 3), beta=best.beta + sign) for sign in (-1, 1)]

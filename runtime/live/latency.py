@@ -14,16 +14,15 @@ from edgespeech.runtime.transcript import Event
 
 @dataclass(frozen=True)
 class LatencyBudget:
-    """Parts of the latency of a word, in milliseconds.
+    """Parts of the latency of a word, in milliseconds; with fast partials, these do not wait for the look-ahead.
 
     Attributes:
         frame: Audio that one output covers.
         chunk: Audio per step; a word waits for the end of its chunk, half of it on average.
         lookahead: Future audio that an output depends on.
         compute: Median time to process a chunk; None if it was not measured.
-        endpoint: Silence that ends a segment; None if the rule is off. Outputs must be certain at the end of a
-            segment, so this counts as one look-ahead and one frame at least.
-        fast_partials: Whether partials are shown without waiting for the look-ahead.
+        endpoint: Silence that ends a segment, at least one look-ahead and one frame, because outputs must be certain
+            at the end of a segment; None if the rule is off.
     """
 
     frame: float

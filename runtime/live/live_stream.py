@@ -50,10 +50,9 @@ class SharedOutput:
 
 
 class LiveStream:
-    """Passes the blocks of one source to a recognition stream, and its events to the output.
+    """Passes the blocks of one source to a recognition stream, and its events to the output; see `run_session`.
 
-    ``name`` is shown with every event; it is empty if there is only one source. The other settings are those of
-    `run_session`.
+    Every event is shown with ``name``, which is empty if there is only one source.
     """
 
     def __init__(

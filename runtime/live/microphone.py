@@ -23,12 +23,9 @@ class Microphone:
 
     Attributes:
         index: PortAudio's index of the device.
-        name: Name that the system gives it.
         host_api: Sound system that it belongs to, such as ALSA.
-        channels: Maximum number of channels.
         default_rate: Preferred sample rate in hertz.
         rates: Those of `RATES` at which it opens; empty if it does not open or was not tried.
-        is_default: Whether it is the system's default.
     """
 
     index: int

@@ -26,11 +26,7 @@ class ClockWatch:
         self._began = math.nan
 
     def step(self, seconds: float, arrived: float) -> float:
-        """Take the length of a block and the time of its arrival, both in seconds.
-
-        Returns:
-            Seconds of audio found to be missing; 0 nearly always.
-        """
+        """Return the seconds of audio that are missing, nearly always 0, given a block's length and time of arrival."""
         if math.isnan(self._began):
             self._began, self._window_end = arrived, WINDOW_SECONDS
         self._min_lateness = min(self._min_lateness, arrived - self._began - self._received)

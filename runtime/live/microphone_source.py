@@ -39,13 +39,9 @@ _open_sources: set[int] = set()
 class MicrophoneSource:
     """A microphone that records from its creation until `close`.
 
-    It is opened at the rate it prefers, because drivers convert rates badly or not at all. While it is unplugged,
-    silence takes its place in real time.
-
-    Args:
-        device: Part of a name, an index, or None for the default.
-        sample_rate: Sample rate of the blocks in hertz.
-        rate: Hertz to open the device at; None for the rate it prefers, or else another that works.
+    The device is a part of a name, an index, or None for the default. It is opened at ``rate``, or else at the rate it
+    prefers or another that works, because drivers convert rates badly or not at all; blocks have ``sample_rate``. While
+    it is unplugged, silence takes its place in real time.
 
     Raises:
         MissingDependencyError: sounddevice or PortAudio is not installed.
@@ -134,7 +130,6 @@ class MicrophoneSource:
                     stream.close()
 
     def _read(self) -> Iterator[Block]:
-        """Yield blocks until the device is gone, or until `stop` and the queue is empty."""
         last_block = self._clock()
         while True:
             stopping, ended = self._stopping, self._ended  # before the queue is found empty, not after
@@ -166,7 +161,6 @@ class MicrophoneSource:
         yield Block(self._resampler.step(np.zeros(0, np.float32), last=True), self._clock())
 
     def _wait_for_device(self) -> Iterator[Block]:
-        """Yield silence in real time until the device is back or `stop`."""
         lost_at, given, next_attempt = self._clock(), 0, self._clock()
         while not self._stopping:
             if self._clock() >= next_attempt:

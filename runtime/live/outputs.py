@@ -20,8 +20,7 @@ class Meter:
 
     Attributes:
         level_db: Root mean square of the block in dB below full scale; -90 for silence.
-        audio_seconds: Seconds of audio processed so far.
-        compute_seconds: Seconds of computing so far.
+        audio_seconds, compute_seconds: Seconds of audio processed and of computing so far.
         delay_seconds: Seconds between the arrival of the block and the end of its processing.
         problems: Kinds of problems with the audio, and how often each occurred.
     """

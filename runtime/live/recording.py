@@ -39,10 +39,9 @@ class Recording:
             raise UsageError(message)
 
     def add(self, samples: NDArray[np.float32]) -> str:
-        """Write float32 [n] in [-1, 1], as `round_to_16_bits` returns it.
+        """Write float32 [n] in [-1, 1], as `round_to_16_bits` returns it; return a status message if that fails.
 
-        Returns:
-            A status message when writing fails, otherwise nothing. The file then ends there and stays valid.
+        After a failure the file ends and stays valid.
         """
         if self._failed:
             return ""

@@ -20,7 +20,7 @@ class LiveRequest:
         rate: Hertz to open microphones at; None for the rate that each prefers.
         save: File for the finals: .txt, .srt, .vtt or .jsonl.
         record: File for the audio: .wav.
-        latency_report: Whether to measure the latency and report its parts at the end.
+        latency_report: Whether to report the parts of the latency at the end.
         fast_partials: Whether partials show words before their look-ahead has arrived, as in `Recognizer.stream`.
 
     Raises:

@@ -16,13 +16,10 @@ _TIMED_FROM_ZERO = (".srt", ".vtt")
 
 
 class SaveFile:
-    """A file to which every final is appended and synced before the session goes on.
+    """A .txt, .jsonl, .srt or .vtt file to which every final is appended and synced before the session goes on.
 
     Text and JSON lines are appended to what the file holds. Subtitle times begin at zero with each session, so a
     subtitle file must be new or empty.
-
-    Args:
-        path: File that ends in .srt, .vtt, .txt or .jsonl.
 
     Raises:
         UsageError: Another ending, subtitles that exist already, or a file that cannot be written.
@@ -50,11 +47,9 @@ class SaveFile:
             raise UsageError(message)
 
     def add(self, event: Event, source: str = "") -> str:
-        """Append a final, with the name of its source if there are several.
+        """Append a final; return a status message when writing starts to fail or works again, otherwise nothing.
 
-        Returns:
-            A status message when writing starts to fail or works again, otherwise nothing. Text that could not be
-            written is tried again with the next final and at the end.
+        Text that could not be written is tried again with the next final and at the end.
         """
         self._pending += self._render(event, source).encode()
         return self._write()

@@ -20,13 +20,9 @@ from edgespeech.runtime.recognizer import Recognizer
 
 
 def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handle_signals: bool = False) -> None:
-    """Transcribe microphones, or recordings as if they came from one, until they end.
+    """Transcribe microphones, or recordings as if they came from one, until they end; then close the output.
 
-    Args:
-        recognizer: Recognizer whose model all sources share.
-        request: Sources, files and settings.
-        output: Receives every event; closed at the end.
-        handle_signals: As in `run_session`.
+    The sources share the recognizer's model; ``handle_signals`` is that of `run_session`.
 
     Raises:
         UsageError: A setting is out of range, or a file cannot be written.
@@ -132,7 +128,6 @@ def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | M
 
 
 def _distinct_names(sources: Sequence[Source]) -> list[str]:
-    """Number sources of the same name; a single source needs no name."""
     if len(sources) == 1:
         return [""]
     names = [source.name for source in sources]

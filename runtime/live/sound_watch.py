@@ -23,11 +23,9 @@ class SoundWatch:
         self._muted_samples = MUTED_SECONDS * sample_rate
 
     def step(self, samples: NDArray[np.float32], absent: bool = False) -> list[str]:
-        """Check float32 [n], mono in [-1, 1]; ``absent`` marks silence in place of a device that is gone.
+        """Check float32 [n], mono in [-1, 1], and return status messages; ``absent`` marks a device that is gone.
 
-        Returns:
-            Status messages: for silence one until sound comes back, for clipping one at the 1st, 10th, 100th block
-            and so on.
+        Silence gives one message until sound comes back, clipping one at the 1st, 10th, 100th block and so on.
         """
         if absent or not len(samples):
             self._silent_samples = 0 if absent else self._silent_samples

@@ -24,10 +24,9 @@ MAX_WAIT_SECONDS = 0.05  # between two checks whether to stop
 
 @dataclass(frozen=True)
 class Block:
-    """A short piece of audio.
+    """A short piece of audio, float32 [n] mono in [-1, 1] at the rate of its source.
 
     Attributes:
-        samples: float32 [n] mono in [-1, 1], at the rate of its source.
         arrived: Time at which the block was available, in seconds of `time.perf_counter`.
         absent: Whether this is silence in place of a device that is gone.
     """
@@ -70,11 +69,8 @@ class Source(Protocol):
 class Replay:
     """A recording whose blocks arrive as if they were spoken now.
 
-    Args:
-        path: Audio file.
-        sample_rate: Sample rate of the blocks in hertz; with the recognizer's, the text is that of
-            `Recognizer.transcribe`.
-        speed: Playback speed: 1 for real time, 2 for twice as fast; 0 or infinity for as fast as possible.
+    At the recognizer's sample rate (hertz), the text is that of `Recognizer.transcribe`. The playback speed is 1 for
+    real time, 2 for twice as fast, 0 or infinity for as fast as possible.
 
     Raises:
         AudioError: The file is not readable audio.

@@ -32,11 +32,7 @@ def measure_chunk_times(
 ) -> dict[str, ChunkTime]:
     """Run the same chunks through the acoustic models of several bundles, a few chunks of each in turn.
 
-    Args:
-        bundles: Bundles by name.
-        samples: Speech, float32 [n]; repeated if it is too short.
-        chunk_samples: Samples per step.
-        rounds: Measured rounds, after one that warms up.
+    The speech is float32 [n], repeated if it is too short. The measured rounds follow one that warms up.
 
     Raises:
         UsageError: A bundle does not accept chunks of this length.

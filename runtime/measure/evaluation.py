@@ -34,15 +34,9 @@ AS_RECORDED = Condition("as recorded", lambda samples, utterance, sample_rate: s
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The hypotheses of a recognizer on a manifest, their errors, and the time they took.
+    """The hypotheses of a recognizer on a manifest, their errors, and the processing time in seconds.
 
-    Attributes:
-        corpus: The manifest, with the name of its folder.
-        audio_filepaths: File of each utterance, as in the manifest.
-        references, hypotheses: Normalised texts.
-        speakers: Speaker of each utterance; None where unknown.
-        interval: 95 % interval of the word error rate.
-        seconds: Processing time.
+    Texts are normalised, unknown speakers are None; ``interval`` is the 95 % interval of the word error rate.
     """
 
     corpus: str
@@ -97,11 +91,7 @@ class Evaluation:
 
 
 def read_references(manifest: Path, limit: int | None = None) -> list[Utterance]:
-    """Read the utterances that have a reference text.
-
-    Args:
-        manifest: NeMo-style JSON lines.
-        limit: Maximum number of utterances, spread evenly over the manifest; None for all.
+    """Read the utterances with a reference text: all, or at most ``limit``, spread evenly over the manifest.
 
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
@@ -117,13 +107,7 @@ def read_references(manifest: Path, limit: int | None = None) -> list[Utterance]
 def evaluate_manifest(
     recognizer: Recognizer, manifest: Path, condition: Condition = AS_RECORDED, limit: int | None = None
 ) -> Evaluation:
-    """Transcribe every utterance that has a reference text and count the errors.
-
-    Args:
-        recognizer: The recognizer to evaluate.
-        manifest: NeMo-style JSON lines.
-        condition: Recording condition, applied to the samples first.
-        limit: As in `read_references`.
+    """Transcribe the utterances of `read_references` under a recording condition and count the errors.
 
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.

@@ -25,23 +25,14 @@ PROCESSES = 5
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident megabytes of a process that does nothing but run a graph.
-
-    Attributes:
-        total_mb: Total, with Python and the libraries.
-        graph_mb: Private memory that opening and running the graph added; pages of libraries are shared.
-    """
+    """Resident megabytes of a process that only runs a graph: in total with libraries, and added by the graph alone."""
 
     total_mb: float
     graph_mb: float
 
 
 def measure_memory(bundle: Bundle) -> Memory:
-    """Run some chunks in several fresh processes and return the minimum of each figure.
-
-    Raises:
-        VerificationError: A process failed.
-    """
+    """Return the minimum of each figure over several fresh processes; raise VerificationError if one fails."""
     measured = [_measure_once(bundle) for _ in range(PROCESSES)]
     return Memory(min(one.total_mb for one in measured), min(one.graph_mb for one in measured))
 
@@ -59,10 +50,7 @@ def _measure_once(bundle: Bundle) -> Memory:
 class ResidentMemory:
     """Resident memory of this process in megabytes (1e6 bytes).
 
-    Attributes:
-        total_mb: With shared libraries and other mapped files.
-        private_mb: Without mapped files, which processes share; where the system does not tell them apart, the total.
-        peak_mb: Highest total so far.
+    ``private_mb`` is without mapped files, which processes share; the total if the system does not tell them apart.
     """
 
     total_mb: float

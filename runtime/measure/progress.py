@@ -23,12 +23,7 @@ _consoles: list[Console] = []
 
 
 class Progress:
-    """One bar, drawn while it is used as a context manager and removed at its end.
-
-    Args:
-        title: Text beside the bar.
-        total: Number of steps; None while it is unknown.
-    """
+    """A bar, drawn while it is used as a context manager and then removed; ``total`` is None while it is unknown."""
 
     def __init__(self, title: str, total: int | None = None) -> None:
         self._console = _consoles[-1] if _consoles else Console(stderr=True, highlight=False, soft_wrap=True)
@@ -73,13 +68,7 @@ class Progress:
 
 
 def track(items: Iterable[Item], title: str, total: int | None = None) -> Iterator[Item]:
-    """Yield the items while a bar counts them.
-
-    Args:
-        items: The work.
-        title: Text beside the bar.
-        total: Number of items; taken from ``len(items)`` if it has one.
-    """
+    """Yield the items while a bar counts them; ``total`` is ``len(items)`` by default, if there is a length."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(title, total) as progress:

@@ -7,14 +7,7 @@ from typing import Any
 
 
 class Stopwatch:
-    """Passes everything on to a stage and adds up the time that its `step` and `finish` take.
-
-    Args:
-        stage: An `AcousticModel`, a `BeamSearchDecoder`, or anything with their interface.
-
-    Attributes:
-        seconds: Time so far.
-    """
+    """Passes everything on to a stage and adds up in ``seconds`` the time that its `step` and `finish` take."""
 
     def __init__(self, stage: Any) -> None:
         self._stage = stage

@@ -15,14 +15,7 @@ _WIDTH = 1000  # tables are never cut or wrapped; a terminal may do so
 
 
 def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, title: str = "") -> str:
-    """Lay out a table for a terminal or a log.
-
-    Args:
-        headings: One for each column.
-        rows: Cells as text.
-        left: Number of columns, from the first, that are aligned to the left; the others are aligned to the right.
-        title: Line above the table.
-    """
+    """Lay out a table for a terminal or a log; the first ``left`` columns are aligned left, the others right."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -72,11 +65,7 @@ def find_marks(place: str) -> tuple[Path, str]:
 
 
 def insert_between_marks(path: Path, name: str, text: str) -> None:
-    """Replace the text between the marks of a document.
-
-    Raises:
-        UsageError: The file or the marks are missing, or the file cannot be written.
-    """
+    """Replace the text between the marks of a document; raise UsageError if they are missing or writing fails."""
     before, after = _cut(path, name)
     with replacing(path) as file:
         file.write(f"{before}\n{text}\n{after}".encode())

@@ -22,12 +22,10 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True)
 class WordErrors:
-    """Errors summed over all utterances, and per utterance.
+    """Errors summed over all utterances, and per utterance; numbers are those of words.
 
     Attributes:
         wer, cer: Word and character error rate, fractions of the reference words and characters.
-        substitutions, deletions, insertions: Numbers of words.
-        words: Number of reference words.
         utterance_errors, utterance_words: Errors and reference words of each utterance, int64 [utterances].
         substituted: Counts of (reference word, hypothesis word).
         deleted, inserted: Counts of words that only the reference or only the hypothesis has.
@@ -123,15 +121,10 @@ class Interval:
 
 
 def wer_interval(errors: WordErrors, speakers: Sequence[str | None], seed: int = 0) -> Interval:
-    """Bootstrap percentile interval of the word error rate (Bisani and Ney, ICASSP 2004).
+    """Compute a bootstrap percentile interval of the word error rate (Bisani and Ney, ICASSP 2004).
 
-    Whole speakers are resampled if there are at least ten, because the errors of one speaker are correlated;
-    otherwise utterances are, and the interval is too narrow for unseen speakers.
-
-    Args:
-        errors: Counts of each utterance.
-        speakers: Speaker of each utterance; None where unknown.
-        seed: Seed of the resampling.
+    At least ten speakers (None where unknown) are resampled as a whole, because the errors of one speaker are
+    correlated; otherwise utterances are, and the interval is too narrow for unseen speakers.
     """
     return _interval(errors.utterance_words, errors.utterance_errors, speakers, seed)
 
@@ -139,10 +132,10 @@ def wer_interval(errors: WordErrors, speakers: Sequence[str | None], seed: int =
 def difference_interval(
     errors: WordErrors, other: WordErrors, speakers: Sequence[str | None], seed: int = 0
 ) -> Interval:
-    """Bootstrap interval of the difference of two error rates on the same utterances: ``errors - other``.
+    """Compute a bootstrap interval of ``errors - other`` on the same utterances (Bisani and Ney, section 3).
 
-    Both are resampled together, so that the difficulty of an utterance cancels and the interval is far narrower than
-    those of the two rates (Bisani and Ney, ICASSP 2004, section 3). If it contains 0, the difference is within noise.
+    Both are resampled together, so the difficulty of an utterance cancels and the interval is far narrower than those
+    of the two rates. If it contains 0, the difference is within noise.
     """
     return _interval(errors.utterance_words, errors.utterance_errors - other.utterance_errors, speakers, seed)
 

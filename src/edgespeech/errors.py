@@ -1,18 +1,4 @@
-"""All errors of the package, as one tree.
-
-EdgespeechError                 one line: what came, what was wanted, what to do
-├── UsageError                  options that clash or are out of range
-├── AudioError                  an audio file or samples that cannot be read
-├── ManifestError               a line of a manifest that cannot be used
-├── ConfigError                 a training or model configuration that cannot be built
-├── CheckpointError             a checkpoint that is damaged, foreign or unsafe
-├── BundleError                 a bundle that is damaged, incomplete or from another version
-├── LanguageModelError          an n-gram model that cannot be read or does not fit the labels
-├── DecodingError               invalid log-probabilities, or a label dimension that does not match
-├── DeviceError                 a microphone that is missing or does not open
-├── MissingDependencyError      a library that is not installed, with the command that installs it
-└── VerificationError           a result that failed its verification (exit code 1)
-"""
+"""All errors of the package; the message of each is one line: what came, what was wanted, what to do."""
 
 from __future__ import annotations
 
@@ -67,6 +53,6 @@ class MissingDependencyError(EdgespeechError):
 
 
 class VerificationError(EdgespeechError):
-    """A result that failed its verification."""
+    """A result that failed its verification; the command line exits with code 1."""
 
     exit_code = 1
