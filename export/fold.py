@@ -20,7 +20,7 @@ from edgespeech.reference.model.layers import MaskedBatchNorm
 
 
 def fold_batch_norm(model: DeepSpeech2) -> DeepSpeech2:
-    """Return an equivalent of a model in evaluation mode without batch norm (``batch_norm=False``), in float64."""
+    """Return an equivalent without batch norm of a model in evaluation mode; the folding is computed in float64."""
     folded = DeepSpeech2(msgspec.structs.replace(model.config, batch_norm=False), model.labels)
     weights = {name: value.clone() for name, value in model.state_dict().items() if ".batch_norm." not in name}
     for name, norm in model.named_modules():

@@ -42,7 +42,7 @@ MAX_REPORT_RECORDINGS = 16
 
 @dataclass(frozen=True)
 class QuantizedBundle(Bundle):
-    """A bundle that was just written, its report (None if not requested), and its layers, most sensitive first."""
+    """A new bundle, with ``report`` (None if not requested) and ``sensitivity`` (highest first, if measured)."""
 
     report: QuantizationReport | None = None
     sensitivity: tuple[LayerCost, ...] = ()

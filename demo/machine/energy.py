@@ -96,7 +96,7 @@ class PowerMeter:
 class TegrastatsMeter(PowerMeter):
     """Power of a Jetson whose sensors only ``tegrastats`` may read; the tool runs until `close`.
 
-    The command must print ten lines a second; OSError if it does not start, or prints no power rail.
+    The command prints ten lines a second. An OSError is raised if it does not start or prints no power rail.
     """
 
     def __init__(self, command: Sequence[str] = ("tegrastats", "--interval", "100")) -> None:

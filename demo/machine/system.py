@@ -41,10 +41,7 @@ def import_nvml() -> Any:
 
 @dataclass(frozen=True)
 class System:
-    """Reads the machine through psutil and NVML, or through recordings of their answers.
-
-    Facts that a system does not report are None or empty.
-    """
+    """Reads the machine through psutil and NVML, or recordings of them; unreported facts are None or empty."""
 
     library: Any = psutil
     nvml: Callable[[], Any] = import_nvml

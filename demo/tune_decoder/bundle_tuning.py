@@ -138,7 +138,7 @@ def require_writable_bundle(bundle: Bundle, output: Path | None) -> None:
 def write_settings(
     bundle: Bundle, settings: DecoderDefaults, measured: Mapping[str, object], lm: Path | None, output: Path | None
 ) -> Path:
-    """Write the settings into the bundle, or into a copy in the folder ``output``, and return the folder.
+    """Write the settings, as a whole, into the bundle or a copy in the folder ``output``, and return its folder.
 
     The figures become ``measured.tuning`` in ``bundle.json``. A language model replaces the bundle's own.
 
