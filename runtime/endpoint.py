@@ -23,9 +23,9 @@ _MIN_POWER = 1e-10
 class EndpointRules:
     """Rules that end a segment, in seconds; None disables a rule."""
 
-    after_speech: float | None = 1.0  # silence after speech
-    after_nothing: float | None = 5.0  # silence before any speech; the search starts again without what noise left
-    longest: float | None = 30.0  # length from which a pause between words ends it; from twice that, any blank frame
+    endpoint_seconds: float | None = 1.0  # silence after speech
+    empty_seconds: float | None = 5.0  # silence before any speech; the search then starts again without traces of noise
+    longest_seconds: float | None = 30.0  # then a pause between words ends it; beyond twice that, any blank frame
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Endpointer:
         self.rules = rules
         self._blank = blank
         self._word_ends = frozenset(index for index, text in enumerate(labels) if text.endswith(" "))
-        self._after_speech = _frames(rules.after_speech, frame_seconds, "silence")
-        self._after_nothing = _frames(rules.after_nothing, frame_seconds, "silence before any speech")
-        self._longest = _frames(rules.longest, frame_seconds, "speech")
+        self._after_speech = _frames(rules.endpoint_seconds, frame_seconds, "silence")
+        self._before_speech = _frames(rules.empty_seconds, frame_seconds, "silence before any speech")
+        self._longest = _frames(rules.longest_seconds, frame_seconds, "speech")
 
     def initial_state(self) -> EndpointState:
         """Return the state before the first frame of a segment."""
@@ -85,7 +85,7 @@ class Endpointer:
         return None, state
 
     def may_end(self, state: EndpointState, frames: int) -> bool:
-        """Return whether this number of silent frames more would end the segment at its last frame."""
+        """Return whether this many more silent frames would end the segment, at the last of them."""
         return state.at_blank and self._is_silence(state, frames)
 
     def ends_early(self, log_probs: NDArray[np.float32], levels: NDArray[np.float32], state: EndpointState) -> bool:
@@ -97,7 +97,7 @@ class Endpointer:
         return self.may_end(state, int(sound.argmax()) if sound.any() else len(sound))
 
     def _is_silence(self, state: EndpointState, more: int = 0) -> bool:
-        return state.silent_frames + more >= (self._after_speech if state.spoke else self._after_nothing)
+        return state.silent_frames + more >= (self._after_speech if state.spoke else self._before_speech)
 
 
 def frame_levels(samples: NDArray[np.float32], frame_samples: int) -> NDArray[np.float32]:

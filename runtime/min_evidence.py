@@ -8,7 +8,8 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.decoder.hypothesis import Hypothesis
 from edgespeech.runtime.options import DEFAULT_MIN_EVIDENCE
 
-_MIN_LETTERS = 2  # of the longest word: noise becomes single letters, and no utterance is only "i"
+# The longest word must have two letters: noise is decoded as single letters, and hardly anyone says only "i".
+_MIN_LETTERS = 2
 
 
 class MinEvidence:

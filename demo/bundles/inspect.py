@@ -41,7 +41,7 @@ def describe(bundle: Bundle) -> str:
         *((key, str(value)) for key, value in manifest.measured.items()),
         *((key, str(value)) for key, value in manifest.provenance.items()),
     ]
-    parts = latency_budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().after_speech)
+    parts = latency_budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().endpoint_seconds)
     latency = [
         "latency of a word, from the end of its sound (measure your own: edgespeech live --latency-report):",
         *parts.rows(),

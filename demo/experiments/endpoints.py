@@ -26,8 +26,8 @@ PAUSES = (1.5, 3.0)  # seconds
 RULES = (
     EndpointRules(None, None, None),
     EndpointRules(),
-    EndpointRules(after_speech=0.5),
-    EndpointRules(after_speech=0.3, longest=5.0),
+    EndpointRules(endpoint_seconds=0.5),
+    EndpointRules(endpoint_seconds=0.3, longest_seconds=5.0),
 )
 
 
@@ -75,12 +75,13 @@ def main(manifest: str, utterances: str = "25") -> None:
     samples, reference = joined_speech(Path(manifest), int(utterances))
     recognizer = Recognizer()
     facts = recognizer.bundle.manifest
-    cases = [(rules, *kind) for rules in RULES for kind in KINDS if rules.after_speech or kind[0] is Endpointer]
+    cases = [(rules, *kind) for rules in RULES for kind in KINDS if rules.endpoint_seconds or kind[0] is Endpointer]
     rows = []
     for rules, kind, counted in track(cases, "endpoint rules"):
         endpointer = kind(facts.audio.frame_seconds, facts.labels, facts.blank, rules)
         changed = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, endpointer=endpointer))
-        name = "none" if rules.after_speech is None else f"{rules.after_speech:g} s, {rules.longest:g} s"
+        silence, longest = rules.endpoint_seconds, rules.longest_seconds
+        name = "none" if silence is None else f"{silence:g} s, {longest:g} s"
         rows.append([name, counted, *measure(changed, samples, reference)])
     headings = ("silence, longest", "silence counted", "finals", "after, median", "at most", "WER")
     print(text_table(headings, rows, left=2))

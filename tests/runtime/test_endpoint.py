@@ -195,7 +195,7 @@ def test_the_state_before_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
-@pytest.mark.parametrize("rule", ["after_speech", "after_nothing", "longest"])
+@pytest.mark.parametrize("rule", ["endpoint_seconds", "empty_seconds", "longest_seconds"])
 def test_a_rule_that_is_not_positive_and_finite_is_refused(seconds: float, rule: str) -> None:
     with pytest.raises(UsageError, match="wanted more than 0"):
         Endpointer(FRAME_SECONDS, LABELS, 0, EndpointRules(**{rule: seconds}))

@@ -74,7 +74,7 @@ def test_the_record_and_the_keywords_make_the_same_recognizer(tiny_bundle: Bundl
         parts = recognizer.parts
         assert parts.decoder.options == made[0].parts.decoder.options
         assert (parts.chunk_samples, parts.nbest, parts.min_evidence.nats_per_word) == (640, 2, 3.0)
-        assert (parts.endpointer.rules.after_speech, parts.decoder.options.beam_width) == (0.5, 7)
+        assert (parts.endpointer.rules.endpoint_seconds, parts.decoder.options.beam_width) == (0.5, 7)
 
 
 def test_the_record_and_the_keywords_make_the_same_decoder() -> None:
