@@ -1,8 +1,9 @@
-"""Atomic writing of files, and checks before long work that a file can be written."""
+"""Atomic writing of files, checks before long work that a file can be written, and the cache folder."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,3 +61,15 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot create {folder}: {error.strerror}; give another folder") from None
+
+
+def cache_folder() -> Path:
+    """Return the folder ``edgespeech`` in the user's cache folder, wherever the system has that; it may not exist."""
+    home = Path.home()
+    if sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "edgespeech"

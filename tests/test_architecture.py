@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "runtime.live": RUNTIME,
     "runtime.measure": RUNTIME,
     "reference": set(),
-    "reference.kernels": set(),
+    "reference.kernels": RUNTIME,
     "reference.language_model": RUNTIME | {"runtime.measure"},
     "reference.model": RUNTIME | {"reference.kernels"},
     "reference.data": RUNTIME | {"runtime.measure", "reference.model", "reference.language_model"},

@@ -16,7 +16,7 @@ from edgespeech.runtime.options import RecognizerRequest
 @click.command("hot-words")
 @click.argument("manifest", type=FILE)
 @JSON
-@recognizer_options
+@recognizer_options("nbest")
 def hot_words(manifest: Path, as_json: bool, request: RecognizerRequest) -> None:
     """Measure recall and precision of hot words on a MANIFEST, without and with their boosts.
 
@@ -36,7 +36,7 @@ def hot_words(manifest: Path, as_json: bool, request: RecognizerRequest) -> None
 @click.command()
 @click.argument("manifest", type=FILE)
 @JSON
-@recognizer_options
+@recognizer_options("nbest")
 def confidence(manifest: Path, as_json: bool, request: RecognizerRequest) -> None:
     """Compare the confidences of words with their accuracy on a MANIFEST."""
     from edgespeech.demo.evaluation.confidence import measure_calibration

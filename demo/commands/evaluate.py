@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
               help="Write Markdown between <!-- NAME: begin --> and <!-- NAME: end --> of a document.")  # fmt: skip
 @click.option("--save", type=FILE, metavar="FILE",
               help='JSON-lines file for references (text) and hypotheses (pred_text, also as "heard").')  # fmt: skip
-@recognizer_options
+@click.option("--normalise/--no-normalise", default=True, show_default=True,
+              help="Remove punctuation from references and hypotheses before words are compared.")  # fmt: skip
+@recognizer_options("nbest")
 def evaluate(request: RecognizerRequest, **options: Any) -> None:
     """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""
     from edgespeech.demo.evaluation.evaluate import EvaluateRequest, describe_results, evaluate_bundles

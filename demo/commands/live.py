@@ -26,7 +26,7 @@ from edgespeech.runtime.options import RecognizerRequest
               help="Measure the latency and print its parts at the end.")  # fmt: skip
 @click.option("--fast-partials/--slow-partials", default=True, show_default=True,
               help="Show words before their look-ahead has arrived, for twice the computing.")  # fmt: skip
-@recognizer_options
+@recognizer_options()
 def live(request: RecognizerRequest, as_json: bool, **options: Any) -> None:
     """Transcribe the microphone while you speak; Ctrl-C ends."""
     from edgespeech.demo.live.terminal import run_on_terminal

@@ -29,7 +29,7 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
 }  # fmt: skip
 
 
-def _from_field(record: Field[Any]) -> Callable[[Command], Command]:
+def _from_field(record: Field[Any], hidden: bool) -> Callable[[Command], Command]:
     """Make the option of a field that was declared with `edgespeech.runtime.decoder.options.option`."""
     names = record.metadata["names"] or (f"--{record.name.replace('_', '-')}",)
     return click.option(
@@ -41,6 +41,7 @@ def _from_field(record: Field[Any]) -> Callable[[Command], Command]:
         metavar=record.metadata["metavar"],
         help=record.metadata["help"],
         callback=_zero_to_none if record.metadata["zero_disables"] else None,
+        hidden=hidden,
     )
 
 
@@ -48,35 +49,44 @@ def _zero_to_none(context: click.Context, parameter: click.Parameter, value: flo
     return value or None
 
 
-_FROM_FIELDS = {one.name: _from_field(one) for one in fields(RecognizerOptions) if "help" in one.metadata}
+_FROM_FIELDS = tuple(one.name for one in fields(RecognizerOptions) if "help" in one.metadata)
 # Options of another form than their fields: a flag that negates, and files.
 _OTHER_FORMS = {
-    "no_lm": click.option("--no-lm", is_flag=True, help="Decode without a language model."),
-    "hot_word": click.option("--hot-word", multiple=True, metavar="WORDS:BOOST",
-                             help="Expected phrase and the score (natural log) that it adds; repeatable."),
-    "hot_words": click.option("--hot-words", type=FILE, metavar="FILE",
-                              help="File of hot words, one WORDS:BOOST per line."),
-    "grammar": click.option("--grammar", type=FILE, metavar="FILE",
-                            help="Recognise only the phrases in this file, one per line, and <unknown>."),
+    "use_lm": (click.option("--no-lm", is_flag=True, help="Decode without a language model."),),
+    "hot_words": (
+        click.option("--hot-word", multiple=True, metavar="WORDS:BOOST",
+                     help="Expected phrase and the score (natural log) that it adds; repeatable."),
+        click.option("--hot-words", type=FILE, metavar="FILE", help="File of hot words, one WORDS:BOOST per line."),
+    ),
+    "grammar": (
+        click.option("--grammar", type=FILE, metavar="FILE",
+                     help="Recognise only the phrases in this file, one per line, and <unknown>."),
+    ),
 }  # fmt: skip
-_ORDER = (
-    "beam_width", "alpha", "beta", "unknown_score", "no_lm", "lm", "hot_word", "hot_words", "grammar", "filler_score",
-    "nbest", "endpoint_seconds", "empty_seconds", "longest_seconds", "min_evidence", "chunk_ms", "threads", "provider",
-)  # fmt: skip
 
 
-def recognizer_options(command: Command) -> Command:
-    """Add the options of a recognizer to a command, which receives them as the parameter ``request``."""
+def recognizer_options(*unused: str) -> Callable[[Command], Command]:
+    """Make a decorator that adds the options of a recognizer, which the command receives as the parameter ``request``.
 
-    @functools.wraps(command)
-    def run(*arguments: Any, **given: Any) -> Any:
-        return command(*arguments, request=_take_request(given), **given)
+    ``unused`` names the fields that have no effect on this command: their options are accepted, but not in the help.
+    """
+    added = [BUNDLE]
+    for field in fields(RecognizerOptions):
+        if field.name in _FROM_FIELDS:
+            added.append(_from_field(field, hidden=field.name in unused))
+        added += _OTHER_FORMS.get(field.name, ())
 
-    decorated: Any = run
-    for name in reversed(_ORDER):
-        decorated = {**_FROM_FIELDS, **_OTHER_FORMS}[name](decorated)
-    decorated = BUNDLE(decorated)
-    return decorated  # type: ignore[no-any-return]
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*arguments: Any, **given: Any) -> Any:
+            return command(*arguments, request=_take_request(given), **given)
+
+        decorated: Any = run
+        for add in reversed(added):
+            decorated = add(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
 
 
 def _take_request(given: dict[str, Any]) -> RecognizerRequest:

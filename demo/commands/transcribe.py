@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
               show_default=True, help="Text, one JSON object per recording, or subtitles.")  # fmt: skip
 @click.option("--rate", type=int, default=16000, show_default=True, metavar="HZ",
               help="Sample rate of raw 16-bit mono audio on standard input (AUDIO is -).")  # fmt: skip
-@recognizer_options
+@recognizer_options()
 def transcribe(request: RecognizerRequest, **options: Any) -> None:
     """Turn recordings into text.
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from edgespeech.runtime.files import cache_folder
+
 FLAGS = ("-std=c++17", "-shared", "-fPIC", "-O3", "-march=sapphirerapids", "-mprefer-vector-width=512", "-ffast-math")
 
 
@@ -22,7 +24,7 @@ def compiled(name: str) -> ctypes.CDLL | None:
         return None
     source = Path(__file__).with_name(f"{name}.cpp")
     content = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgespeech"
+    folder = cache_folder()
     library = folder / f"{name}-{content}.so"
     try:
         if not library.is_file():

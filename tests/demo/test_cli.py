@@ -90,7 +90,8 @@ def test_help_of_every_command_names_every_option(edgespeech: Command, name: str
     assert outcome.out.startswith(f"Usage: edgespeech {name} ")
     for parameter in COMMANDS[name].params:
         word = parameter.name.upper() if parameter.param_type_name == "argument" else parameter.opts[0]
-        assert re.search(rf"(?<!\w){re.escape(word)}\b", outcome.out), word
+        hidden = getattr(parameter, "hidden", False)
+        assert bool(re.search(rf"(?<!\w){re.escape(word)}\b", outcome.out)) is not hidden, word
 
 
 def test_text_of_a_recording(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:

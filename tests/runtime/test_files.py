@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.files import make_folder, replacing, require_writable
+from edgespeech.runtime.files import cache_folder, make_folder, replacing, require_writable
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
@@ -46,3 +46,17 @@ def test_a_folder_is_created_with_those_above_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     with pytest.raises(UsageError, match="cannot create .*; give another folder"):
         make_folder(tmp_path / "file" / "b")
+
+
+@pytest.mark.parametrize(
+    ("system", "folder"),
+    [("linux", "cache"), ("darwin", "home/Library/Caches"), ("win32", "home/AppData/Local")],
+)
+def test_the_cache_folder_is_the_users(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, folder: str
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    assert cache_folder() == tmp_path / folder / "edgespeech"

@@ -18,7 +18,7 @@ OFFERED = [one for one in dataclasses.fields(RecognizerOptions) if "help" in one
 
 
 @click.command()
-@recognizer_options
+@recognizer_options()
 def probe(request: RecognizerRequest) -> RecognizerRequest:
     return request
 
@@ -39,6 +39,18 @@ def test_a_field_with_help_is_an_option_with_the_same_default(field: dataclasses
     assert isinstance(option, click.Option)
     assert (option.help, option.default) == (field.metadata["help"], field.default)
     assert option.opts[0] in (field.metadata["names"] or (f"--{field.name.replace('_', '-')}",))
+
+
+def test_every_option_sets_a_parameter_of_its_own() -> None:
+    names = [one.name for one in probe.params]
+    assert len(set(names)) == len(names) and {one.name for one in OFFERED} < set(names)
+
+
+def test_an_unused_option_is_accepted_but_not_in_the_help() -> None:
+    command = click.command()(recognizer_options("nbest")(lambda request: request))
+    assert command.main(["--nbest", "3"], standalone_mode=False).options.nbest == 3
+    help_of = [one.get_help(click.Context(one)) for one in (probe, command)]
+    assert ["--nbest" in text for text in help_of] == [True, False]
 
 
 @pytest.mark.parametrize(

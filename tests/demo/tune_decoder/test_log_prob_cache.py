@@ -12,7 +12,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edgespeech.demo.tune_decoder.log_prob_cache import cache_folder, compute_log_probs
+from edgespeech.demo.tune_decoder.log_prob_cache import compute_log_probs
 from edgespeech.errors import ManifestError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
@@ -101,9 +101,3 @@ def test_a_manifest_without_texts_is_refused(tiny_bundle: Bundle, manifest: Path
     manifest.write_text('{"audio_filepath": "0.wav"}\n')
     with pytest.raises(ManifestError, match="no utterance with a text"):
         compute_log_probs(tiny_bundle, manifest, tmp_path)
-
-
-def test_the_cache_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "edgespeech" / "log_probs"
