@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgespeech.runtime.manifest import read_samples
-from edgespeech.runtime.measure.evaluation import read_references
-from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.references import read_references, read_speech
 from edgespeech.runtime.measure.tables import text_table
-from edgespeech.runtime.measure.word_errors import correct_words, normalise
+from edgespeech.runtime.measure.word_errors import correct_words
 from edgespeech.runtime.recognizer import Recognizer
 
 BINS = 10
@@ -75,9 +73,13 @@ def measure_calibration(recognizer: Recognizer, manifest: Path) -> Calibration:
     """Transcribe the utterances of `read_references`, and compare the confidences of their words with the texts."""
     confidences: list[float] = []
     correct: list[bool] = []
-    for utterance in track(read_references(manifest), "confidence"):
-        words = recognizer.transcribe((read_samples(utterance, recognizer.sample_rate), recognizer.sample_rate)).words
-        if words:
-            confidences += [word.confidence for word in words]
-            correct += correct_words(normalise(utterance.text), " ".join(word.word for word in words)).tolist()
+    references = read_references(manifest)
+    references.log()
+    for _, text, samples in read_speech(references, recognizer.sample_rate, "confidence"):
+        words = recognizer.transcribe((samples, recognizer.sample_rate)).words
+        # The rule may divide a word, or leave nothing of it.
+        pieces = [(word.confidence, piece) for word in words for piece in references.normalise(word.word).split()]
+        if pieces:
+            confidences += [confidence for confidence, _ in pieces]
+            correct += correct_words(text, " ".join(piece for _, piece in pieces)).tolist()
     return calibrate(confidences, correct)

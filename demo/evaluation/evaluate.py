@@ -12,7 +12,8 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.dependencies import require
 from edgespeech.runtime.files import require_writable
-from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Evaluation, evaluate_manifest
+from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Evaluation, evaluate_references
+from edgespeech.runtime.measure.references import read_references
 from edgespeech.runtime.measure.tables import find_marks
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -32,6 +33,7 @@ class EvaluateRequest:
     markdown: bool = False
     into: str | None = None
     save: Path | None = None
+    normalise: bool = True
 
     def __post_init__(self) -> None:
         if self.as_json and (self.markdown or self.into):
@@ -63,10 +65,13 @@ def evaluate_bundles(
     request: EvaluateRequest, conditions: Sequence[Condition], recognizer: Recognizer, other: Recognizer | None
 ) -> list[Result]:
     """Evaluate a recognizer, and another one if there is one, on every manifest under every condition."""
+    manifests = [read_references(path, request.limit, request.normalise) for path in request.manifests]
+    for references in manifests:
+        references.log()
 
     def evaluate_all(one: Recognizer) -> list[Evaluation]:
-        pairs = [(path, condition) for path in request.manifests for condition in conditions]
-        return [evaluate_manifest(one, path, condition, request.limit) for path, condition in pairs]
+        pairs = [(references, condition) for references in manifests for condition in conditions]
+        return [evaluate_references(one, references, condition) for references, condition in pairs]
 
     found = evaluate_all(recognizer)
     others = [None] * len(found) if other is None else evaluate_all(other)

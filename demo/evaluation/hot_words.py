@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgespeech.runtime.decoder.hot_words import HotWords
-from edgespeech.runtime.manifest import read_samples
-from edgespeech.runtime.measure.evaluation import read_references
-from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.references import read_references, read_speech
 from edgespeech.runtime.measure.tables import text_table
-from edgespeech.runtime.measure.word_errors import normalise, word_error_rate
+from edgespeech.runtime.measure.word_errors import word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
 
@@ -76,17 +74,19 @@ def compare_hot_words(
     Raises:
         EdgespeechError: The manifest or a hot word is invalid.
     """
-    references: list[str] = []
+    references = read_references(manifest)
+    references.log()
     hypotheses: tuple[list[str], list[str]] = ([], [])
-    for utterance in track(read_references(manifest), "hot words"):
-        samples = read_samples(utterance, recognizer.sample_rate)
-        references.append(normalise(utterance.text))
+    for _, _, samples in read_speech(references, recognizer.sample_rate, "hot words"):
         for words, texts in zip(({}, phrases), hypotheses, strict=True):
             stream = recognizer.stream()
             stream.set_hot_words(words)
             events = [*stream.accept(samples), *stream.finish()]
-            texts.append(" ".join(event.text for event in events if event.type == "final"))
-    return count_hot_words(phrases, references, hypotheses[0]), count_hot_words(phrases, references, hypotheses[1])
+            text = " ".join(event.text for event in events if event.type == "final")
+            texts.append(references.normalise(text))
+    counted = {normal: boost for words, boost in phrases.items() if (normal := references.normalise(words))}
+    without, boosted = (count_hot_words(counted, references.texts, texts) for texts in hypotheses)
+    return without, boosted
 
 
 def hot_word_table(without: HotWordRates, boosted: HotWordRates) -> str:

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.runtime.audio import SAMPLE_RATE, Resampler, resampling_delay
-from edgespeech.runtime.manifest import read_samples
-from edgespeech.runtime.measure.evaluation import read_references
 from edgespeech.runtime.measure.progress import track
+from edgespeech.runtime.measure.references import read_references, read_speech
 from edgespeech.runtime.measure.tables import text_table
-from edgespeech.runtime.measure.word_errors import normalise, word_error_rate
+from edgespeech.runtime.measure.word_errors import word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
@@ -60,13 +59,12 @@ SOURCES: dict[str, tuple[int, Callable[[Floats, int], Floats]]] = {
 def main(manifest: str, utterances: str = "40", *qualities: str, recognizer: Recognizer | None = None) -> None:
     """Print a row for each source and quality; the first row is the recordings as they are."""
     recognizer = recognizer or Recognizer()
-    speech = read_references(Path(manifest), int(utterances))
-    recordings = [read_samples(utterance, SAMPLE_RATE) for utterance in speech]
-    references = [normalise(utterance.text) for utterance in speech]
+    references = read_references(Path(manifest), int(utterances))
+    recordings = [samples for _, _, samples in read_speech(references, SAMPLE_RATE, "reading")]
 
     def error_rate(converted: list[Floats]) -> str:
-        texts = [recognizer.transcribe((samples, SAMPLE_RATE)).text for samples in converted]
-        return f"{word_error_rate(references, texts):.2%}"
+        texts = [references.normalise(recognizer.transcribe((samples, SAMPLE_RATE)).text) for samples in converted]
+        return f"{word_error_rate(references.texts, texts):.2%}"
 
     rows = [["16 kHz", "", error_rate(recordings), "0", "0"]]
     seconds = sum(map(len, recordings)) / SAMPLE_RATE

@@ -12,6 +12,7 @@ from edgespeech.demo.tune_decoder.compared_decoders import Edgespeech, Task, dec
 from edgespeech.demo.tune_decoder.log_prob_cache import AcousticUtterance
 from edgespeech.demo.tune_decoder.weight_search import MAX_DECODINGS, SearchResult, Trial, Weights, search_weights
 from edgespeech.runtime.bundle import DecoderDefaults
+from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress
 from edgespeech.runtime.measure.tables import text_table
 from edgespeech.runtime.measure.word_errors import count_word_errors
@@ -199,6 +200,6 @@ def measure_beam(task: Task, weights: Weights, beam_width: int, utterances: Sequ
         began = time.process_time()
         text = search.text(utterance.log_probs)
         seconds += time.process_time() - began
-        errors += count_word_errors(utterance.reference, text)
+        errors += count_word_errors(utterance.reference, scoring_text(text))
     words = sum(len(utterance.reference.split()) for utterance in utterances)
     return BeamFigures(beam_width, errors / words, seconds / sum(utterance.seconds for utterance in utterances))

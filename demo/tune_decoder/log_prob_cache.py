@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +16,9 @@ from numpy.typing import NDArray
 from edgespeech.errors import UsageError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
-from edgespeech.runtime.files import make_folder, replacing
-from edgespeech.runtime.manifest import Utterance, read_samples
-from edgespeech.runtime.measure.evaluation import read_references
-from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.word_errors import normalise
+from edgespeech.runtime.files import cache_folder, make_folder, replacing
+from edgespeech.runtime.manifest import Utterance
+from edgespeech.runtime.measure.references import References, log_shorter_recordings, read_references, read_speech
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +45,14 @@ def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
     """
-    utterances = read_references(manifest)
-    folder = cache_folder() if folder is None else folder
+    references = read_references(manifest)
+    references.log()
+    utterances = references.utterances
+    folder = cache_folder() / "log_probs" if folder is None else folder
     path = folder / f"{_key(bundle, utterances)}.npz"
     outputs = _read(path, len(utterances), len(bundle.manifest.labels))
     if outputs is None:
-        outputs = list(_run_model(bundle, track(utterances, f"acoustic model on {manifest.name}")))
+        outputs = list(_run_model(bundle, references, f"acoustic model on {manifest.name}"))
         try:
             _write(path, outputs)
             log.info("log-probabilities stored in %s", path)
@@ -62,29 +60,17 @@ def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None
             log.warning("log-probabilities are not stored: %s", error)
     else:
         log.info("log-probabilities read from %s", path)
+        log_shorter_recordings(references, [samples / bundle.manifest.audio.sample_rate for _, samples in outputs])
     rate = bundle.manifest.audio.sample_rate
     return [
-        AcousticUtterance(normalise(utterance.text), log_probs, samples / rate)
-        for utterance, (log_probs, samples) in zip(utterances, outputs, strict=True)
+        AcousticUtterance(text, log_probs, samples / rate)
+        for text, (log_probs, samples) in zip(references.texts, outputs, strict=True)
     ]
 
 
-def cache_folder() -> Path:
-    """Return the folder edgespeech/log_probs in the user's cache folder, wherever the system has that."""
-    home = Path.home()
-    if sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "edgespeech" / "log_probs"
-
-
-def _run_model(bundle: Bundle, utterances: Iterator[Utterance]) -> Iterator[tuple[Floats, int]]:
+def _run_model(bundle: Bundle, references: References, title: str) -> Iterator[tuple[Floats, int]]:
     model, facts = AcousticModel(bundle), bundle.manifest.audio
-    for utterance in utterances:
-        samples = read_samples(utterance, facts.sample_rate)
+    for _, _, samples in read_speech(references, facts.sample_rate, title):
         frames = facts.frames_decoded(len(samples))
         # Output t belongs to frame t - delay, so the look-ahead is padded with zeros.
         padding = (facts.delay_frames + frames) * facts.frame_samples - len(samples)

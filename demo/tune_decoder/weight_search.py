@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.word_errors import count_word_errors
 
 Errors = NDArray[np.int32]
@@ -123,7 +124,7 @@ class NbestPool:
             for one in offered:
                 known = pooled.get(one.text)
                 if known is None:
-                    pooled[one.text] = one, count_word_errors(reference, one.text)
+                    pooled[one.text] = one, count_word_errors(reference, scoring_text(one.text))
                 elif known[0].acoustic < one.acoustic:
                     pooled[one.text] = one, known[1]
             errors += pooled[offered[0].text][1]

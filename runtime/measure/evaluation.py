@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.errors import ManifestError
 from edgespeech.runtime.files import replacing
-from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
-from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.word_errors import Interval, WordErrors, count_errors, normalise, wer_interval
+from edgespeech.runtime.manifest import Utterance
+from edgespeech.runtime.measure.references import References, read_references, read_speech
+from edgespeech.runtime.measure.word_errors import Interval, WordErrors, count_errors, wer_interval
 from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
@@ -37,6 +36,7 @@ class Evaluation:
     """The hypotheses of a recognizer on a manifest, their errors, and the processing time in seconds.
 
     Texts are normalised, unknown speakers are None; ``interval`` is the 95 % interval of the word error rate.
+    ``left_out`` and ``normalised`` are those of `References`.
     """
 
     corpus: str
@@ -49,6 +49,8 @@ class Evaluation:
     interval: Interval
     audio_seconds: float
     seconds: float
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    normalised: int = 0
 
     @property
     def wer(self) -> float:
@@ -87,57 +89,59 @@ class Evaluation:
             "resampled": self.interval.resampled,
             "corpus": self.corpus,
             "condition": self.condition,
+            "left_out": dict(self.left_out),
+            "normalised": self.normalised,
+            "empty_references": sum(not text for text in self.references),
         }
-
-
-def read_references(manifest: Path, limit: int | None = None) -> list[Utterance]:
-    """Read the utterances with a reference text: all, or at most ``limit``, spread evenly over the manifest.
-
-    Raises:
-        ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
-    """
-    utterances = [utterance for utterance in read_manifest(manifest, check_files=True) if normalise(utterance.text)]
-    if not utterances:
-        raise ManifestError(f"{manifest} has no utterance with a text; wanted reference texts; add them")
-    if limit is not None and limit < len(utterances):
-        utterances = [utterances[index * len(utterances) // limit] for index in range(limit)]
-    return utterances
 
 
 def evaluate_manifest(
     recognizer: Recognizer, manifest: Path, condition: Condition = AS_RECORDED, limit: int | None = None
 ) -> Evaluation:
-    """Transcribe the utterances of `read_references` under a recording condition and count the errors.
+    """Evaluate the utterances of a manifest that `read_references` returns, and log what was left out.
 
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
         AudioError: An audio file cannot be read.
     """
-    utterances = read_references(manifest, limit)
-    corpus = f"{manifest.absolute().parent.name}/{manifest.name}"
-    references, hypotheses = [], []
+    references = read_references(manifest, limit)
+    references.log()
+    return evaluate_references(recognizer, references, condition)
+
+
+def evaluate_references(
+    recognizer: Recognizer, references: References, condition: Condition = AS_RECORDED
+) -> Evaluation:
+    """Transcribe utterances under a recording condition and count the errors.
+
+    Raises:
+        AudioError: An audio file cannot be read.
+    """
+    rate = recognizer.sample_rate
+    hypotheses = []
     audio_seconds = seconds = 0.0
-    for utterance in track(utterances, f"{corpus}, {condition.name}"):
-        samples = condition.change(read_samples(utterance, recognizer.sample_rate), utterance, recognizer.sample_rate)
+    for utterance, _, samples in read_speech(references, rate, f"{references.corpus}, {condition.name}"):
+        changed = condition.change(samples, utterance, rate)
         began = time.perf_counter()
-        transcript = recognizer.transcribe((samples, recognizer.sample_rate))
+        transcript = recognizer.transcribe((changed, rate))
         seconds += time.perf_counter() - began
         audio_seconds += transcript.duration
-        references.append(normalise(utterance.text))
-        hypotheses.append(normalise(transcript.text))
-    errors = count_errors(references, hypotheses)
-    speakers = tuple(utterance.speaker for utterance in utterances)
+        hypotheses.append(references.normalise(transcript.text))
+    errors = count_errors(references.texts, hypotheses)
+    speakers = tuple(utterance.speaker for utterance in references.utterances)
     return Evaluation(
-        corpus=corpus,
+        corpus=references.corpus,
         condition=condition.name,
-        audio_filepaths=tuple(utterance.audio_filepath for utterance in utterances),
-        references=tuple(references),
+        audio_filepaths=tuple(utterance.audio_filepath for utterance in references.utterances),
+        references=references.texts,
         hypotheses=tuple(hypotheses),
         speakers=speakers,
         errors=errors,
         interval=wer_interval(errors, speakers),
         audio_seconds=audio_seconds,
         seconds=seconds,
+        left_out=references.left_out,
+        normalised=references.normalised,
     )
 
 

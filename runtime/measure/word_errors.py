@@ -50,7 +50,7 @@ class WordErrors:
 
 
 def count_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
-    """Align each hypothesis with its reference and count the errors; every reference has at least one word."""
+    """Align each hypothesis with its reference and count the errors; some references, but not all, may be empty."""
     aligned = jiwer.process_words(list(references), list(hypotheses))
     substituted: Counter[tuple[str, str]] = Counter()
     deleted: Counter[str] = Counter()
@@ -151,6 +151,6 @@ def _interval(
     random = np.random.default_rng(seed)
     uniform = np.full(len(words_in), 1.0 / len(words_in))
     drawn = [random.multinomial(len(words_in), uniform) for _ in range(RESAMPLES)]
-    rates = [float(times @ errors_in) / float(times @ words_in) for times in drawn]
+    rates = [float(times @ errors_in) / max(1.0, float(times @ words_in)) for times in drawn]
     low, high = np.quantile(rates, [0.025, 0.975])
     return Interval(float(low), float(high), "speakers" if by_speaker else "utterances")

@@ -58,7 +58,7 @@ def evaluated(recognizer: FixedRecognizer, manifest: Path, **settings: Any) -> E
 
 
 def test_errors_match_a_count_by_hand(tmp_path: Path) -> None:
-    manifest = write_manifest(tmp_path, {"text": "The cat  sat"}, {"text": "on the mat"}, {"text": " "})
+    manifest = write_manifest(tmp_path, {"text": "The cat  sat"}, {"text": "on the mat"}, {})
     recognizer = FixedRecognizer("the bat sat down", "on mat")
     result = evaluated(recognizer, manifest)
     assert result.wer == pytest.approx(3 / 6)
@@ -75,6 +75,7 @@ def test_errors_match_a_count_by_hand(tmp_path: Path) -> None:
     assert found["resampled"] == "utterances" and found["condition"] == "as recorded"
     assert found["wer_interval"][0] <= found["wer"] <= found["wer_interval"][1]
     assert found["corpus"] == f"{tmp_path.name}/manifest.jsonl"
+    assert (found["left_out"], found["normalised"], found["empty_references"]) == ({"without a text": 1}, 0, 0)
 
 
 def test_a_condition_changes_the_samples(tmp_path: Path) -> None:
