@@ -43,6 +43,15 @@ class _Stored:
     reach: Floats | None = None
 
 
+@dataclass(frozen=True)
+class _Integers:
+    """A node's operator, the bits of its weights, and the constants it reads: integers, scales and the rest."""
+
+    operator: str
+    bits: int
+    constants: tuple[str, ...]
+
+
 class GraphAudit:
     """Compares a final graph with its float32 original, whose node names it must have kept."""
 
@@ -100,11 +109,11 @@ class GraphAudit:
         found = {self._integers(*user) for user in self._users[name]}
         if len(found) != 1 or None in found:
             return _Stored("missing", (), None)
-        (keys,) = found
-        assert keys is not None
-        return self._dequantized(name, keys)
+        (integers,) = found
+        assert integers is not None
+        return self._dequantized(name, integers)
 
-    def _integers(self, node_name: str, position: int) -> tuple[str, ...] | None:
+    def _integers(self, node_name: str, position: int) -> _Integers | None:
         node = self._nodes.get(node_name)
         positions: tuple[int, ...] = ()
         if node is not None:
@@ -121,7 +130,9 @@ class GraphAudit:
         keys = tuple(node.input[index] for index in positions)
         if position == 1 and node.op_type != "QLinearConv" and (inverse := self._inverse_reach(node.input[0])):
             keys = (*keys, inverse)
-        return (node.op_type, *keys) if all(key in self._constants for key in keys) else None
+        default = 4 if node.op_type == "MatMulNBits" else 8
+        bits = next((attribute.i for attribute in node.attribute if attribute.name == "bits"), default)
+        return _Integers(node.op_type, bits, keys) if all(key in self._constants for key in keys) else None
 
     def _inverse_reach(self, source: str) -> str | None:
         producer = self._producers.get(source)
@@ -131,8 +142,8 @@ class GraphAudit:
             return None
         return str(producer.input[1])
 
-    def _dequantized(self, name: str, keys: tuple[str, ...]) -> _Stored:
-        operator, values, scales, *rest = keys
+    def _dequantized(self, name: str, found: _Integers) -> _Stored:
+        operator, (values, scales, *rest) = found.operator, found.constants
         integers, scale = self._constants[values], self._constants[scales]
         if integers.dtype == np.int32:  # a convolution's bias has the scale of input times weight
             product = scale * self._constants[rest[0]]
@@ -145,15 +156,16 @@ class GraphAudit:
             precision, matrix = "int8", _f32(integers * scale)
         elif operator == "DynamicQuantizeLSTM" and integers.dtype == np.int8:
             precision, matrix = "int8", _f32(gate_columns(integers[0] * scale[0], shape[-1]))
-        elif operator == "MatMulNBits" and integers.dtype == np.uint8:
+        elif operator == "MatMulNBits" and integers.dtype == np.uint8 and found.bits == 4:
             precision, matrix = "int4", Blocks(integers, scale).matrix(shape[0])
         else:
-            return _Stored(str(integers.dtype), (values, scales, *rest), None)
+            precision = f"int{found.bits}" if operator == "MatMulNBits" else str(integers.dtype)
+            return _Stored(precision, (values, scales, *rest), None)
         reach = 1.0 / self._constants[rest[0]][: len(matrix), None] if rest else np.ones((1, 1), np.float32)
-        found = matrix / reach
+        weights = matrix / reach
         if operator == "DynamicQuantizeLSTM":  # W and R are [1, outputs, inputs]
-            found, reach = found.T[None], reach.T[None]
-        return _Stored(precision, (values, scales, *rest), _f32(found), _f32(reach))
+            weights, reach = weights.T[None], reach.T[None]
+        return _Stored(precision, (values, scales, *rest), _f32(weights), _f32(reach))
 
 
 def _f32(values: NDArray[np.generic]) -> Floats:

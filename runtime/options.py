@@ -25,8 +25,8 @@ class RecognizerOptions(DecoderOptions):
         grammar: Closed grammar: only these phrases and ``<unknown>`` can be recognised; excludes a language model.
         nbest: Number of hypotheses in finals and transcripts.
         endpoint_seconds: Silence after speech that ends a segment; None disables the rule, as for the next two.
-        empty_seconds: Silence before any speech after which the segment starts again.
-        longest_seconds: Length from which a segment ends at the next pause between two words.
+        empty_seconds: Silence after which a segment starts again if nothing was said.
+        longest_seconds: Length after which a segment ends at the next pause between words (after twice that, at any).
         min_evidence: Minimum acoustic evidence of a segment, in nats per word; 0 accepts every segment.
         chunk_ms: Audio per step in milliseconds, if the graph allows other values than its own.
         threads: CPU threads of the acoustic model.
@@ -50,14 +50,15 @@ class RecognizerOptions(DecoderOptions):
     )
     empty_seconds: float | None = option(
         5.0,
-        "Silence before any speech that restarts a segment; 0 disables the rule.",
+        "Restart the segment after this much silence if nothing was said; 0 disables the rule.",
         "SECONDS",
         names=("--endpoint-empty",),
         zero_disables=True,
     )
     longest_seconds: float | None = option(
         30.0,
-        "Length from which a segment ends at the next pause between words; 0 disables the rule.",
+        "Length after which a segment ends at the next pause between words (after twice that, at any pause); "
+        "0 disables the rule.",
         "SECONDS",
         names=("--max-segment", "--longest"),
         zero_disables=True,

@@ -63,7 +63,7 @@ class _Variants:
     keep: Path | None
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Measure speed, latency, memory and accuracy.")
 @click.option("--bundle", "bundles", type=FILE, multiple=True, metavar="DIR",
               help="Bundle folder; repeatable. The default bundle if not given.")  # fmt: skip
 @click.option("--threads", default="1,all", show_default=True, metavar="N,N", callback=values(threads_from),

@@ -11,12 +11,13 @@ from edgespeech.demo.commands.options import FILE
 from edgespeech.runtime.dependencies import require
 
 
-@click.command()
+@click.command(short_help="Turn a checkpoint into a streaming bundle.")
 @click.argument("checkpoint", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
 @click.option("--form", type=click.Choice(["fused", "cells"]), default="fused", show_default=True,
               help="Keep the recurrent operator, or unroll it over the chunk into cells.")  # fmt: skip
-@click.option("--chunk-ms", type=float, metavar="MS", help="Audio per step; default: the whole frames in 320 ms.")
+@click.option("--chunk-ms", type=float, metavar="MS", 
+              help="Audio per step; default: as many whole frames as fit in 320 ms.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "fp16", "int8", "int4"]), default="fp32",
               show_default=True, help="Weight precision. int4, and int8 for GRU and RNN models, unroll the recurrence "
               "(`--form cells`).")  # fmt: skip
@@ -25,13 +26,15 @@ from edgespeech.runtime.dependencies import require
               help="Speech to calibrate and compare on. By default the sample clips are compared on.")  # fmt: skip
 @click.option("--no-calibrate", is_flag=True, help="Keep the batch-norm statistics despite --speech.")
 @click.option("--blank-score", type=float, default=0.0, show_default=True,
-              help="Natural log added to the blank; -1 makes the model omit fewer words.")  # fmt: skip
+              help="Added to the blank's logit; negative values, such as -1, make the model drop fewer words.",
+              )  # fmt: skip
 @click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to copy into the bundle.")
 @click.option("--alpha", type=float, default=0.5, show_default=True,
               help="The bundle's default weight of the language model.")  # fmt: skip
-@click.option("--beta", type=float, default=1.5, show_default=True, help="The bundle's default bonus for each word.")
+@click.option("--beta", type=float, default=1.5, show_default=True,
+              help="The bundle's default score (natural log) added for each word.")  # fmt: skip
 @click.option("--unknown-score", type=float, default=-10.0, show_default=True,
-              help="The bundle's default natural-log score of an out-of-vocabulary word.")  # fmt: skip
+              help="The bundle's default score (natural log) added for each out-of-vocabulary word.")  # fmt: skip
 @click.option("--beam-width", type=int, default=64, show_default=True, help="The bundle's default beam width.")
 @click.option("--min-confidence", "--least-confidence", "min_confidence", type=float, default=0.0, show_default=True,
               help="The bundle's default mean confidence below which a segment is taken for noise.")  # fmt: skip
@@ -44,7 +47,7 @@ def export(checkpoint: Path, output: Path, **options: Any) -> None:
     click.echo(str(export_bundle(checkpoint, output, BundleRequest.from_options(options)).folder))
 
 
-@click.command()
+@click.command(short_help="Quantize a bundle to fp16, int8 or int4.")
 @click.argument("bundle", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="BUNDLE", help="Folder to write.")
 @click.option("--precision", type=click.Choice(["fp16", "int8", "int4"]), required=True, help="Weight precision.")
@@ -84,7 +87,7 @@ def quantize(
     click.echo(str(written.folder))
 
 
-@click.command()
+@click.command(short_help="Print what a bundle contains, and its latency.")
 @click.argument("bundle", type=FILE, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print bundle.json.")
 def info(bundle: Path | None, as_json: bool) -> None:
@@ -96,7 +99,7 @@ def info(bundle: Path | None, as_json: bool) -> None:
     click.echo((loaded.folder / MANIFEST).read_text("utf-8").rstrip() if as_json else describe(loaded))
 
 
-@click.command()
+@click.command(short_help="Check that a bundle is complete and works.")
 @click.argument("bundle", type=FILE, required=False)
 def verify(bundle: Path | None) -> None:
     """Check the hashes, graph, states, streaming and language model of a BUNDLE."""

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@click.group()
+@click.group(short_help="Check and prepare training speech.")
 def data() -> None:
     """Training speech: check manifests, make them from known corpora, measure how much more data would help."""
 
 
-@data.command("check")
+@data.command("check", short_help="Find clips that cannot be trained on.")
 @click.argument("paths", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write the usable clips as one manifest.")
 @click.option("--dev", type=FILE, multiple=True, metavar="MANIFEST",
@@ -79,7 +79,7 @@ def _read_corpora(paths: Sequence[Path], dev: Sequence[Path]) -> Corpora:
     return Corpora.of(config.model, config.data, train, [*(base / path for path in config.data.dev), *dev])
 
 
-@data.command("librispeech")
+@data.command("librispeech", short_help="Make a manifest of LibriSpeech.")
 @click.argument("folder", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Manifest to write.")
 def data_librispeech(folder: Path, output: Path) -> None:
@@ -89,7 +89,7 @@ def data_librispeech(folder: Path, output: Path) -> None:
     click.echo(make_manifest(librispeech(folder), output))
 
 
-@data.command("common-voice")
+@data.command("common-voice", short_help="Make a manifest of Common Voice.")
 @click.argument("folder", type=FILE)
 @click.option("--split", default="train", show_default=True, help="Name of the .tsv file: train, dev, test, validated.")
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Manifest to write.")
@@ -100,7 +100,7 @@ def data_common_voice(folder: Path, split: str, output: Path) -> None:
     click.echo(make_manifest(common_voice(folder, split), output))
 
 
-@data.command("pronounce")
+@data.command("pronounce", short_help="Look up the phonemes of words.")
 @click.argument("manifests", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Table to write (.tsv).")
 def data_pronounce(manifests: tuple[Path, ...], output: Path) -> None:
@@ -114,7 +114,7 @@ def data_pronounce(manifests: tuple[Path, ...], output: Path) -> None:
     click.echo(f"{output}: {write_pronunciations(manifests, output)} words")
 
 
-@data.command("scaling")
+@data.command("scaling", short_help="Predict what more data would bring.")
 @click.argument("config", type=FILE)
 @click.option("--fractions", "--shares", "fractions", default="1/8,1/4,1/2,1", show_default=True, metavar="X,X",
               help="Fractions of every speaker's clips; smaller ones are subsets of larger ones.")  # fmt: skip

@@ -13,7 +13,7 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.options import RecognizerRequest
 
 
-@click.command("hot-words")
+@click.command("hot-words", short_help="Measure recall and precision of hot words.")
 @click.argument("manifest", type=FILE)
 @JSON
 @recognizer_options("nbest")
@@ -33,7 +33,7 @@ def hot_words(manifest: Path, as_json: bool, request: RecognizerRequest) -> None
     click.echo(json.dumps(both) if as_json else hot_word_table(without, boosted))
 
 
-@click.command()
+@click.command(short_help="Compare word confidences with accuracy.")
 @click.argument("manifest", type=FILE)
 @JSON
 @recognizer_options("nbest")

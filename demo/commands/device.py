@@ -12,7 +12,7 @@ from edgespeech.demo.commands.bench import BEAMS, CHUNKS, providers_to_try, thre
 from edgespeech.demo.commands.options import BUNDLE, FILE, JSON
 
 
-@click.command("tune-device")
+@click.command("tune-device", short_help="Find the fastest settings for this device.")
 @BUNDLE
 @click.option("--also", type=FILE, multiple=True, metavar="DIR",
               help="Other form or precision of the model that may be used instead; repeatable.")  # fmt: skip

@@ -16,7 +16,7 @@ from edgespeech.runtime.options import RecognizerRequest
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(short_help="Measure word error rate and speed.")
 @click.argument("manifests", type=FILE, nargs=-1, required=True)
 @click.option("--noise", type=FILE, multiple=True, metavar="FOLDER",
               help="Also measure with noise from this folder added; repeatable.")  # fmt: skip
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 @click.option("--confusions", type=click.IntRange(0), default=0, metavar="N",
               help="Also print the N most frequent errors of each kind.")  # fmt: skip
 @click.option("--against", type=FILE, metavar="DIR",
-              help="Compare with another bundle: the difference and whether it is beyond noise.")  # fmt: skip
+              help="Compare with another bundle: the difference, and whether it is statistically significant.",
+              )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per manifest and condition.")
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 @click.option("--into", metavar="FILE#NAME",

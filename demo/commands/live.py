@@ -10,7 +10,7 @@ from edgespeech.demo.commands.options import FILE, load_recognizer, recognizer_o
 from edgespeech.runtime.options import RecognizerRequest
 
 
-@click.command()
+@click.command(short_help="Transcribe the microphone while you speak.")
 @click.option("--device", "devices", multiple=True, metavar="NAME|INDEX",
               help="Microphone: part of its name or its index in `edgespeech devices`; repeatable.")  # fmt: skip
 @click.option("--replay", "replays", type=FILE, multiple=True, metavar="FILE",
@@ -25,7 +25,7 @@ from edgespeech.runtime.options import RecognizerRequest
 @click.option("--latency-report", "--ledger", "latency_report", is_flag=True,
               help="Measure the latency and print its parts at the end.")  # fmt: skip
 @click.option("--fast-partials/--slow-partials", default=True, show_default=True,
-              help="Show words before their look-ahead has arrived, for twice the computing.")  # fmt: skip
+              help="Show words before their look-ahead has arrived, at twice the computation.")  # fmt: skip
 @recognizer_options()
 def live(request: RecognizerRequest, as_json: bool, **options: Any) -> None:
     """Transcribe the microphone while you speak; Ctrl-C ends."""

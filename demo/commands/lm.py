@@ -19,12 +19,12 @@ _CACHE = click.option("--cache", type=FILE, metavar="DIR",
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group()
+@click.group(short_help="Build, inspect and tune language models.")
 def lm() -> None:
     """Language models: build one from text, inspect one, tune its weights, compare decoders."""
 
 
-@lm.command("build")
+@lm.command("build", short_help="Build an n-gram model from texts.")
 @click.argument("texts", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="KenLM binary to write.")
 @click.option("--order", type=int, metavar="N", help="Longest n-gram; by default 3, or 6 with --characters.")
@@ -57,7 +57,7 @@ def lm_build(drop_lone_letters: bool, bundle: Path | None, **options: Any) -> No
     click.echo(str(summary.model))
 
 
-@lm.command("info")
+@lm.command("info", short_help="Inspect a language model.")
 @click.argument("model", type=FILE)
 @click.option("--text", type=FILE, metavar="FILE", help="Text or manifest to measure perplexity on.")
 @click.option(
@@ -74,7 +74,7 @@ def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) 
     click.echo(json.dumps(found.as_dict()) if as_json else found.table())
 
 
-@lm.command("tune")
+@lm.command("tune", short_help="Find the best language model weights.")
 @click.argument("manifest", type=FILE)
 @BUNDLE
 @_LM
@@ -86,7 +86,7 @@ def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) 
     "--report-on", type=FILE, metavar="MANIFEST", help="Manifest of other speech, for an unbiased error rate."
 )
 @click.option(
-    "--minutes", type=float, default=4.0, show_default=True, help="Limit of the CPU time of the weight search."
+    "--minutes", type=float, default=4.0, show_default=True, help="CPU time limit of the weight search, in minutes."
 )
 @click.option(
     "--search-beam",
@@ -101,7 +101,7 @@ def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) 
 @_JSON
 @_CACHE
 def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, as_json: bool, **settings: Any) -> None:
-    """Find the language model weights and the beam width for speech like that in MANIFEST.
+    """Find the best language model weights and beam width for speech like that in MANIFEST.
 
     The result becomes the bundle's default. With --lm, that model is also put into the bundle. The error rate on
     MANIFEST itself is optimistic: --report-on measures on other speech.
@@ -116,7 +116,7 @@ def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, as_jso
     click.echo(json.dumps(found.as_dict()) if as_json else found.table())
 
 
-@lm.command("compare")
+@lm.command("compare", short_help="Compare beam search decoders.")
 @click.argument("manifest", type=FILE)
 @BUNDLE
 @_LM
@@ -130,7 +130,7 @@ def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, as_jso
 )
 @click.option("--tune-every", type=int, default=3, show_default=True, metavar="N", help="Tune on every Nth utterance.")
 @click.option(
-    "--minutes", type=float, default=1.0, show_default=True, help="Limit of the CPU time to tune one decoder."
+    "--minutes", type=float, default=1.0, show_default=True, help="CPU time limit of tuning one decoder, in minutes."
 )
 @_JSON
 @_CACHE

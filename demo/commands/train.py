@@ -11,7 +11,7 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.dependencies import require
 
 
-@click.command()
+@click.command(short_help="Train a model by a recipe.")
 @click.argument("config", type=FILE)
 @click.option("--resume", is_flag=True, help="Continue from the last state of this run.")
 @click.option("--minutes", type=float, metavar="M", help="Stop after M minutes; continue later with --resume.")
@@ -28,7 +28,7 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
     click.echo(str(outcome.best))
 
 
-@click.command()
+@click.command(short_help="Average the weights of checkpoints.")
 @click.argument("checkpoints", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
 @click.option("--weights", "--shares", "weights", metavar="X,X", help="Weight of each checkpoint; default: equal.")
@@ -50,7 +50,7 @@ def average(checkpoints: tuple[Path, ...], output: Path, weights: str | None, ha
     click.echo(str(output))
 
 
-@click.command()
+@click.command(short_help="Measure batch-norm statistics again.")
 @click.argument("checkpoint", type=FILE)
 @click.option(
     "--speech",

@@ -65,12 +65,19 @@ class DecoderOptions:
         UsageError: A value is out of range.
     """
 
-    beam_width: int | None = option(None, "Number of hypotheses that the beam search keeps.", "N")
-    alpha: float | None = option(None, "Weight of the language model.")
-    beta: float | None = option(None, "Score (natural log) added for each word.")
-    unknown_score: float | None = option(None, "Score (natural log, at most 0) added for an out-of-vocabulary word.")
+    beam_width: int | None = option(
+        None, "Number of hypotheses that the beam search keeps; default: the bundle's.", "N"
+    )
+    alpha: float | None = option(None, "Weight of the language model; default: the bundle's.")
+    beta: float | None = option(None, "Score (natural log) added for each word; default: the bundle's.")
+    unknown_score: float | None = option(
+        None, "Score (natural log, at most 0) added for each out-of-vocabulary word; default: the bundle's."
+    )
     filler_score: float | None = option(
-        None, "With --grammar, score (natural log) of each letter outside the grammar; lower values reject less.", "X"
+        None,
+        "With --grammar, score (natural log) of each letter outside it; lower values make "
+        "<unknown> rarer; default: -2.",
+        "X",
     )
     unit: Literal["word", "character"] | None = None
     symbol_mass: float = 0.99

@@ -75,6 +75,15 @@ def test_blocks_of_four_bits_are_found(quantizer: Quantizer) -> None:
     assert all(15.0 < (found[f"recurrent{i}.{key}"].weight_sqnr_db or 0.0) < 30.0 for i in range(2) for key in "WU")
 
 
+def test_blocks_of_other_bits_are_named_by_their_bits(quantizer: Quantizer) -> None:
+    final = quantizer.rewrite(quantizer.plan("int4"))
+    for node in final.graph.node:
+        for attribute in node.attribute:
+            attribute.i = 2 if attribute.name == "bits" else attribute.i
+    entry = audit(quantizer, final)["recurrent0.U"]
+    assert (entry.precision, entry.weight_sqnr_db) == ("int2", None)
+
+
 def test_float16_weights_are_found(quantizer: Quantizer) -> None:
     for final in (store_as_float16(quantizer.graph.model), compute_in_float16(quantizer.graph.model)):
         entry = audit(quantizer, final)["recurrent0.U"]
