@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from edgespeech.runtime.decoder.grammar import UNKNOWN
 from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
 from edgespeech.runtime.transcript import Event, RecordingHypothesis, Segment, Transcript
 
 LINE_WIDTH = 42  # characters
 LINES_PER_CUE = 2
+MIN_CUE_SECONDS = 0.8
 MAX_CUE_SECONDS = 7.0
+MAX_LETTERS_PER_SECOND = 20.0
 VTT_HEADER = "WEBVTT\n\n"
+_NO_TAGS = str.maketrans("<>", "[]")
 
 
 @dataclass(frozen=True)
@@ -25,50 +30,82 @@ class Cue:
     lines: tuple[str, ...]
 
 
-def cues(piece: Segment | Event) -> tuple[Cue, ...]:
-    """Cut a segment, or a final event, into subtitles at word boundaries.
+def cues(piece: Segment | Event, after: float = -math.inf) -> tuple[Cue, ...]:
+    """Cut a segment, or a final event, into subtitles at word boundaries; none begins before ``after`` seconds.
 
-    A cue has at most 2 lines of 42 characters and lasts at most 7 s, unless a single word exceeds that. Words without
+    A cue has at most 2 lines of 42 characters and lasts at most 7 s, unless a single word exceeds that. It stays until
+    it has lasted 0.8 s and been shown at 20 characters per second, unless the next one begins before. Words without
     times are given times in proportion to their letters.
     """
-    found: list[Cue] = []
+    return tuple(_prolong(map(_cue, _pieces(piece)), after))
+
+
+def _pieces(piece: Segment | Event) -> list[list[Word]]:
+    found: list[list[Word]] = []
     waiting: list[Word] = []
     for word in piece.words or _spread(piece.text, piece.start, piece.end):
         longer = [*waiting, word]
-        too_long = word.end - longer[0].start > MAX_CUE_SECONDS or len(_wrap(longer)) > LINES_PER_CUE
-        if waiting and too_long:
-            found.append(_cue(waiting))
+        if waiting and not _fits(longer):
+            found.append(waiting)
             longer = [word]
         waiting = longer
     if waiting:
-        found.append(_cue(waiting))
-    return tuple(found)
+        found.append(waiting)
+    while len(found) > 1 and _should_move_a_word(found[-2], found[-1]):
+        found[-1].insert(0, found[-2].pop())
+    return found
+
+
+def _fits(words: Sequence[Word]) -> bool:
+    return words[-1].end - words[0].start <= MAX_CUE_SECONDS and len(_wrap(words)) <= LINES_PER_CUE
+
+
+def _should_move_a_word(before: Sequence[Word], last: Sequence[Word]) -> bool:
+    """Decide whether the last cue of a segment, which the next one may follow at once, needs another word."""
+    moved = [before[-1], *last]
+    enough = len(before) > 1 and before[-2].end - before[0].start >= MIN_CUE_SECONDS
+    return last[-1].end - last[0].start < MIN_CUE_SECONDS and enough and _fits(moved)
+
+
+def _prolong(all_cues: Iterable[Cue], after: float = -math.inf) -> Iterator[Cue]:
+    """Let each cue stay as long as it takes to read, as far as the next one leaves room."""
+    waiting = list(all_cues)
+    for index, cue in enumerate(waiting, start=1):
+        start = max(cue.start, after)
+        needed = max(MIN_CUE_SECONDS, sum(map(len, cue.lines)) / MAX_LETTERS_PER_SECOND)
+        room = waiting[index].start if index < len(waiting) else math.inf
+        yield replace(cue, start=start, end=max(start, cue.end, min(start + needed, room)))
 
 
 def srt_cue(index: int, cue: Cue) -> str:
     """Return a SubRip block with its blank line; ``index`` counts from 1."""
-    return f"{index}\n{_span(cue, ',')}\n" + "\n".join(cue.lines) + "\n\n"
+    text = "\n".join(cue.lines).translate(_NO_TAGS)  # players take <unknown> for a tag
+    return f"{index}\n{_span(cue, ',')}\n{text}\n\n"
 
 
 def vtt_cue(cue: Cue) -> str:
     """Return a WebVTT block with its blank line, for a file that begins with ``VTT_HEADER``."""
-    text = "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = "\n".join(cue.lines).replace(UNKNOWN, UNKNOWN.translate(_NO_TAGS))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"{_span(cue, '.')}\n{text}\n\n"
 
 
 def to_srt(segments: Iterable[Segment]) -> str:
     """Return a SubRip file, which is empty without words."""
-    all_cues = (cue for segment in segments for cue in cues(segment))
-    return "".join(srt_cue(index, cue) for index, cue in enumerate(all_cues, start=1))
+    return "".join(srt_cue(index, cue) for index, cue in enumerate(_all_cues(segments), start=1))
 
 
 def to_vtt(segments: Iterable[Segment]) -> str:
     """Return a WebVTT file, which is only the header without words."""
-    return VTT_HEADER + "".join(vtt_cue(cue) for segment in segments for cue in cues(segment))
+    return VTT_HEADER + "".join(map(vtt_cue, _all_cues(segments)))
+
+
+def _all_cues(segments: Iterable[Segment]) -> Iterator[Cue]:
+    return _prolong(_cue(piece) for segment in segments for piece in _pieces(segment))
 
 
 def to_json(transcript: Transcript, file: str) -> str:
-    """Return one line of JSON: file, duration (s), text, words, nbest with scores, seconds of computing, rtf."""
+    """Return one line of JSON: file, duration (s), text, words, nbest with scores, processing time in seconds, rtf."""
     return json.dumps(
         {
             "file": file,

@@ -40,6 +40,7 @@ class SaveFile:
             self._file.close()
             raise UsageError(f"cannot save to {str(path)!r}: it holds {length} bytes already; give a new file")
         self._cues_written = 0
+        self._shown_until: dict[str, float] = {}  # seconds, by source
         self._pending = VTT_HEADER.encode() if self._format == ".vtt" else b"\n" if torn else b""
         self._failed = False
         if message := self._write():
@@ -68,7 +69,8 @@ class SaveFile:
         event = with_source_name(source, event)
         if self._format == ".txt":
             return event.text + "\n"
-        new = cues(event)
+        new = cues(event, after=self._shown_until.get(source, 0.0))
+        self._shown_until.update((source, cue.end) for cue in new)
         self._cues_written += len(new)
         if self._format == ".vtt":
             return "".join(vtt_cue(cue) for cue in new)

@@ -85,13 +85,13 @@ def test_events_become_json() -> None:
 
 def test_segments_become_srt() -> None:
     assert to_srt([HELLO, segment("again", start=3725.5)]) == (
-        "1\n00:00:01,000 --> 00:00:01,570\nhello world\n\n2\n01:02:05,500 --> 01:02:05,770\nagain\n\n"
+        "1\n00:00:01,000 --> 00:00:01,800\nhello world\n\n2\n01:02:05,500 --> 01:02:06,300\nagain\n\n"
     )
     assert to_srt([]) == ""
 
 
 def test_vtt_is_escaped() -> None:
-    assert to_vtt([segment("r&d <b>", start=0.5)]) == ("WEBVTT\n\n00:00:00.500 --> 00:00:01.070\nr&amp;d &lt;b&gt;\n\n")
+    assert to_vtt([segment("r&d <b>", start=0.5)]) == ("WEBVTT\n\n00:00:00.500 --> 00:00:01.300\nr&amp;d &lt;b&gt;\n\n")
     assert to_vtt([]) == VTT_HEADER
 
 
@@ -102,12 +102,44 @@ def test_long_segments_are_cut_at_word_boundaries() -> None:
     assert {len(cue.lines) for cue in pieces[:-1]} == {2}
     assert all(0 < cue.end - cue.start <= MAX_CUE_SECONDS for cue in pieces)
     assert all(before.end <= after.start for before, after in zip(pieces, pieces[1:], strict=False))
-    assert (pieces[0].start, pieces[-1].end) == (LONG.words[0].start, LONG.words[-1].end)
+    assert pieces[0].start == LONG.words[0].start and pieces[-1].end >= LONG.words[-1].end
 
 
 def test_slow_speech_is_cut_by_time() -> None:
     pieces = cues(segment("one two three four five", per_word=3.0))
     assert [cue.lines for cue in pieces] == [("one two",), ("three four",), ("five",)]
+
+
+def test_a_cue_stays_as_long_as_it_takes_to_read_where_there_is_room() -> None:
+    def shown(*given: Segment) -> list[tuple[str, str]]:
+        blocks = to_srt(given).split("\n\n")[:-1]
+        return [(block.split("\n")[1][6:12], block.split("\n")[1][-6:]) for block in blocks]
+
+    short, long = segment("yes", 1.0, 0.2), segment(" ".join(["letters"] * 10), 1.0, 0.1)
+    assert shown(short) == [("01,000", "01,800")]
+    assert shown(short, segment("no", 1.5)) == [("01,000", "01,500"), ("01,500", "02,300")]
+    assert shown(short, segment("no", 2.5))[0] == ("01,000", "01,800")
+    assert shown(short, segment("no", 1.1))[0] == ("01,000", "01,180")  # overlapping speech keeps its times
+    # two lines of 39 characters, at 20 per second
+    assert shown(long)[0] == ("01,000", "04,900")
+    assert shown(long, segment("no", 4.0))[0] == ("01,000", "04,000")
+
+
+def test_the_last_cue_of_a_segment_is_not_too_short_for_the_next_to_follow_at_once() -> None:
+    text = " ".join(["abcdefghi"] * 9)  # eight fill two lines
+    first, last = to_srt([segment(text, 0.0, 0.4), segment("next", 3.6)]).split("\n\n")[:2]
+    assert last.endswith("abcdefghi abcdefghi abcdefghi") and first.count("abcdefghi") == 6
+    assert [len(cue.lines) for cue in cues(segment("abcdefghi", 0.0))] == [1]
+
+
+def test_a_cue_begins_after_the_one_that_is_shown() -> None:
+    assert [(cue.start, cue.end) for cue in cues(segment("again", 1.2), after=1.8)] == [(1.8, 2.6)]
+    assert [(cue.start, cue.end) for cue in cues(segment("again", 1.2), after=0.5)] == [(1.2, 2.0)]
+
+
+def test_players_do_not_take_unknown_words_for_tags() -> None:
+    assert "\nturn on [unknown]\n" in to_srt([segment("turn on <unknown>")])
+    assert "\nturn on [unknown] &lt;b&gt;\n" in to_vtt([segment("turn on <unknown> <b>")])
 
 
 def test_a_word_wider_than_a_line_and_longer_than_a_cue_stays_whole() -> None:
