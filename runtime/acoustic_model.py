@@ -43,6 +43,7 @@ class AcousticModel:
         bundle: Bundle with the graph.
         threads: CPU threads of one step; 1 is the fastest for small chunks on most devices.
         provider: Execution provider: ``cpu``, ``cuda``, ``tensorrt`` and so on; never silently replaced by another one.
+        spin: Whether idle threads look for work before they sleep, which costs CPU time between chunks.
 
     Attributes:
         nodes: Number of nodes after fusion by the provider; None for ``cpu``, where placement does not matter.
@@ -54,7 +55,7 @@ class AcousticModel:
         BundleError: The graph cannot be loaded or does not match the manifest.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "cpu") -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, provider: str = "cpu", spin: bool = False) -> None:
         if not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"threads is {threads}; wanted 1 to {MAX_THREADS}")
         onnxruntime = import_onnxruntime()
@@ -62,6 +63,7 @@ class AcousticModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
         options.log_severity_level = 3
         self.audio = bundle.manifest.audio
         self._graph = bundle.manifest.graph

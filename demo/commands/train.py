@@ -28,13 +28,14 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
     click.echo(str(outcome.best))
 
 
-@click.command(short_help="Average the weights of checkpoints.")
+@click.command(short_help="Average checkpoints of one model.")
 @click.argument("checkpoints", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
-@click.option("--weights", "--shares", "weights", metavar="X,X", help="Weight of each checkpoint; default: equal.")
+@click.option("--weights", "--shares", "weights", metavar="X,X", 
+              help="Mixing weight of each checkpoint; default: equal.")  # fmt: skip
 @click.option("--half", is_flag=True, help="Store the weights as float16.")
 def average(checkpoints: tuple[Path, ...], output: Path, weights: str | None, half: bool) -> None:
-    """Average the weights of CHECKPOINTS of one model; with --half, a single one becomes a small copy."""
+    """Average the parameters of CHECKPOINTS of one model; with --half, a single one becomes a small copy."""
     require("torch scipy", "train")
     from edgespeech.reference.model.checkpoint import save_checkpoint
     from edgespeech.reference.training.averaging import average_checkpoints

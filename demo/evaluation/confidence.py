@@ -32,18 +32,18 @@ class Calibration:
     Attributes:
         bins: From low confidence to high, without the empty ones.
         error: Expected calibration error: |confidence - fraction correct| of the bins, averaged over all words.
-        ranking: Probability that a correct word has a higher confidence than a wrong one (area under the ROC curve).
+        auc: Probability that a correct word has a higher confidence than a wrong one (area under the ROC curve).
     """
 
     bins: tuple[Bin, ...]
     error: float
-    ranking: float
+    auc: float
 
     def as_dict(self) -> dict[str, object]:
         """Return the figures under the keys of ``confidence --json``."""
         return {
             "calibration_error": self.error,
-            "ranking": self.ranking,
+            "ranking": self.auc,
             "bins": [{"words": one.words, "confidence": one.confidence, "right": one.correct} for one in self.bins],
         }
 
@@ -51,7 +51,7 @@ class Calibration:
         """Return a table of the bins, followed by the two summary figures."""
         rows = [(str(one.words), f"{one.confidence:.2f}", f"{one.correct:.2f}") for one in self.bins]
         table = text_table(("words", "confidence", "correct"), rows, left=0)
-        return f"{table}\nexpected calibration error {self.error:.3f}, ranking {self.ranking:.3f}"
+        return f"{table}\nexpected calibration error {self.error:.3f}, AUC {self.auc:.3f}"
 
 
 def calibrate(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration:

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base class of all parts of a report."""
+    """Base class of the records in reports on a machine and in benchmarks."""
 
 
 class Sensor(Record, frozen=True):

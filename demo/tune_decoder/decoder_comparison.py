@@ -16,7 +16,7 @@ from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress, track
 from edgespeech.runtime.measure.tables import text_table
-from edgespeech.runtime.measure.word_errors import count_word_errors
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 TUNING_BEAM = 64
 
@@ -155,7 +155,7 @@ def measure_decoders(
             began = time.process_time()
             text = search.text(utterance.log_probs)
             seconds[number, width] += time.process_time() - began
-            errors[number, width] += count_word_errors(utterance.reference, scoring_text(text))
+            errors[number, width] += word_edit_distance(utterance.reference, scoring_text(text))
     words = sum(len(utterance.reference.split()) for utterance in utterances)
     audio = sum(utterance.seconds for utterance in utterances)
     return tuple(

@@ -15,7 +15,7 @@ from edgespeech.runtime.bundle import DecoderDefaults
 from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress
 from edgespeech.runtime.measure.tables import text_table
-from edgespeech.runtime.measure.word_errors import count_word_errors
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 # A wider beam is worth its time if it lowers the word error rate by more than this fraction.
 BEAM_TOLERANCE = 0.002
@@ -200,6 +200,6 @@ def measure_beam(task: Task, weights: Weights, beam_width: int, utterances: Sequ
         began = time.process_time()
         text = search.text(utterance.log_probs)
         seconds += time.process_time() - began
-        errors += count_word_errors(utterance.reference, scoring_text(text))
+        errors += word_edit_distance(utterance.reference, scoring_text(text))
     words = sum(len(utterance.reference.split()) for utterance in utterances)
     return BeamFigures(beam_width, errors / words, seconds / sum(utterance.seconds for utterance in utterances))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.runtime.measure.normalisation import scoring_text
-from edgespeech.runtime.measure.word_errors import count_word_errors
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 Errors = NDArray[np.int32]
 
@@ -124,7 +124,7 @@ class NbestPool:
             for one in offered:
                 known = pooled.get(one.text)
                 if known is None:
-                    pooled[one.text] = one, count_word_errors(reference, scoring_text(one.text))
+                    pooled[one.text] = one, word_edit_distance(reference, scoring_text(one.text))
                 elif known[0].acoustic < one.acoustic:
                     pooled[one.text] = one, known[1]
             errors += pooled[offered[0].text][1]
@@ -169,7 +169,7 @@ def search_weights(
     probably exceed the limit, ``seconds`` of CPU time, is not begun, except for the first two. A single unknown score
     is kept. ``on_trial`` is called after every decoding with its trial and the best one so far.
     """
-    pool, trials, futile, finished = NbestPool(references), list[Trial](), 0, False
+    pool, trials, without_gain, finished = NbestPool(references), list[Trial](), 0, False
     fixed = unknown_scores[0] if len(unknown_scores) == 1 else None
     first = [Weights(*weights) if fixed is None else Weights(*weights[:2], fixed) for weights in FIRST_WEIGHTS]
     waiting = list(dict.fromkeys([start, *first]))
@@ -182,16 +182,17 @@ def search_weights(
             surface = pool.surface(unknown_scores)
             optimum = surface.weights(*surface.best())
             near = _neighbour(pool, _fewest_errors(trials).weights, tried, len(unknown_scores) > 1)
-            # They alternate while neither improves: the pool is too optimistic where the search itself makes errors.
-            proposed = near if optimum in tried or (futile % 2 and near is not None) else optimum
-            if proposed is None or futile == _PATIENCE or len(trials) >= MAX_DECODINGS:
+            # The optimum and its neighbour alternate while neither improves: the pool is too optimistic where the
+            # search itself makes errors.
+            proposed = near if optimum in tried or (without_gain % 2 and near is not None) else optimum
+            if proposed is None or without_gain == _PATIENCE or len(trials) >= MAX_DECODINGS:
                 finished = True
                 break
             weights, searching = proposed, True
         decoding_began, fewest = time.process_time(), _fewest_errors(trials).errors if trials else 0
         trials.append(Trial(weights, pool.add(decode(weights))))
         longest = max(longest, time.process_time() - decoding_began)
-        futile = futile + 1 if searching and trials[-1].errors >= fewest else 0
+        without_gain = without_gain + 1 if searching and trials[-1].errors >= fewest else 0
         on_trial(trials[-1], _fewest_errors(trials))
     return SearchResult(_fewest_errors(trials), tuple(trials), pool.surface(unknown_scores), finished)
 

@@ -109,7 +109,7 @@ class Outcome:
 def tune(bundle: Bundle, request: TuneRequest) -> Outcome:
     """Search the fastest settings and store them.
 
-    First provider, chunk and threads of each bundle are chosen, with its own beam width; then the beam width.
+    Provider, chunk and threads are chosen first, per bundle, with its own beam width; then the beam width.
 
     Args:
         bundle: Bundle for which the settings are stored.

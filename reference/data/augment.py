@@ -36,58 +36,58 @@ class WaveAugmenter:
     ) -> None:
         self.config = config
         self.sample_rate = sample_rate
-        where = device or torch.device("cpu")
-        self.noise = ResidentRecordings.read(noise, sample_rate, where) if noise and config.noise_prob else None
-        self.rooms = ResidentRecordings.read(rooms, sample_rate, where) if rooms and config.room_prob else None
+        device = device or torch.device("cpu")
+        self.noise = ResidentRecordings.read(noise, sample_rate, device) if noise and config.noise_prob else None
+        self.rooms = ResidentRecordings.read(rooms, sample_rate, device) if rooms and config.room_prob else None
 
     def __call__(
-        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, epoch: int
+        self, samples: Tensor, lengths: NDArray[np.int64], rng: np.random.Generator, epoch: int
     ) -> tuple[Tensor, NDArray[np.int64]]:
         """Change some recordings of a batch; ``epoch`` is counted from 0.
 
         ``samples`` is float32 [batch, samples], padded with zeros, ``lengths`` the number of samples of each recording.
         """
         config = self.config.in_pass(epoch)
-        samples, lengths = self._change_speeds(samples, lengths, chance, config.speed_prob)
-        inside = _inside(samples, lengths)
+        samples, lengths = self._change_speeds(samples, lengths, rng, config.speed_prob)
+        valid = _valid(samples, lengths)
         if self.rooms is not None:
-            some = _some(len(samples), config.room_prob, chance)
-            if len(some):
-                which = chance.integers(len(self.rooms), size=len(some))
+            chosen = _choose(len(samples), config.room_prob, rng)
+            if len(chosen):
+                which = rng.integers(len(self.rooms), size=len(chosen))
                 responses = self.rooms.rows(which, int(self.rooms.lengths[which].max()))
-                samples[some] = reverberate(samples[some], responses, inside[some])
+                samples[chosen] = reverberate(samples[chosen], responses, valid[chosen])
         if self.noise is not None:
-            some = _some(len(samples), config.noise_prob, chance)
-            if len(some):
-                which = chance.integers(len(self.noise), size=len(some))
-                pieces = self.noise.repeated(which, chance.integers(self.noise.lengths[which]), samples.shape[1])
-                snr = chance.uniform(*config.noise_snr_db, size=len(some))
-                samples[some] = add_noise(samples[some], pieces, snr, inside[some])
-        some = _some(len(samples), config.band_limit_prob, chance)
-        if len(some):
-            hertz = chance.uniform(*config.band_limit_hz, size=len(some))
-            samples[some] = limit_band(samples[some], hertz, self.sample_rate)
-        gain = 10.0 ** (chance.uniform(*config.gain_db, size=len(samples)) / 20.0)
-        return (samples * _column(gain, samples) * inside).clamp(-1.0, 1.0), lengths
+            chosen = _choose(len(samples), config.noise_prob, rng)
+            if len(chosen):
+                which = rng.integers(len(self.noise), size=len(chosen))
+                pieces = self.noise.repeated(which, rng.integers(self.noise.lengths[which]), samples.shape[1])
+                snr = rng.uniform(*config.noise_snr_db, size=len(chosen))
+                samples[chosen] = add_noise(samples[chosen], pieces, snr, valid[chosen])
+        chosen = _choose(len(samples), config.band_limit_prob, rng)
+        if len(chosen):
+            hertz = rng.uniform(*config.band_limit_hz, size=len(chosen))
+            samples[chosen] = limit_band(samples[chosen], hertz, self.sample_rate)
+        gain = 10.0 ** (rng.uniform(*config.gain_db, size=len(samples)) / 20.0)
+        return (samples * _column(gain, samples) * valid).clamp(-1.0, 1.0), lengths
 
     def _change_speeds(
-        self, samples: Tensor, lengths: NDArray[np.int64], chance: np.random.Generator, probability: float
+        self, samples: Tensor, lengths: NDArray[np.int64], rng: np.random.Generator, probability: float
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        some = _some(len(samples), probability, chance)
-        groups = [group for group in np.array_split(chance.permutation(some), SPEEDS_PER_BATCH) if len(group)]
+        chosen = _choose(len(samples), probability, rng)
+        groups = [group for group in np.array_split(rng.permutation(chosen), SPEEDS_PER_BATCH) if len(group)]
         lengths, parts = lengths.copy(), []
         for group in groups:
-            changed, factor = change_speed(samples[group], chance.uniform(*self.config.speed_range))
+            changed, factor = change_speed(samples[group], rng.uniform(*self.config.speed_range))
             lengths[group] = np.round(lengths[group] / factor)
             parts.append(changed)
         if not parts:
             return samples.clone(), lengths
         together = samples.new_zeros(len(samples), int(lengths.max()))
-        rest = np.setdiff1d(np.arange(len(samples)), some)
+        rest = np.setdiff1d(np.arange(len(samples)), chosen)
         for group, part in zip([rest, *groups], [samples[rest], *parts], strict=True):
             width = min(part.shape[1], together.shape[1])
             together[group, :width] = part[:, :width]
-        return together * _inside(together, lengths), lengths
+        return together * _valid(together, lengths), lengths
 
 
 def change_speed(samples: Tensor, factor: float) -> tuple[Tensor, float]:
@@ -104,10 +104,10 @@ def change_speed(samples: Tensor, factor: float) -> tuple[Tensor, float]:
     return changed[:, : round(samples.shape[1] / actual)], actual
 
 
-def reverberate(samples: Tensor, responses: Tensor, inside: Tensor) -> Tensor:
+def reverberate(samples: Tensor, responses: Tensor, valid: Tensor) -> Tensor:
     """Convolve [batch, samples] with room responses [batch, taps], keeping timing and loudness.
 
-    Taps before the direct sound are ignored; ``inside`` is bool [batch, samples], false in the padding.
+    Taps before the direct sound are ignored; ``valid`` is bool [batch, samples], false in the padding.
     """
     direct = responses.abs().argmax(1, keepdim=True)
     tap = torch.arange(responses.shape[1], device=responses.device)
@@ -116,16 +116,16 @@ def reverberate(samples: Tensor, responses: Tensor, inside: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(samples, length) * torch.fft.rfft(responses, length)
     wet = torch.fft.irfft(spectrum, length)
     starts = direct + torch.arange(samples.shape[1], device=samples.device)
-    wet = wet.gather(1, starts) * inside
-    power = _power(wet, inside)
-    level = torch.sqrt(_power(samples, inside) / power.clamp(min=MIN_POWER))
+    wet = wet.gather(1, starts) * valid
+    power = _power(wet, valid)
+    level = torch.sqrt(_power(samples, valid) / power.clamp(min=MIN_POWER))
     return torch.where(power > MIN_POWER, wet * level, samples)
 
 
-def add_noise(samples: Tensor, noise: Tensor, snr_db: NDArray[np.float64], inside: Tensor) -> Tensor:
+def add_noise(samples: Tensor, noise: Tensor, snr_db: NDArray[np.float64], valid: Tensor) -> Tensor:
     """Add noise [batch, samples] at a signal-to-noise ratio [batch] in decibels; silent noise is not scaled."""
-    power = _power(noise, inside)
-    wanted = _power(samples, inside) / _column(10.0 ** (snr_db / 10.0), samples)
+    power = _power(noise, valid)
+    wanted = _power(samples, valid) / _column(10.0 ** (snr_db / 10.0), samples)
     return samples + noise * torch.where(power > MIN_POWER, wanted / power.clamp(min=MIN_POWER), 0.0).sqrt()
 
 
@@ -138,11 +138,11 @@ def limit_band(samples: Tensor, hertz: NDArray[np.float64], sample_rate: int) ->
     return limited[:, : samples.shape[1]]
 
 
-def _some(count: int, probability: float, chance: np.random.Generator) -> NDArray[np.int64]:
-    return np.flatnonzero(chance.random(count) < probability)
+def _choose(count: int, probability: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    return np.flatnonzero(rng.random(count) < probability)
 
 
-def _inside(samples: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+def _valid(samples: Tensor, lengths: NDArray[np.int64]) -> Tensor:
     limit = torch.as_tensor(lengths, device=samples.device)[:, None]
     return torch.arange(samples.shape[1], device=samples.device) < limit
 
@@ -151,8 +151,8 @@ def _column(values: NDArray[np.float64], like: Tensor) -> Tensor:
     return torch.as_tensor(values, dtype=like.dtype).to(like.device)[:, None]
 
 
-def _power(samples: Tensor, inside: Tensor) -> Tensor:
-    return (samples.square() * inside).sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp(min=1)
+def _power(samples: Tensor, valid: Tensor) -> Tensor:
+    return (samples.square() * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
 
 
 class SpecAugment(nn.Module):

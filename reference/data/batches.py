@@ -80,13 +80,13 @@ class BatchMaker:
 
     def make(self, samples: Tensor, lengths: NDArray[np.int64], clips: Sequence[Clip], keys: Sequence[Key]) -> Batch:
         """Make a batch of clips, float32 [batch, longest] on any device, padded with zeros."""
-        chance = np.random.default_rng([self.seed, *(number for key in keys for number in key)])
+        rng = np.random.default_rng([self.seed, *(number for key in keys for number in key)])
         if self.augmenter is not None:
-            samples, lengths = self.augmenter(samples, lengths, chance, keys[0][0])
-        pausing = chance.random(len(lengths)) < self.pause_prob
-        pauses = np.where(pausing, chance.integers(lengths.max() - lengths + 1), 0)
+            samples, lengths = self.augmenter(samples, lengths, rng, keys[0][0])
+        pausing = rng.random(len(lengths)) < self.pause_prob
+        pauses = np.where(pausing, rng.integers(lengths.max() - lengths + 1), 0)
         if pauses.any():
-            samples = _after_pauses(samples, pauses, chance)
+            samples = _after_pauses(samples, pauses, rng)
         return Batch(
             samples,
             torch.from_numpy(lengths + pauses),
@@ -96,10 +96,10 @@ class BatchMaker:
         )
 
 
-def _after_pauses(samples: Tensor, pauses: NDArray[np.int64], chance: np.random.Generator) -> Tensor:
-    deviation = 10.0 ** (chance.uniform(*HISS_DB, size=len(pauses)) / 20.0)
+def _after_pauses(samples: Tensor, pauses: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    deviation = 10.0 ** (rng.uniform(*HISS_DB, size=len(pauses)) / 20.0)
     level = torch.as_tensor(deviation, dtype=samples.dtype).to(samples.device)[:, None]
-    random = torch.Generator(samples.device).manual_seed(int(chance.integers(1 << 62)))
+    random = torch.Generator(samples.device).manual_seed(int(rng.integers(1 << 62)))
     source = torch.arange(samples.shape[1], device=samples.device) - torch.as_tensor(pauses).to(samples.device)[:, None]
     hiss = torch.randn(samples.shape, generator=random, device=samples.device) * level
     return torch.where(source < 0, hiss, samples.gather(1, source.clamp(min=0)))
@@ -109,11 +109,16 @@ class ResidentLoader:
     """Batches of clips that stay decoded on the training device, for GPUs, which are faster than any loader process."""
 
     def __init__(
-        self, clips: Sequence[Clip], sample_rate: int, sampler: BucketSampler, make: BatchMaker, device: torch.device
+        self,
+        clips: Sequence[Clip],
+        sample_rate: int,
+        sampler: BucketSampler,
+        batch_maker: BatchMaker,
+        device: torch.device,
     ) -> None:
         self.clips = clips
         self.sampler = sampler
-        self.make = make
+        self.batch_maker = batch_maker
         distinct = {clip: place for place, clip in enumerate(dict.fromkeys(clips))}
         self._place = np.array([distinct[clip] for clip in clips])
         self._recordings = ResidentRecordings.of_clips(list(distinct), sample_rate, device)
@@ -126,7 +131,7 @@ class ResidentLoader:
         which = self._place[[index for _, index in keys]]
         lengths = self._recordings.lengths[which]
         samples = self._recordings.rows(which, int(lengths.max()))
-        return self.make.make(samples, lengths, [self.clips[index] for _, index in keys], keys)
+        return self.batch_maker.make(samples, lengths, [self.clips[index] for _, index in keys], keys)
 
 
 class BucketSampler(Sampler[list[Key]]):
@@ -160,10 +165,10 @@ class BucketSampler(Sampler[list[Key]]):
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return the clip indices of every batch of this worker."""
-        chance = python_random.Random(f"{self.seed}-{epoch}")
+        rng = python_random.Random(f"{self.seed}-{epoch}")
         sort = self.sorted_first and epoch == 0
         jitter = 0.0 if sort else 0.1
-        order = sorted(range(len(self.seconds)), key=lambda i: (self.seconds[i] * (1.0 + jitter * chance.random()), i))
+        order = sorted(range(len(self.seconds)), key=lambda i: (self.seconds[i] * (1.0 + jitter * rng.random()), i))
         batches: list[list[int]] = [[]]
         longest = 0.0
         for index in order:
@@ -173,7 +178,7 @@ class BucketSampler(Sampler[list[Key]]):
                 longest = self.seconds[index]
             batches[-1].append(index)
         if not sort:
-            chance.shuffle(batches)
+            rng.shuffle(batches)
         count = -(-len(batches) // self.world)
         return [batches[(self.rank + turn * self.world) % len(batches)] for turn in range(count)]
 

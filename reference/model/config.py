@@ -17,7 +17,7 @@ Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all configuration records."""
+    """Base class of the records in recipes and checkpoints."""
 
 
 class FeatureConfig(Record, frozen=True):

@@ -28,13 +28,14 @@ def clipped_relu(x: Tensor) -> Tensor:
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     """Apply inverted dropout; on a CPU the probability is rounded to a multiple of 1/256.
 
-    One random byte per value is enough there: torch draws a whole number for each, a twelfth of the training time.
+    One random byte per value is enough; torch draws a full integer per value, which took a twelfth of the training
+    time.
     """
     limit = round(256 * probability)
     if x.is_cuda or not training or not 0 < limit < 256:
         return functional.dropout(x, probability, training)
-    chance = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
-    keep = (chance[: x.numel()].view(x.shape) >= limit).to(x.dtype).mul_(256.0 / (256.0 - limit))
+    random_bytes = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)
+    keep = (random_bytes[: x.numel()].view(x.shape) >= limit).to(x.dtype).mul_(256.0 / (256.0 - limit))
     return x * keep
 
 

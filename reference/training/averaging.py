@@ -21,14 +21,14 @@ from edgespeech.reference.training.trainer import STATE_FORMAT
 
 
 def average_checkpoints(paths: Sequence[Path], weights: Sequence[float]) -> tuple[DeepSpeech2, dict[str, Any]]:
-    """Compute the mean of all parameters and statistics; the weights of the checkpoints are divided by their sum.
+    """Compute the mean of all parameters and statistics; ``weights`` mix the checkpoints and are divided by their sum.
 
-    Of a ``last.pt``, the averaged weights are taken. Returns the model and the provenance of the last checkpoint, with
-    the ``train`` manifests of all and ``averaged``, the weight of each.
+    A ``last.pt`` contributes its running average of the parameters. Returns the model and the provenance of the last
+    checkpoint, with the ``train`` manifests of all and ``averaged``, the mixing weight of each.
 
     Raises:
         CheckpointError: A file is invalid, or has another model than the first.
-        UsageError: The number of weights differs from that of the checkpoints, or a weight is negative.
+        UsageError: The number of mixing weights differs from that of the checkpoints, or one is negative.
     """
     if not paths or len(weights) != len(paths) or min(weights) < 0.0 or not sum(weights) > 0.0:
         given = ",".join(f"{weight:g}" for weight in weights)
@@ -55,8 +55,8 @@ def _load(path: Path) -> tuple[DeepSpeech2, dict[str, Any]]:
     try:
         config = training_config_from(value["config"])
         model = DeepSpeech2(config.model, Labels(value["labels"]))
-        weights = value["average"]
-        model.load_state_dict({name.removeprefix("module."): weights[name] for name in weights if name != "n_averaged"})
+        average = {name.removeprefix("module."): tensor for name, tensor in value["average"].items()}
+        model.load_state_dict({name: tensor for name, tensor in average.items() if name != "n_averaged"})
         position = value["position"]
         reached = {"epoch": position["epoch"], "step": position["step"], "minutes": position["trained_seconds"] / 60.0}
     except (KeyError, TypeError, AttributeError, RuntimeError, ConfigError, msgspec.ValidationError) as error:

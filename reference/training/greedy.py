@@ -10,7 +10,7 @@ from torch import Tensor
 from edgespeech.reference.data.batches import BatchMaker, BucketSampler, ClipDataset
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.labels import BLANK, Labels
-from edgespeech.runtime.measure.word_errors import WordErrors, count_errors
+from edgespeech.runtime.measure.word_errors import WordErrors, align_and_count
 
 
 @dataclass(frozen=True)
@@ -50,5 +50,5 @@ def evaluate_greedy(
         for one, length, text in zip(log_probs.cpu(), frames.tolist(), items.texts, strict=True):
             references.append(text)
             hypotheses.append(" ".join(best_path(one[:length], model.labels).split()))
-    errors = count_errors(references, hypotheses)
+    errors = align_and_count(references, hypotheses)
     return GreedyResult(errors, loss / max(1, labels), (references[0], hypotheses[0]))

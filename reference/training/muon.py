@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 # Coefficients of a quintic that moves every singular value into about [0.7, 1.2] in five iterations (Jordan, 2024).
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
-# With singular values of 1 the entries have a root mean square of 1 / sqrt(longer side); AdamW's updates about 0.2.
+# With singular values of 1 the entries have an RMS of 1 / sqrt(longer side); AdamW's updates have one of about 0.2.
 UPDATE_SIZE = 0.2
 
 

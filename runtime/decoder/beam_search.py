@@ -214,7 +214,7 @@ class BeamSearchDecoder:
         return [self.decode(log_probs, nbest) for log_probs in batch]
 
     def _in_table(self, state: BeamState) -> BeamState:
-        """Move a state to the current table of prefix states, and begin a new table if that is full."""
+        """Move a state to the current table of prefix states, starting a new table first if the current one is full."""
         _require(state.prefix_states.scorer is self._scorer, "state", "from another decoder", "one of this decoder")
         if self._prefix_states.full:
             self._prefix_states = PrefixStates(self._scorer)

@@ -25,7 +25,7 @@ _SHIFT = np.int64(29)
 
 
 class Trie:
-    """Records [6, size], one per column. They are only appended to; who appends works on a copy."""
+    """Records [6, size], one per column. Append-only; callers that append work on a copy."""
 
     __slots__ = ("_records", "size")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgespeech.runtime.files import replacing
 from edgespeech.runtime.manifest import Utterance
 from edgespeech.runtime.measure.references import References, read_references, read_speech
-from edgespeech.runtime.measure.word_errors import Interval, WordErrors, count_errors, wer_interval
+from edgespeech.runtime.measure.word_errors import Interval, WordErrors, align_and_count, wer_interval
 from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
@@ -127,7 +127,7 @@ def evaluate_references(
         seconds += time.perf_counter() - began
         audio_seconds += transcript.duration
         hypotheses.append(references.normalise(transcript.text))
-    errors = count_errors(references.texts, hypotheses)
+    errors = align_and_count(references.texts, hypotheses)
     speakers = tuple(utterance.speaker for utterance in references.utterances)
     return Evaluation(
         corpus=references.corpus,

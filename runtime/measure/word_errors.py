@@ -49,7 +49,7 @@ class WordErrors:
         return self.deletions / max(1, self.words)
 
 
-def count_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
+def align_and_count(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
     """Align each hypothesis with its reference and count the errors; some references, but not all, may be empty."""
     aligned = jiwer.process_words(list(references), list(hypotheses))
     substituted: Counter[tuple[str, str]] = Counter()
@@ -94,7 +94,7 @@ def character_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -
     return float(jiwer.cer(list(references), list(hypotheses)))
 
 
-def count_word_errors(reference: str, hypothesis: str) -> int:
+def word_edit_distance(reference: str, hypothesis: str) -> int:
     """Return the word-level Levenshtein distance of two texts; much faster than an alignment."""
     return int(Levenshtein.distance(reference.split(), hypothesis.split()))
 

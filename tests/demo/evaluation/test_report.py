@@ -14,13 +14,13 @@ from edgespeech.demo.evaluation.report import (
     summary,
 )
 from edgespeech.runtime.measure.evaluation import Evaluation
-from edgespeech.runtime.measure.word_errors import count_errors, wer_interval
+from edgespeech.runtime.measure.word_errors import align_and_count, wer_interval
 
 
 def evaluation(corpus: str = "books/dev.jsonl", condition: str = "as recorded", speakers: int = 2) -> Evaluation:
     references = ["the cat sat", "the cat ran", "on the mat"] * 8
     hypotheses = ["the bat sat down", "the bat ran", "on mat"] * 8
-    errors = count_errors(references, hypotheses)
+    errors = align_and_count(references, hypotheses)
     by = tuple(f"speaker {index % speakers}" for index in range(len(references)))
     interval = wer_interval(errors, by)
     names = tuple(f"{index}.wav" for index in range(len(references)))
@@ -36,7 +36,7 @@ def test_the_summary_of_one_evaluation() -> None:
 
 def test_the_difference_of_two_bundles() -> None:
     one = evaluation()
-    perfect = replace(one, errors=count_errors(one.references, one.references))
+    perfect = replace(one, errors=align_and_count(one.references, one.references))
     assert difference_line(one, perfect, Path("perfect")).startswith(
         "books/dev.jsonl, as recorded: +44.44 points against 0.00% of perfect, +"
     )

@@ -12,7 +12,7 @@ from edgespeech.reference.training import progress
 from edgespeech.reference.training.greedy import GreedyResult
 from edgespeech.reference.training.progress import TrainingProgress
 from edgespeech.reference.training.train import train
-from edgespeech.runtime.measure.word_errors import count_errors
+from edgespeech.runtime.measure.word_errors import align_and_count
 from tests.reference.tones import configuration, write_tones
 
 
@@ -35,7 +35,7 @@ def test_a_line_has_epoch_batch_loss_and_learning_rate(caplog: pytest.LogCapture
 
 
 def test_an_epoch_ends_with_error_rates_and_an_example(caplog: pytest.LogCaptureFixture) -> None:
-    errors = count_errors(["a cat", "yes"], ["a hat", "yes"])
+    errors = align_and_count(["a cat", "yes"], ["a hat", "yes"])
     with TrainingProgress(epochs=3, batches=10, enabled=True) as shown:
         shown.end_epoch(2, GreedyResult(errors, 1.5, ("a cat", "a hat")))
     assert caplog.messages == [

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from edgespeech.runtime.measure.word_errors import (
+    align_and_count,
     character_error_rate,
     correct_words,
-    count_errors,
-    count_word_errors,
     difference_interval,
     wer_interval,
+    word_edit_distance,
     word_error_rate,
 )
 
 
 def test_errors_match_a_count_by_hand() -> None:
-    counted = count_errors(
+    counted = align_and_count(
         ["the cat sat", "the cat", "on the mat", "one two three"],
         ["the bat sat down", "the bat", "on mat", "one to free"],
     )
@@ -29,7 +29,7 @@ def test_errors_match_a_count_by_hand() -> None:
 
 
 def test_an_empty_hypothesis_deletes_every_word() -> None:
-    counted = count_errors(["the cat sat"], [""])
+    counted = align_and_count(["the cat sat"], [""])
     assert (counted.wer, counted.cer, counted.deletions, counted.utterance_errors.tolist()) == (1.0, 1.0, 3, [3])
 
 
@@ -39,8 +39,8 @@ def test_rates_are_fractions() -> None:
 
 
 def test_word_errors_are_the_levenshtein_distance() -> None:
-    assert count_word_errors("the cat sat", " the  bat sat down") == 2
-    assert count_word_errors("", "a b") == 2
+    assert word_edit_distance("the cat sat", " the  bat sat down") == 2
+    assert word_edit_distance("", "a b") == 2
 
 
 def test_correct_words_are_aligned_with_the_same_word() -> None:
@@ -55,7 +55,7 @@ def sentences(wrong: list[bool]) -> tuple[list[str], list[str]]:
 
 def test_the_interval_of_utterances_is_binomial() -> None:
     random = np.random.default_rng(0)
-    counted = count_errors(*sentences(list(random.random(400) < 0.3)))
+    counted = align_and_count(*sentences(list(random.random(400) < 0.3)))
     interval = wer_interval(counted, [None] * 400)
     assert interval.resampled == "utterances"
     # 400 draws of 1/4 or 0 with probability 0.3: 1.96 x 0.25 x sqrt(0.3 x 0.7 / 400) to each side.
@@ -68,9 +68,9 @@ def test_the_interval_of_utterances_is_binomial() -> None:
 def test_a_difference_is_resampled_in_pairs() -> None:
     random = np.random.default_rng(0)
     hard = random.random(400) < 0.5
-    better, nobody = count_errors(*sentences(list(hard))), [None] * 400
+    better, nobody = align_and_count(*sentences(list(hard))), [None] * 400
     # Wrong where the better one is, and in 20 of 400 utterances besides: 1.25 points, each known within the pair.
-    worse = count_errors(*sentences(list(hard | (np.cumsum(~hard) <= 20))))
+    worse = align_and_count(*sentences(list(hard | (np.cumsum(~hard) <= 20))))
     interval = difference_interval(worse, better, nobody)
     assert worse.wer - better.wer == pytest.approx(0.0125)
     assert 0.0 < interval.low < 0.0125 < interval.high
@@ -82,7 +82,7 @@ def test_a_difference_is_resampled_in_pairs() -> None:
 
 
 def test_different_speakers_widen_the_interval() -> None:
-    counted = count_errors(*sentences([index % 20 < 6 for index in range(400)]))
+    counted = align_and_count(*sentences([index % 20 < 6 for index in range(400)]))
     alike = wer_interval(counted, [f"speaker {index // 20}" for index in range(400)])
     apart = wer_interval(counted, [f"speaker {index % 20}" for index in range(400)])
     assert alike.resampled == apart.resampled == "speakers"
@@ -91,8 +91,8 @@ def test_different_speakers_widen_the_interval() -> None:
 
 @pytest.mark.parametrize("speakers", [["a", "b", "c", "d"] * 5, [*"abcdefghijklmnopqrs", None]])
 def test_few_or_unknown_speakers_are_not_resampled(speakers: list[str | None]) -> None:
-    assert wer_interval(count_errors(*sentences([True, False] * 10)), speakers).resampled == "utterances"
+    assert wer_interval(align_and_count(*sentences([True, False] * 10)), speakers).resampled == "utterances"
 
 
 def test_an_interval_prints_percent() -> None:
-    assert str(wer_interval(count_errors(*sentences([True] * 8)), [None] * 8)) == "25.0 to 25.0"
+    assert str(wer_interval(align_and_count(*sentences([True] * 8)), [None] * 8)) == "25.0 to 25.0"
