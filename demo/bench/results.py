@@ -141,7 +141,7 @@ def find_wide_spreads(results: Sequence[Result]) -> list[str]:
         factor = result.rtf.all
         relative = (factor.high - factor.low) / factor.median
         if relative > WIDE_SPREAD:
-            notes.append(f"{result.configuration.name}: launches of the same work scatter by {relative:.0%}")
+            notes.append(f"{result.configuration.name}: repeated runs differ by up to {relative:.0%}")
     return notes
 
 

@@ -7,7 +7,8 @@ from edgespeech.demo.bench.report import Report, Result
 from edgespeech.runtime.measure.tables import markdown_table
 
 HEADINGS = (
-    "precision", "graph, MB", "chunk p50, ms", "p98, ms", "RTF, acoustic model", "RTF, all", "memory, MB", "WER, %"
+    "precision", "graph, MB", "chunk p50, ms", "p98, ms", "RTF, acoustic model", "RTF, whole pipeline",
+    "memory, MB", "WER, %",
 )  # fmt: skip
 
 
@@ -44,8 +45,9 @@ def _explain(report: Report, first: Result, command: str) -> str:
     threads = "1 thread" if one.threads == 1 else f"{one.threads} threads"
     noisy = " The machine was noisy: " + "; ".join(report.conditions.notes) + "." if report.conditions.noisy else ""
     return (
-        f"In brackets: ratios to the first row; for WER, its 95 % interval. {device_name(report.device)}, {threads}, "
-        f"onnxruntime {_onnxruntime(report)}, chunks of {one.chunk_ms:g} ms, beam {one.beam_width}; "
+        "In brackets: ratio to the first row; for WER, the 95 % confidence interval. "
+        f"{device_name(report.device)}, {threads}, onnxruntime {_onnxruntime(report)}, "
+        f"chunks of {one.chunk_ms:g} ms, beam {one.beam_width}; "
         f"WER on {accuracy.speech}, {accuracy.words} words; medians of {report.launches} launches.{noisy}\n"
         f"Made by `{command}`."
     )

@@ -75,12 +75,12 @@ def test_speech_without_a_full_chunk_is_refused() -> None:
         combine("x", Launches([isolated()], [ConfigurationTimes(rounds=[(0.1, 0.1, 0.0)], chunks=[[]])]), None, 0)
 
 
-def test_launches_that_scatter_are_noted() -> None:
+def test_launches_that_differ_widely_are_noted() -> None:
     calm, wild = (
         combine(name, Launches([isolated()] * 2, [launch(0.1, 0.1), launch(other, other)]), None, 0)
         for name, other in (("calm", 0.11), ("wild", 0.14))
     )
-    assert find_wide_spreads([calm, wild]) == ["wild: launches of the same work scatter by 33%"]
+    assert find_wide_spreads([calm, wild]) == ["wild: repeated runs differ by up to 33%"]
 
 
 def test_names_tell_configurations_apart() -> None:
