@@ -30,7 +30,7 @@ HISS_HERTZ = 9000.0
 
 
 def convert(samples: Floats, from_rate: int, to_rate: int, quality: str = "VHQ") -> Floats:
-    """Convert a whole recording."""
+    """Convert a whole recording at once."""
     return Resampler(from_rate, to_rate, quality).step(samples, last=True)
 
 
@@ -44,7 +44,7 @@ def add_hiss(samples: Floats, rate: int) -> Floats:
 
 
 def unchanged(samples: Floats, rate: int) -> Floats:
-    """Return the samples."""
+    """Return the samples as they are."""
     return samples
 
 
