@@ -1,4 +1,4 @@
-"""`edgespeech tune-device`: finds the fastest settings within a budget of latency and word errors."""
+"""`edgespeech tune-device`: finds fast and thrifty settings within a budget of latency and word errors."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 CHUNKS_MS = (80.0, 160.0, 320.0, 640.0)
 BEAM_WIDTHS = (8, 16, 32, 64)
 THREADS = (1, 2, 4)
-# Configurations within this factor of the fastest count as equally fast; fewer threads and word errors decide.
-EQUALLY_FAST = 1.05
+# Configurations whose cost is within this factor of the lowest count as equally good; fewer threads and word errors
+# decide.
+EQUALLY_GOOD = 1.1
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,25 @@ class TuneRequest:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration and its figures; the word error rate is a fraction, or None if it was not measured."""
+    """A configuration and its figures.
+
+    Attributes:
+        wer: Word error rate as a fraction; None if it was not measured.
+        cpu: CPU seconds of all threads per second of audio; None if they were not measured.
+        joules: Energy above that of the idle machine per second of audio; None without a meter.
+    """
 
     plan: Plan
     rtf: float
     latency_ms: float
     wer: float | None = None
+    cpu: float | None = None
+    joules: float | None = None
+
+    def cost(self, by_energy: bool) -> float:
+        """Return the product of delay and energy, or of delay and CPU time where energy is not measured."""
+        cpu = self.rtf if self.cpu is None else self.cpu
+        return self.rtf * (self.joules if by_energy and self.joules is not None else cpu)
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,8 @@ class Outcome:
 
     def table(self) -> str:
         """Render the candidates as a table, and the chosen settings below."""
-        headings = ["bundle", "provider", "threads", "chunk, ms", "beam", "real-time factor", "latency, ms", "WER, %"]
+        headings = ["bundle", "provider", "threads", "chunk, ms", "beam", "real-time factor", "CPU time"]
+        headings += ["latency, ms", "WER, %"]
         rows = []
         for one in sorted(self.candidates, key=lambda candidate: candidate.rtf):
             plan = one.plan
@@ -96,6 +111,7 @@ class Outcome:
                     f"{plan.chunk_ms:g}",
                     str(plan.beam_width),
                     f"{one.rtf:.4f}",
+                    "-" if one.cpu is None else f"{one.cpu:.4f}",
                     f"{one.latency_ms:.0f}",
                     "-" if one.wer is None else f"{one.wer * 100.0:.1f}",
                 ]
@@ -107,7 +123,7 @@ class Outcome:
 
 
 def tune(bundle: Bundle, request: TuneRequest) -> Outcome:
-    """Search the fastest settings and store them.
+    """Search settings that are fast and take little CPU time or energy, and store them.
 
     Provider, chunk and threads are chosen first, per bundle, with its own beam width; then the beam width.
 
@@ -201,15 +217,18 @@ def _measure(plans: Sequence[Plan], bundles: Mapping[str, Bundle], request: Tune
         compute_ms = float(np.percentile([chunk[0] for chunks in times.chunks for chunk in chunks], 98)) * 1e3
         chunk_ms = facts.chunk_seconds * 1000.0 if plan.chunk_ms is None else plan.chunk_ms
         latency = chunk_ms + facts.lookahead_seconds * 1000.0 + compute_ms
-        found.append(Candidate(plan, float(np.median([factors[0] for factors in times.rounds])), latency))
+        rtf = float(np.median([factors[0] for factors in times.rounds]))
+        cpu, joules = (float(np.median(rounds)) if rounds else None for rounds in (times.cpu, times.joules))
+        found.append(Candidate(plan, rtf, latency, cpu=cpu, joules=joules))
     return found
 
 
 def _choose(candidates: Sequence[Candidate]) -> Candidate:
-    """Choose the fastest; among equally fast ones fewer threads win, then the CPU, then fewer word errors."""
-    fastest = min(one.rtf for one in candidates)
-    fast = [one for one in candidates if one.rtf <= EQUALLY_FAST * fastest]
-    return min(fast, key=lambda one: (one.plan.threads, one.plan.provider != "cpu", one.wer or 0.0, one.rtf))
+    """Choose the lowest cost; among equally good ones fewer threads win, then the CPU, then fewer word errors."""
+    by_energy = all(one.joules is not None and one.joules > 0.0 for one in candidates)
+    lowest = min(one.cost(by_energy) for one in candidates)
+    good = [one for one in candidates if one.cost(by_energy) <= EQUALLY_GOOD * lowest]
+    return min(good, key=lambda one: (one.plan.threads, one.plan.provider != "cpu", one.wer or 0.0, one.rtf))
 
 
 def _word_errors(bundle: Bundle, beam_width: int, request: TuneRequest) -> float:

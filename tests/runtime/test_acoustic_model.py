@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,3 +174,17 @@ def test_without_onnxruntime_the_pip_command_is_printed(tiny_bundle: Bundle, mon
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'edgespeech\[cpu\]'"):
         AcousticModel(tiny_bundle)
+
+
+@pytest.mark.parametrize("spin", [False, True])
+def test_idle_threads_sleep_unless_asked_to_spin(tiny_bundle: Bundle, spin: bool) -> None:
+    model = AcousticModel(tiny_bundle, threads=2, spin=spin)
+    options = model._session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spin))
+    model.step(np.zeros((1, model.audio.chunk_samples), np.float32), model.initial_state())
+    time.sleep(0.01)
+    began = time.process_time()
+    time.sleep(0.3)
+    idle = time.process_time() - began
+    if not spin:  # how long threads spin depends on the version
+        assert idle < 0.01

@@ -12,7 +12,7 @@ import pytest
 from edgespeech.demo.bench.interleaved import ConfigurationTimes, InterleavedFigures, InterleavedRun
 from edgespeech.demo.bench.plan import Plan
 from edgespeech.demo.tune_device import search
-from edgespeech.demo.tune_device.search import TuneRequest, tune
+from edgespeech.demo.tune_device.search import Candidate, TuneRequest, tune
 from edgespeech.demo.tune_device.settings import recall
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.runtime.bundle import Bundle
@@ -71,6 +71,27 @@ def test_the_fastest_within_the_budget_is_stored(tiny_bundle: Bundle, measured: 
 def test_of_equally_fast_settings_fewer_threads_win(tiny_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
     measured(lambda plan: 1.0 - 0.01 * plan.threads, lambda width: 0.5)
     assert run(tiny_bundle).chosen.threads == 1
+
+
+@pytest.mark.parametrize(
+    ("cpu", "joules", "threads"),
+    [
+        (lambda threads: 0.5, None, 4),  # the work is divided
+        (lambda threads: 0.5 * threads, None, 1),  # idle threads spin, and speed is paid with CPU time
+        (lambda threads: 0.5 * threads, lambda threads: 3.0, 4),  # but the machine uses no more energy
+        (lambda threads: 0.5, lambda threads: 3.0 * threads**2, 1),
+        (lambda threads: 0.5, lambda threads: 0.0, 4),  # a meter that shows nothing
+    ],
+)
+def test_speed_must_be_worth_its_cpu_time_and_energy(
+    cpu: Callable[[int], float], joules: Callable[[int], float] | None, threads: int
+) -> None:
+    def candidate(threads: int) -> Candidate:
+        plan = Plan(bundle="x", threads=threads)
+        spent = None if joules is None else joules(threads)
+        return Candidate(plan, 0.5 / threads, 100.0, 0.1, cpu(threads), spent)
+
+    assert search._choose([candidate(1), candidate(2), candidate(4)]).plan.threads == threads
 
 
 def test_another_form_may_win(tiny_bundle: Bundle, cells_bundle: Bundle, measured: Callable[..., list[Plan]]) -> None:
