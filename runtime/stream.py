@@ -51,6 +51,7 @@ class Stream:
         self._model_state = parts.model.initial_state()
         self._to_drop = self._facts.delay_frames
         self._levels: Floats = np.zeros(0, np.float32)  # dB, of frames inside the look-ahead
+        self._samples_accepted = 0  # at the source's rate; the resampler holds some of them
         self._samples_processed = self._frames_decoded = self._segment_first_frame = 0
         self._decoder = self._next_decoder = parts.decoder
         self._decoder_state = self._decoder.initial_state()
@@ -62,8 +63,8 @@ class Stream:
 
     @property
     def seconds_processed(self) -> float:
-        """Seconds of audio accepted so far."""
-        return self._samples_processed / self._facts.sample_rate
+        """Seconds of audio accepted so far, with what the resampler still holds."""
+        return self._samples_accepted / self._source_rate
 
     def set_hot_words(self, hot_words: Mapping[str, float]) -> None:
         """Change the hot words from the next segment on, or from this one if none of its frames has been decoded.
@@ -89,6 +90,7 @@ class Stream:
             raise UsageError("the stream is finished; begin a new one with Recognizer.stream()")
         self._arrived = time.perf_counter()
         mono = audio.from_array(samples, self._source_rate)
+        self._samples_accepted += len(mono)
         return self._process(self._resampler.step(mono))
 
     def finish(self) -> list[Event]:
@@ -173,7 +175,7 @@ class Stream:
             committed,
             text[len(committed) :],
             start=self._segment_first_frame * self._facts.frame_seconds,
-            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self.seconds_processed),
+            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self._seconds_resampled),
             latency_ms=self._latency_ms(),
         )
 
@@ -201,12 +203,16 @@ class Stream:
         """Return the hypothesis with times and frames from the beginning of the stream."""
         first = self._segment_first_frame
         offset = first * self._facts.frame_seconds
-        last = max(0.0, self.seconds_processed - self._facts.frame_seconds)
+        last = max(0.0, self._seconds_resampled - self._facts.frame_seconds)
         words = tuple(
-            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self.seconds_processed))
+            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self._seconds_resampled))
             for word in hypothesis.words
         )
         return replace(hypothesis, words=words, frames=tuple(first + frame for frame in hypothesis.frames))
+
+    @property
+    def _seconds_resampled(self) -> float:
+        return self._samples_processed / self._facts.sample_rate
 
     def _latency_ms(self) -> float:
         return (time.perf_counter() - self._arrived) * 1000.0

@@ -12,7 +12,7 @@ from edgespeech.errors import EdgespeechError, VerificationError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import Bundle
 from edgespeech.runtime.endpoint import EndpointRules
-from edgespeech.runtime.live.latency import latency_budget
+from edgespeech.runtime.live.latency import latency_budget, resampling_row
 from edgespeech.runtime.recognizer import Recognizer
 
 Floats = NDArray[np.float32]
@@ -44,7 +44,9 @@ def describe(bundle: Bundle) -> str:
     parts = latency_budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().endpoint_seconds)
     latency = [
         "latency of a word, from the end of its sound (measure your own: edgespeech live --latency-report):",
-        *parts.rows(),
+        *parts.rows()[:1],
+        resampling_row(audio),
+        *parts.rows()[1:],
     ]
     return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *latency])
 

@@ -8,8 +8,11 @@ from os.path import commonprefix
 
 import numpy as np
 
+from edgespeech.runtime.audio import resampling_delay
 from edgespeech.runtime.bundle import AudioFacts
 from edgespeech.runtime.transcript import Event
+
+RESAMPLING = "the filter that converts the sample rate, on average; none at the model's rate"
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class LatencyBudget:
 
     Attributes:
         frame: Audio that one output covers.
+        resampling: Mean delay of the filter that converts the source's sample rate; 0 if the rates are equal, None if
+            the source is not known.
         chunk: Audio per step; a word waits for the end of its chunk, half of it on average.
         lookahead: Future audio that an output depends on.
         compute: Median time to process a chunk; None if it was not measured.
@@ -31,21 +36,29 @@ class LatencyBudget:
     compute: float | None
     endpoint: float | None
     fast_partials: bool = True
+    resampling: float | None = None
 
     def rows(self) -> list[str]:
         """Return one line per part, then the sums for partials and finals."""
         compute = self.compute or 0.0
-        mean, longest = self.chunk / 2.0, self.chunk
+        held = self.resampling or 0.0
+        mean, longest = held + self.chunk / 2.0, held + self.chunk
         partial = compute if self.fast_partials else self.lookahead + compute
         faster = ["fast partials"] * self.fast_partials + ["endpoints"] * (self.endpoint is not None)
         without = f"; {' and '.join(faster)} do not wait for it" if faster else ""
-        rows = [
+        rows: list[tuple[str, float | None, str]] = [
             ("window", 0.0, f"layers look back only; each output covers {self.frame:g} ms of audio"),
-            ("chunk", mean, f"wait until the chunk is full: {longest:.0f} ms at most, half of that on average"),
+            (
+                "chunk",
+                self.chunk / 2.0,
+                f"wait until the chunk is full: {self.chunk:.0f} ms at most, half of that on average",
+            ),
             ("look-ahead", self.lookahead, f"future audio for the row convolution{without}"),
             ("compute", self.compute, "median time per chunk on this machine"),
             ("word shown", mean + partial, f"after the word ends, on average; {longest + partial:.0f} ms at most"),
         ]
+        if self.resampling is not None:
+            rows.insert(1, ("resampling", self.resampling, RESAMPLING))
         if self.endpoint is not None:
             silence = max(self.endpoint, self.lookahead + self.frame)
             final = silence + compute
@@ -57,9 +70,17 @@ class LatencyBudget:
 
 
 def latency_budget(
-    audio: AudioFacts, chunk_samples: int, compute: float | None, endpoint: float | None, fast_partials: bool = True
+    audio: AudioFacts,
+    chunk_samples: int,
+    compute: float | None,
+    endpoint: float | None,
+    fast_partials: bool = True,
+    source_rate: float | None = None,
 ) -> LatencyBudget:
-    """Compute the parts of the latency from the settings of a bundle; ``compute`` and ``endpoint`` are seconds."""
+    """Compute the parts of the latency from the settings of a bundle; ``compute`` and ``endpoint`` are seconds.
+
+    ``source_rate`` is the sample rate of the source in hertz, if it is known.
+    """
     return LatencyBudget(
         frame=1000.0 * audio.frame_seconds,
         chunk=1000.0 * chunk_samples / audio.sample_rate,
@@ -67,7 +88,16 @@ def latency_budget(
         compute=None if compute is None else 1000.0 * compute,
         endpoint=None if endpoint is None else 1000.0 * endpoint,
         fast_partials=fast_partials,
+        resampling=None if source_rate is None else 1000.0 * resampling_delay(source_rate, audio.sample_rate),
     )
+
+
+def resampling_row(audio: AudioFacts, rates: Sequence[int] = (48000, 44100, 8000)) -> str:
+    """Describe the delays of sources with other sample rates in one line."""
+    delays = [
+        f"{1000.0 * resampling_delay(rate, audio.sample_rate):.0f} ms from {rate / 1000.0:g} kHz" for rate in rates
+    ]
+    return f"  {'resampling':<11} {'0 ms':>8}  {RESAMPLING}; {', '.join(delays)}"
 
 
 class LatencyBreakdown:

@@ -137,6 +137,11 @@ class LiveStream:
         compute = float(np.median(self._chunk_seconds)) if self._chunk_seconds else None
         parts = self._recognizer.parts
         budget = latency_budget(
-            parts.audio, parts.chunk_samples, compute, parts.endpointer.rules.endpoint_seconds, self._fast_partials
+            parts.audio,
+            parts.chunk_samples,
+            compute,
+            parts.endpointer.rules.endpoint_seconds,
+            self._fast_partials,
+            self._source.sample_rate,
         )
         return ["latency of a word, from the end of its sound:", *budget.rows(), *self._latency.rows()]

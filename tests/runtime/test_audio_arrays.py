@@ -13,7 +13,7 @@ import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.audio import from_array, read, read_stream
+from edgespeech.runtime.audio import Resampler, from_array, read, read_stream, resampling_delay
 from tests.runtime.audio_stand_ins import refusal, tone, write
 
 
@@ -139,3 +139,17 @@ def test_an_unknown_encoding_or_rate_of_a_pipe_is_refused() -> None:
     with pytest.raises(UsageError, match="s16le"):
         next(read_stream(io.BytesIO(bytes(10)), 16000, "mp3"))
     assert "sample rate 0 Hz" in refusal(lambda: next(read_stream(io.BytesIO(bytes(10)), 0)))
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+@pytest.mark.parametrize("quality", ["QQ", "LQ", "HQ"])
+def test_the_delay_of_a_resampler_is_what_has_not_come_out_yet(rate: int, quality: str) -> None:
+    resampler = Resampler(rate, 16000, quality)
+    given = returned = 0
+    for _ in range(50):
+        block = np.zeros(round(0.03 * rate), np.float32)
+        given, returned = given + len(block), returned + len(resampler.step(block))
+        assert resampler.delay_seconds == pytest.approx(given / rate - returned / 16000, abs=2e-4)
+    mean = resampling_delay(rate, 16000, quality)
+    assert (mean < 0.001) == (quality == "QQ") and 0.0 <= mean < 0.1
+    assert resampling_delay(16000) == Resampler(16000).delay_seconds == 0.0

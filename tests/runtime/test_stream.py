@@ -217,3 +217,13 @@ def test_fast_partials_do_not_depend_on_the_pushes(brisk: Recognizer, clip: Samp
         found.append([(event.type, event.text, event.committed, event.start, event.end) for event in events])
     assert found[0] == found[1]
     assert sum(kind == "partial" for kind, *_ in found[0]) > 5
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_what_the_resampler_holds_counts_as_processed(tiny_bundle: Bundle, rate: int) -> None:
+    stream = Recognizer(tiny_bundle).stream(rate)
+    for block in range(1, 41):
+        stream.accept(np.zeros(rate // 40, np.float32))
+        assert stream.seconds_processed == pytest.approx(block / 40, abs=1e-3)
+    stream.finish()
+    assert stream.seconds_processed == pytest.approx(1.0, abs=1e-3)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgespeech.runtime.live.latency import LatencyBreakdown, latency_budget
+from edgespeech.runtime.live.latency import LatencyBreakdown, latency_budget, resampling_row
 from edgespeech.runtime.live.session import run_session
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
@@ -38,6 +38,17 @@ def test_the_parts_of_the_latency_add_up(tiny_bundle: Any, fast: bool) -> None:
     short = latency_budget(audio, audio.chunk_samples, 0.007, 0.04, fast).rows()
     assert f"{40 + lookahead + 40 + 7:.0f} ms" in short[-1], "the last label has to be certain"
     assert not any("final" in row for row in latency_budget(audio, audio.chunk_samples, None, None).rows())
+
+
+@pytest.mark.parametrize(("rate", "low", "high"), [(16000, 0, 0), (48000, 15, 27), (44100, 17, 29), (8000, 50, 75)])
+def test_the_resampler_has_a_line_of_its_own(tiny_bundle: Any, rate: int, low: int, high: int) -> None:
+    audio = tiny_bundle.manifest.audio
+    rows = latency_budget(audio, audio.chunk_samples, 0.007, 1.0, source_rate=rate).rows()
+    values = {row[2:14].strip(): int(row[14:23].split()[0]) for row in rows}
+    assert low <= values["resampling"] <= high
+    assert values["word shown"] == pytest.approx(40 + 7 + values["resampling"], abs=1)
+    assert values["final"] == pytest.approx(1047 + values["resampling"], abs=1)
+    assert f"{values['resampling']} ms from {rate / 1000:g} kHz" in resampling_row(audio, [rate])
 
 
 def test_a_word_counts_from_its_first_appearance_in_final_form() -> None:
