@@ -13,15 +13,16 @@ MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
 
 # What each package may import, beside itself and `edgespeech.errors`.
-RUNTIME = {"runtime", "runtime.decoder"}
+RUNTIME = {"runtime", "runtime.audio", "runtime.decoder"}
 REFERENCE = {"reference.kernels", "reference.model", "reference.data", "reference.training"}
 QUANTIZATION = {"quantization", "quantization.graph", "quantization.report"}
 LIBRARIES = (
     RUNTIME | REFERENCE | QUANTIZATION | {"runtime.live", "runtime.measure", "reference.language_model", "export"}
 )
 ARROWS: dict[str, set[str]] = {
+    "runtime.audio": set(),
     "runtime.decoder": set(),
-    "runtime": {"runtime.decoder"},
+    "runtime": {"runtime.audio", "runtime.decoder"},
     "runtime.live": RUNTIME,
     "runtime.measure": RUNTIME,
     "reference": set(),

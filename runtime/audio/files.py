@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,14 +11,11 @@ from typing import BinaryIO
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
-import soxr  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 
 from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime.audio.resampler import SAMPLE_RATE, Resampler, check_rate
 
-SAMPLE_RATE = 16000  # Hz, of the acoustic models
-MIN_RATE, MAX_RATE = 1000, 768000  # Hz
-RESAMPLING_QUALITY = "HQ"
 MAX_CHANNELS = 64  # more columns suggest an array [channels, n]
 
 _FRAMES_PER_READ = 16384
@@ -40,59 +36,6 @@ class AudioInfo:
     duration: float
     sample_rate: int
     channels: int
-
-
-class Resampler:
-    """Converts the sample rate of one mono stream.
-
-    The filter's state is inside the soxr library and cannot be copied, so an instance serves one stream, from its first
-    sample to ``last``. The output does not depend on how the input is cut into steps. Equal rates change nothing.
-
-    Args:
-        from_rate: Hz of the input.
-        to_rate: Hz of the output.
-        quality: One of soxr's qualities: QQ, LQ, MQ, HQ or VHQ.
-
-    Raises:
-        AudioError: A rate is outside 1000 to 768000 Hz.
-    """
-
-    def __init__(self, from_rate: float, to_rate: float = SAMPLE_RATE, quality: str = RESAMPLING_QUALITY) -> None:
-        _check_rate(from_rate, "input")
-        _check_rate(to_rate, "output")
-        self._stream = None
-        if from_rate != to_rate:
-            self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality=quality)
-        self._to_rate = to_rate
-
-    @property
-    def delay_seconds(self) -> float:
-        """Seconds of audio that the filter holds at this moment, because it needs the audio that follows."""
-        return 0.0 if self._stream is None else float(self._stream.delay()) / self._to_rate
-
-    def step(self, samples: NDArray[np.float32], last: bool = False) -> NDArray[np.float32]:
-        """Convert float32 [n] in [-1, 1] to the samples that are ready, float32 [m].
-
-        Over the whole stream, m is within one sample of ceil(n * to_rate / from_rate). ``last``, allowed once, returns
-        what the filter still holds.
-        """
-        samples = np.ascontiguousarray(samples, dtype=np.float32)
-        if self._stream is None:
-            return samples
-        # The filter overshoots at steep edges.
-        resampled: NDArray[np.float32] = self._stream.resample_chunk(samples, last=last)
-        return resampled.clip(-1.0, 1.0)
-
-
-def resampling_delay(from_rate: float, to_rate: float = SAMPLE_RATE, quality: str = RESAMPLING_QUALITY) -> float:
-    """Return the mean delay of a `Resampler` in seconds, measured while silence arrives in blocks of 30 ms."""
-    resampler = Resampler(from_rate, to_rate, quality)
-    block = np.zeros(max(1, round(0.03 * from_rate)), np.float32)
-    delays = []
-    for _ in range(100):
-        resampler.step(block)
-        delays.append(resampler.delay_seconds)
-    return float(np.mean(delays[20:]))  # the first blocks fill the filter
 
 
 def info(path: str | Path) -> AudioInfo:
@@ -150,7 +93,7 @@ def from_array(samples: ArrayLike, sample_rate: float, to_rate: float | None = N
     Raises:
         AudioError: A wrong dtype, shape or rate; NaN or infinity.
     """
-    _check_rate(sample_rate, "array")
+    check_rate(sample_rate, "array")
     try:
         array = np.asarray(samples)
     except (TypeError, ValueError):
@@ -186,7 +129,7 @@ def read_stream(
     """
     if encoding not in _ENCODINGS:
         raise UsageError(f"PCM encoding {encoding!r}; wanted one of {', '.join(_ENCODINGS)}")
-    _check_rate(sample_rate, "stream")
+    check_rate(sample_rate, "stream")
     dtype = np.dtype(_ENCODINGS[encoding])
     resampler = Resampler(sample_rate, sample_rate if to_rate is None else to_rate)
     position, remainder = 0, b""
@@ -248,7 +191,7 @@ def _open(path: str | Path) -> _ForwardFile:
             f"{name} has an unknown format or is cut off in its header; wanted {_READABLE}; convert it"
         ) from None
     try:
-        _check_rate(sound.samplerate, name)
+        check_rate(sound.samplerate, name)
     except AudioError:
         sound.close()
         raise
@@ -318,11 +261,6 @@ def _to_mono(frames: NDArray[np.floating], name: str, position: int, rate: float
         raise AudioError(f"{name}: NaN or infinity at {second:.3f} s; wanted samples in [-1, 1]; repair the source")
     mono: NDArray[np.float32] = frames.clip(-1.0, 1.0).mean(axis=1).astype(np.float32)
     return mono
-
-
-def _check_rate(rate: float, name: str) -> None:
-    if not isinstance(rate, numbers.Real) or not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"{name}: sample rate {rate!r} Hz; wanted {MIN_RATE} to {MAX_RATE}; correct it")
 
 
 def _name(path: str | Path) -> str:
