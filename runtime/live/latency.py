@@ -12,7 +12,7 @@ from edgespeech.runtime.audio import resampling_delay
 from edgespeech.runtime.bundle import AudioFacts
 from edgespeech.runtime.transcript import Event
 
-RESAMPLING = "the filter that converts the sample rate, on average; none at the model's rate"
+RESAMPLING = "audio that the filter between two sample rates holds, on average"
 
 
 @dataclass(frozen=True)
