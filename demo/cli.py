@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 
@@ -79,6 +80,7 @@ _add_verbosity(cli)
 
 def main() -> None:
     """Run the command line; every error of the package becomes one line on standard error."""
+    _accept_any_character()
     with logging_to_console():
         code = _run()
     sys.exit(code if isinstance(code, int) else 0)
@@ -98,10 +100,18 @@ def _run() -> object:
     except (BrokenPipeError, SystemExit):  # the reader has gone; click turns the first into the second
         code = 0
         _abandon_standard_output()
+    except UnicodeEncodeError as error:
+        code = _fail(f"{error.object!a} cannot be written as {error.encoding}; rename the file or folder", 2)
     except OSError as error:
         code = _fail(f"{' '.join(str(error).split())}; free some space or correct the path", 2)
         _abandon_standard_output()
     return code
+
+
+def _accept_any_character() -> None:
+    """Escape on standard output what its encoding lacks, as Python does on standard error: some file names, accents."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, code: int) -> int:

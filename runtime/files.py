@@ -51,6 +51,11 @@ def require_writable(path: Path, create: bool = False) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from None
 
 
+def printable_name(path: str | Path) -> str:
+    """Return a file name that any file or terminal can hold: bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder, with the folders above it.
 

@@ -188,7 +188,7 @@ class _Files:
         """Log which files the manifest's folder and the working folder both have."""
         if self._ambiguous:
             log.warning(
-                "%s: %d files such as %r are in its folder and in the working folder, and differ; those in its folder "
+                "%s: %d files such as %r are in its folder and also in the working folder; those in its folder "
                 "are used", self._manifest, len(self._ambiguous), self._ambiguous[0],
             )  # fmt: skip
 

@@ -84,7 +84,8 @@ def _key(bundle: Bundle, utterances: Sequence[Utterance]) -> str:
     digest.update(msgspec.json.encode(facts))
     for one in utterances:
         found = one.path.stat()
-        digest.update(msgspec.json.encode((str(one.path), found.st_size, found.st_mtime_ns, one.offset, one.duration)))
+        name = str(one.path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        digest.update(msgspec.json.encode((name, found.st_size, found.st_mtime_ns, one.offset, one.duration)))
     return digest.hexdigest()[:32]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -184,7 +185,8 @@ def _open(path: str | Path) -> _ForwardFile:
     if Path(path).suffix.lower() == ".raw":  # soundfile takes this for headerless PCM, which has no rate of its own
         raise AudioError(f"{name} is raw PCM by its name; wanted {_READABLE}; pipe it to standard input")
     try:
-        sound = _ForwardFile(str(path))
+        # soundfile cannot encode a name that is not UTF-8.
+        sound = _ForwardFile(os.fsencode(path) if os.name == "posix" else str(path))
     except soundfile.SoundFileError:
         # libsndfile's own reason misleads: it calls a text file named .mp3 a file that does not exist.
         raise AudioError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
 from edgespeech.runtime import audio
+from edgespeech.runtime.files import printable_name
 
 BLOCK_SECONDS = 0.03
 MAX_WAIT_SECONDS = 0.05  # between two checks whether to stop
@@ -94,9 +95,9 @@ class Replay:
         self._stopping = False
         self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS)
         self._first = next(self._blocks, np.zeros(0, np.float32))
-        self.name = Path(path).stem
+        self.name, shown = printable_name(Path(path).stem), printable_name(path)
         pace = "in real time" if speed == 1.0 else f"at {speed:g} x real time"
-        self.description = f"replaying {path} {pace if self._seconds_per_second else 'as fast as possible'}"
+        self.description = f"replaying {shown} {pace if self._seconds_per_second else 'as fast as possible'}"
 
     def __iter__(self) -> Iterator[Block]:
         began, samples_given = self._clock(), 0

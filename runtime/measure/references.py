@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import ManifestError
 from edgespeech.runtime import audio
+from edgespeech.runtime.files import printable_name
 from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
 from edgespeech.runtime.measure.normalisation import RULE, scoring_text
 from edgespeech.runtime.measure.progress import track
@@ -83,7 +84,7 @@ def read_references(manifest: Path, limit: int | None = None, by_rule: bool = Tr
         reasons = "".join(f"; left out: {count} {reason}" for reason, count in left_out.items())
         raise ManifestError(f"{manifest} has no utterance with a text{reasons}; wanted reference texts; add them")
     return References(
-        corpus=f"{manifest.absolute().parent.name}/{manifest.name}",
+        corpus=printable_name(f"{manifest.absolute().parent.name}/{manifest.name}"),
         utterances=tuple(utterances),
         texts=tuple(texts),
         left_out=dict(left_out),

@@ -198,7 +198,7 @@ def test_paths_are_looked_up_beside_the_manifest_then_in_the_working_folder(
         lists / "linked.wav",
     ]
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "1 files such as 'both.wav' are in its folder and in the working folder" in message
+    assert "1 files such as 'both.wav' are in its folder and also in the working folder" in message
 
 
 def test_a_file_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
