@@ -107,7 +107,7 @@ class Spending:
         return cpu, self._meter.joules() - self._joules - self._idle_watts * wall
 
     def close(self) -> None:
-        """Close the meter."""
+        """Close the meter, if there is one."""
         if self._meter is not None:
             self._meter.close()
 
