@@ -60,7 +60,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Any:
     if WRITTEN_BUNDLES:
         from edgespeech.runtime.bundle import load_bundle
 
-        return load_bundle(Path(WRITTEN_BUNDLES) / TINY)
+        return load_bundle(Path(WRITTEN_BUNDLES).absolute() / TINY)
     return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / TINY)
 
 
@@ -70,7 +70,7 @@ def cells_bundle(tiny_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> 
     if WRITTEN_BUNDLES:
         from edgespeech.runtime.bundle import load_bundle
 
-        return load_bundle(Path(WRITTEN_BUNDLES) / CELLS)
+        return load_bundle(Path(WRITTEN_BUNDLES).absolute() / CELLS)
     return write_cells_bundle(tmp_path_factory.mktemp("bundles") / CELLS, tiny_bundle)
 
 

@@ -58,12 +58,14 @@ class Progress:
 
     def __enter__(self) -> Progress:
         _consoles.append(self._console)
-        with suppress(LiveError):  # before rich 14.1 a bar within another bar cannot be drawn
-            self._bar.start()
+        if self.visible:  # before rich 13.8 a bar that is disabled still prints an empty line
+            with suppress(LiveError):  # before rich 14.1 a bar within another bar cannot be drawn
+                self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+        if self.visible:
+            self._bar.stop()
         _consoles.pop()
 
 
