@@ -58,7 +58,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         _consoles.append(self._console)
-        if self.visible:  # before rich 13.8 a bar that is disabled still prints an empty line
+        if self.visible:  # before rich 14.3 a bar that is disabled still prints an empty line
             with suppress(LiveError):  # before rich 14.1 a bar within another bar cannot be drawn
                 self._bar.start()
         return self
