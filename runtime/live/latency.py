@@ -75,12 +75,9 @@ def latency_budget(
     compute: float | None,
     endpoint: float | None,
     fast_partials: bool = True,
-    source_rate: float | None = None,
+    resampling: float | None = None,
 ) -> LatencyBudget:
-    """Compute the parts of the latency from the settings of a bundle; ``compute`` and ``endpoint`` are seconds.
-
-    ``source_rate`` is the sample rate of the source in hertz, if it is known.
-    """
+    """Compute the parts of the latency from the settings of a bundle; the three times are seconds."""
     return LatencyBudget(
         frame=1000.0 * audio.frame_seconds,
         chunk=1000.0 * chunk_samples / audio.sample_rate,
@@ -88,7 +85,7 @@ def latency_budget(
         compute=None if compute is None else 1000.0 * compute,
         endpoint=None if endpoint is None else 1000.0 * endpoint,
         fast_partials=fast_partials,
-        resampling=None if source_rate is None else 1000.0 * resampling_delay(source_rate, audio.sample_rate),
+        resampling=None if resampling is None else 1000.0 * resampling,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgespeech.runtime.audio import resampling_delay
 from edgespeech.runtime.live.latency import LatencyBreakdown, latency_budget
 from edgespeech.runtime.live.outputs import Meter, Output
 from edgespeech.runtime.live.recording import Recording, round_to_16_bits
@@ -73,10 +74,15 @@ class LiveStream:
         self._stream = recognizer.stream(source.sample_rate, fast_partials)
         self._compute_seconds = 0.0
         self._chunk_seconds: list[float] = []
+        self._held_seconds = 0.0  # inside the source's resampler
+        self._mean_held_seconds, self._blocks = 0.0, 0
 
     def process(self, block: Block) -> None:
         """Record, recognise and check one block, and show what comes of it."""
         samples = block.samples
+        self._held_seconds = block.held_seconds
+        self._blocks += 1
+        self._mean_held_seconds += (block.held_seconds - self._mean_held_seconds) / self._blocks
         if self._recording is not None:
             samples = round_to_16_bits(samples)
             self._report_any(self._recording.add(samples))
@@ -116,7 +122,7 @@ class LiveStream:
     def _deliver(self, events: list[Event]) -> None:
         for event in events:
             if self._latency is not None:
-                self._latency.step(event, self._stream.seconds_processed)
+                self._latency.step(event, self._stream.seconds_processed + self._held_seconds)
             message = self._output.save_final(event, self._name) if event.type == "final" else ""
             self._output.show(event, self._name)
             self._report_any(message)
@@ -142,6 +148,6 @@ class LiveStream:
             compute,
             parts.endpointer.rules.endpoint_seconds,
             self._fast_partials,
-            self._source.sample_rate,
+            resampling_delay(self._source.sample_rate, parts.audio.sample_rate) + self._mean_held_seconds,
         )
         return ["latency of a word, from the end of its sound:", *budget.rows(), *self._latency.rows()]

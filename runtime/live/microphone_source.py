@@ -157,7 +157,8 @@ class MicrophoneSource:
                 self._messages.append(f"the device's clock jumped: {gap:.1f} s of audio are missing")
             # Some drivers hand over memory that they have not filled.
             mono = np.nan_to_num(samples, posinf=0.0, neginf=0.0).clip(-1.0, 1.0).mean(axis=1, dtype=np.float32)
-            yield Block(self._resampler.step(mono), arrived)
+            resampled = self._resampler.step(mono)
+            yield Block(resampled, arrived, held_seconds=self._resampler.delay_seconds)
         yield Block(self._resampler.step(np.zeros(0, np.float32), last=True), self._clock())
 
     def _wait_for_device(self) -> Iterator[Block]:

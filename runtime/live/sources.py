@@ -30,11 +30,13 @@ class Block:
     Attributes:
         arrived: Time at which the block was available, in seconds of `time.perf_counter`.
         absent: Whether this is silence in place of a device that is gone.
+        held_seconds: Audio that arrived before ``arrived`` too, and is still inside the source's resampler.
     """
 
     samples: NDArray[np.float32]
     arrived: float
     absent: bool = False
+    held_seconds: float = 0.0
 
 
 class Source(Protocol):

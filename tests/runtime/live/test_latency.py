@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgespeech.runtime.audio import resampling_delay
 from edgespeech.runtime.live.latency import LatencyBreakdown, latency_budget, resampling_row
 from edgespeech.runtime.live.session import run_session
+from edgespeech.runtime.live.sources import Block
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
 from tests.runtime.live.stand_ins import RATE, CollectingOutput, FakeSource, final
@@ -43,7 +46,7 @@ def test_the_parts_of_the_latency_add_up(tiny_bundle: Any, fast: bool) -> None:
 @pytest.mark.parametrize(("rate", "low", "high"), [(16000, 0, 0), (48000, 15, 27), (44100, 17, 29), (8000, 50, 75)])
 def test_the_resampler_has_a_line_of_its_own(tiny_bundle: Any, rate: int, low: int, high: int) -> None:
     audio = tiny_bundle.manifest.audio
-    rows = latency_budget(audio, audio.chunk_samples, 0.007, 1.0, source_rate=rate).rows()
+    rows = latency_budget(audio, audio.chunk_samples, 0.007, 1.0, resampling=resampling_delay(rate)).rows()
     values = {row[2:14].strip(): int(row[14:23].split()[0]) for row in rows}
     assert low <= values["resampling"] <= high
     assert values["word shown"] == pytest.approx(40 + 7 + values["resampling"], abs=1)
@@ -72,6 +75,21 @@ def test_revisions_are_changes_of_words_that_others_followed() -> None:
     breakdown.step(final("eye see a ship"), 2.0)
     breakdown.step(partial("next"), 3.0)
     assert breakdown.revisions == 2
+
+
+class HoldingSource(FakeSource):
+    """Holds back 0.25 s on average."""
+
+    def __iter__(self) -> Iterator[Block]:
+        for index, block in enumerate(super().__iter__()):
+            yield replace(block, held_seconds=0.2 + 0.1 * (index % 2))
+
+
+def test_what_the_source_holds_is_a_part_of_the_latency(tiny_bundle: Any) -> None:
+    output = CollectingOutput()
+    run_session(Recognizer(tiny_bundle), [HoldingSource(0.1, 0.1)], output, latency_report=True)
+    (row,) = [row for row in output.texts("status") if row.startswith("  resampling")]
+    assert "250 ms" in row
 
 
 def test_a_session_prints_its_latency_report_at_the_end(tiny_bundle: Any) -> None:

@@ -98,6 +98,18 @@ def test_blocks_are_resampled_as_one_stream(portaudio: FakePortAudio, rate: int)
     np.testing.assert_allclose(got[100:15900], wanted[100:15900], atol=2e-3)
 
 
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
+def test_what_the_resampler_holds_is_known(portaudio: FakePortAudio, rate: int) -> None:
+    source = MicrophoneSource(2, rate=rate)
+    for _ in range(40):
+        portaudio.streams[0].give(np.zeros(rate * 3 // 100, np.float32))
+    *blocks, last = blocks_so_far(source)
+    given = np.arange(1, 41) * (rate * 3 // 100) / rate
+    returned = np.cumsum([len(block.samples) for block in blocks]) / 16000
+    np.testing.assert_allclose([block.held_seconds for block in blocks], given - returned, atol=2e-4)
+    assert last.held_seconds == 0.0 and (blocks[-1].held_seconds > 0.0) == (rate != 16000)
+
+
 def test_blocks_are_the_mean_of_the_channels_in_order(portaudio: FakePortAudio) -> None:
     portaudio.opens = lambda index, rate, channels: channels == 2
     source = MicrophoneSource("built", rate=16000)
