@@ -29,6 +29,7 @@ from edgespeech.runtime.live.sources import BLOCK_SECONDS, Block
 QUEUE_SECONDS = 30.0
 DEAD_SECONDS = 5.0  # without a block from an open device
 RETRY_SECONDS = 1.0  # between two attempts to reopen a device that is gone
+QUEUED_SECONDS = 1.0  # of audio at the end of a session from which a message says so
 MESSAGE_SECONDS = 5.0  # between two messages about lost audio
 _POLL_SECONDS = 0.25
 
@@ -131,11 +132,18 @@ class MicrophoneSource:
 
     def _read(self) -> Iterator[Block]:
         last_block = self._clock()
+        reported = False
         while True:
             stopping, ended = self._stopping, self._ended  # before the queue is found empty, not after
             if stopping:
                 with contextlib.suppress(self._portaudio.PortAudioError):  # it may be unplugged
                     self._stream.abort()  # what is queued arrived before the stop; what would follow did not
+                queued = self._blocks.qsize() * BLOCK_SECONDS
+                if queued > QUEUED_SECONDS and not reported:
+                    self._messages.append(
+                        f"stopping: {queued:.1f} s of audio are still to be recognised; Ctrl-C again ends at once"
+                    )
+                reported = True
             try:
                 samples, arrived = self._blocks.get(timeout=0.0 if stopping or ended else _POLL_SECONDS)
             except queue.Empty:

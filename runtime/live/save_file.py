@@ -57,6 +57,8 @@ class SaveFile:
 
     def close(self) -> str:
         """Try once more to write what is pending, then close; return a status message if text is lost."""
+        if self._file.closed:
+            return ""
         message = self._write()
         self._file.close()
         if self._pending:

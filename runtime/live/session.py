@@ -88,6 +88,8 @@ def run_session(
     failure: EdgespeechError | None = None
     with contextlib.ExitStack() as stack:
         stack.callback(output.close)
+        if save is not None:
+            stack.callback(save.close)
         if handle_signals:
             stack.enter_context(_stop_on_signals(sources))
         for stream, source in zip(streams, sources, strict=True):

@@ -279,6 +279,18 @@ def test_audio_that_arrived_before_the_stop_is_kept(portaudio: FakePortAudio) ->
     assert portaudio.streams[0].calls[-1] == "close"
 
 
+def test_what_is_queued_at_the_end_is_reported_with_the_way_out(portaudio: FakePortAudio) -> None:
+    source = MicrophoneSource(2, rate=16000)
+    for _ in range(200):
+        portaudio.streams[0].give(np.zeros(480, np.float32))
+    source.stop()
+    blocks = iter(source)
+    next(blocks)
+    assert source.take_messages() == ["stopping: 6.0 s of audio are still to be recognised; Ctrl-C again ends at once"]
+    assert len(list(blocks)) == 200  # 199 and the end
+    assert source.take_messages() == []
+
+
 def test_late_blocks_and_a_slow_sample_clock_are_not_gaps() -> None:
     watch = ClockWatch()
     found, received = [], 0.0

@@ -175,6 +175,29 @@ def test_a_signal_ends_the_session_with_a_last_final(name: str) -> None:
     assert output.texts("final") == ["the end"]
 
 
+def test_a_second_ctrl_c_interrupts_what_is_queued_and_keeps_the_finals(tmp_path: Path) -> None:
+    class Overloaded(FakeSource):
+        def __iter__(self) -> Iterator[Block]:
+            for number in range(1000):  # what is queued comes even after the stop
+                if number in (4, 6):
+                    signal.raise_signal(signal.SIGINT)
+                if number == 5:
+                    self.messages.append("stopping: 29.9 s of audio are still to be recognised")
+                self.given += 1
+                yield Block(np.full(RATE, 0.1, np.float32), 0.0)
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    source, output = Overloaded(), CollectingOutput()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(source, output, SaveFile(tmp_path / "saved.txt"))
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert source.given == 6 and output.closed
+    assert output.texts("status")[-1] == "stopping: 29.9 s of audio are still to be recognised"
+    assert (tmp_path / "saved.txt").read_text() == "part 1\npart 2\npart 3\n"
+
+
 def test_a_second_ctrl_c_interrupts_at_once() -> None:
     def twice() -> None:
         signal.raise_signal(signal.SIGINT)
