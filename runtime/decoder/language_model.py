@@ -70,6 +70,14 @@ class LanguageModel:
         unigrams: npt.NDArray[np.float64] = np.maximum(scores, self.unknown_score)
         return unigrams
 
+    def spelled_fraction(self, characters: str) -> float:
+        """Return the fraction of running words, by the unigrams, that these characters can write; 1 without words."""
+        if not self.vocabulary:
+            return 1.0
+        spelled = np.array(self.vocabulary.spelled(characters))
+        probabilities = np.exp(self.unigrams)
+        return float(probabilities[spelled].sum() / probabilities.sum())
+
     def begin(self) -> Any:
         """Return the state at the beginning of a sentence, after ``<s>``."""
         return self._begin

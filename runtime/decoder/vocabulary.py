@@ -70,8 +70,14 @@ class Vocabulary:
 
     def spelled_with(self, characters: str) -> bool:
         """Return whether at least one word can be written with these characters."""
+        return any(self.spelled(characters))
+
+    def spelled(self, characters: str) -> list[bool]:
+        """Return for each word whether it can be written with these characters."""
         alphabet = set(characters)
-        return any(alphabet.issuperset(word) for word in self._words)
+        if alphabet.issuperset("".join(self._words)):
+            return [True] * len(self._words)
+        return [alphabet.issuperset(word) for word in self._words]
 
 
 def is_kenlm_binary(path: Path) -> bool:

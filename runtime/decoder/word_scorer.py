@@ -11,6 +11,7 @@ out-of-vocabulary penalty instead.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,12 @@ from edgespeech.runtime.decoder.hot_words import HotState, HotWords
 from edgespeech.runtime.decoder.language_model import UNKNOWN_WORD, LanguageModel
 from edgespeech.runtime.decoder.vocabulary import Vocabulary
 
+log = logging.getLogger(__name__)
+
+# With fewer of its words, a language model makes more errors than none (docs/log/decisions.md); fractions of running
+# words.
+MIN_SPELLED_FRACTION = 0.5
+ALL_SPELLED_FRACTION = 0.95  # below this, a warning
 SPACE_TOKEN = "\u2581"  # how a language model of characters writes the space
 
 
@@ -244,8 +251,17 @@ def _check_fit(labels: Sequence[str], lm: LanguageModel, characters: bool) -> No
             f"the language model of characters does not know {SPACE_TOKEN}, which stands for the labels' space; "
             f"build it from text whose spaces are written {SPACE_TOKEN}"
         )
+    fraction = lm.spelled_fraction("".join(labels) + SPACE_TOKEN * characters)
+    advice = "build it from text normalised to these labels (same case, same characters)"
     if not vocabulary.spelled_with("".join(labels)):
+        words = f"any of the {len(vocabulary)} words of the language model"
+        raise LanguageModelError(f"the labels cannot spell {words}; {advice}")
+    if fraction < MIN_SPELLED_FRACTION:
         raise LanguageModelError(
-            f"the labels cannot spell any of the {len(vocabulary)} words of the language model; "
-            "build it from text normalised to these labels (same case, same characters)"
+            f"the labels can spell {fraction:.0%} of the language model's running words, wanted "
+            f"{MIN_SPELLED_FRACTION:.0%} or more; {advice}, or decode without it"
+        )
+    if fraction < ALL_SPELLED_FRACTION:
+        log.warning(
+            "the labels can spell only %.0f %% of the language model's running words; %s", 100 * fraction, advice
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,28 @@ def test_a_state_of_another_decoder_is_refused() -> None:
     state = BeamSearchDecoder(LETTERS, 0, LM).initial_state()
     with pytest.raises(UsageError, match="another decoder"):
         BeamSearchDecoder(LETTERS, 0, LM).step(random_log_probs(0, 3, 4), state)
+
+
+@pytest.mark.parametrize(("letters", "fraction", "refused"), [("abx", 1.0, False), ("b", 0.55, False), ("a", 0.4, True)])
+def test_a_language_model_with_too_few_words_that_can_be_spelled_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, letters: str, fraction: float, refused: bool
+) -> None:
+    unigrams = {"a": 0.4, "b": 0.55, "ab": 0.05}
+    lines = [
+        f"{math.log10(p):.4f}\t{word}\t0" for word, p in {**unigrams, "<s>": 1e-9, "</s>": 1e-9, "<unk>": 1e-9}.items()
+    ]
+    counts = f"\\data\\\nngram 1={len(lines)}\nngram 2=1\n"
+    (tmp_path / "lm.arpa").write_text(
+        counts + "\n\\1-grams:\n" + "\n".join(lines) + "\n\n\\2-grams:\n-0.3\ta b\n\n\\end\\\n"
+    )
+    lm = LanguageModel(tmp_path / "lm.arpa")
+    assert lm.spelled_fraction(letters) == pytest.approx(fraction, abs=1e-3)
+    if refused:
+        with pytest.raises(LanguageModelError, match="can spell 40% of the language model's running words, wanted 50%"):
+            BeamSearchDecoder(("", " ", *letters), 0, lm)
+    else:
+        BeamSearchDecoder(("", " ", *letters), 0, lm)
+        assert ("only 55 % of the language model's running words" in caplog.text) == (fraction < 0.95)
 
 
 def test_labels_that_do_not_match_the_language_model_are_refused() -> None:

@@ -91,6 +91,8 @@ def test_the_vocabulary_finds_prefixes() -> None:
     assert not any(vocabulary.is_prefix(text) for text in ("teams", "tee", "u", "zz", "<"))
     assert "team" in vocabulary and "te" not in vocabulary
     assert vocabulary.spelled_with("ot") and not vocabulary.spelled_with("TEAMO")
+    assert vocabulary.spelled("ot") == [False, False, True, False]
+    assert vocabulary.spelled("teamolné") == [True] * 4 and not any(vocabulary.spelled("TEAMO"))
     assert not Vocabulary([]).is_prefix("")
 
 
