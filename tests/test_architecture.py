@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "demo.bench": LIBRARIES | {"demo.machine", "demo.bundles"},
     "demo.tune_device": LIBRARIES | {"demo.machine", "demo.bench"},
     "demo.doctor": LIBRARIES | {"demo.machine", "demo.bench", "demo.tune_device"},
-    "demo.experiments": LIBRARIES | {"demo.live"},
+    "demo.experiments": LIBRARIES | {"demo.live", "demo.tune_decoder"},
 }
 ARROWS["demo.commands"] = {*ARROWS, "demo"}
 ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
