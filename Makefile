@@ -5,7 +5,7 @@ PIP = $(IN) -m pip install --quiet --constraint constraints.txt
 KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs screenshot test test-wheel test-oldest check lint kenlm-tools clean
+.PHONY: help demo docs screenshot test test-wheel test-oldest arm64-check arm64-root check lint kenlm-tools clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
@@ -46,6 +46,24 @@ test-oldest: .venv/.all ## the tests of the runtime with the oldest libraries th
 	$(IN) -m uv pip list --quiet --python $(OLDEST)/bin/python | grep -E '^(onnxruntime|numpy|msgspec|soxr|click) '
 	EDGESPEECH_TINY_BUNDLES=work/tiny_bundles $(OLDEST)/bin/python -m pytest -q -o filterwarnings=default -p no:cacheprovider \
 		-m "not slow" tests/runtime --ignore tests/runtime/live/test_virtual_microphone.py
+
+# An arm64 Debian, made once in half a minute; qemu emulates the processors. tests/arm64/root.sh names the packages.
+ARM64 = work/arm64/debian
+arm64-check: $(ARM64)/.libraries ## doctor, sample clips and the runtime tests on emulated Arm processors (root, Debian; SHORT=1)
+	@tests/arm64/root.sh ready
+	tests/arm64/root.sh project $(ARM64)
+	$(IN) -m tests.arm64.check $(ARM64) $(if $(SHORT),--short)
+
+arm64-root: $(ARM64)/.libraries
+
+$(ARM64)/.system: tests/arm64/root.sh
+	@tests/arm64/root.sh ready
+	tests/arm64/root.sh system $(ARM64)
+	@touch $@
+
+$(ARM64)/.libraries: pyproject.toml constraints.txt $(ARM64)/.system | .venv/.all work/kenlm/source/setup.py
+	tests/arm64/root.sh libraries $(ARM64)
+	@touch $@
 
 check: lint ## style, types and all tests
 	$(IN) -m pytest -q

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgespeech.demo.bench.report import RESOLUTION, Accuracy, Percentiles, Report, Result, Spread
+from edgespeech.demo.machine.instructions import consequence
 from edgespeech.demo.machine.records import Device
 from edgespeech.runtime.measure.tables import markdown_table
 from edgespeech.runtime.node_placement import describe_fallback
@@ -59,6 +60,9 @@ def _machine_facts(device: Device) -> list[str]:
     memory = f"{device.memory_mb / 1e3:.1f} GB, " if device.memory_mb else ""
     kind = f", {device.virtual}" if device.virtual else ""
     lines.append(f"memory and system: {memory}{device.os}, {device.kernel}{kind}")
+    follows = consequence(device.architecture, device.instructions)
+    if follows:
+        lines.append(f"instructions: {', '.join(device.instructions or ()) or 'none'}; {follows.text}")
     if device.jetson:
         jetson = device.jetson
         lines.append(

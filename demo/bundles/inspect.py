@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ Floats = NDArray[np.float32]
 # float32 sums in another order differ by about 1e-5 in log-probabilities.
 CHUNKING_TOLERANCE = 1e-3
 TIMED_CHUNKS = 20
+MAX_TIMED_SECONDS = 2.0
+MIN_TIMED_CHUNKS = 3
+# What the quantizer measured of the machine it ran on; the other measurements belong to the model.
+OF_THE_MACHINE = ("chunk_ms", "chunk_time_ratio", "memory_mb", "memory_ratio")
 
 
 def describe(bundle: Bundle) -> str:
@@ -38,17 +43,36 @@ def describe(bundle: Bundle) -> str:
             f"beam {manifest.decoder.beam_width}, alpha {manifest.decoder.alpha:g}, beta {manifest.decoder.beta:g}, "
             f"unknown words {manifest.decoder.unknown_score:g}",
         ),
-        *((key, str(value)) for key, value in manifest.measured.items()),
+        *((key, _short(value)) for key, value in manifest.measured.items() if key not in OF_THE_MACHINE),
         *((key, str(value)) for key, value in manifest.provenance.items()),
     ]
-    parts = latency_budget(audio, audio.chunk_samples, seconds_per_chunk(bundle), EndpointRules().endpoint_seconds)
-    latency = [
+    compute = seconds_per_chunk(bundle)
+    parts = latency_budget(audio, audio.chunk_samples, compute, EndpointRules().endpoint_seconds)
+    window, *others = parts.rows()
+    lines = [f"{key:<12} {value}" for key, value in rows]
+    lines += [
+        *_measured_elsewhere(manifest.measured),
         "latency of a word, from the end of its sound (measure your own: edgespeech live --latency-report):",
-        *parts.rows()[:1],
+        window,
         resampling_row(audio),
-        *parts.rows()[1:],
+        *others,
     ]
-    return "\n".join([*(f"{key:<12} {value}" for key, value in rows), *latency])
+    if compute is not None and compute > audio.chunk_seconds:
+        lines.append(
+            f"cannot keep up in real time: a chunk of {chunk:g} ms takes {compute * 1000.0:.0f} ms, so `live` falls "
+            "behind; use a smaller model, or a precision that is faster here (edgespeech bench)"
+        )
+    return "\n".join(lines)
+
+
+def _measured_elsewhere(measured: Mapping[str, Any]) -> list[str]:
+    """List what holds for the machine that made the bundle and not for this one."""
+    rows = [f"  {key:<16} {_short(measured[key])}" for key in OF_THE_MACHINE if key in measured]
+    return ["measured on the machine that made the bundle (on this one: edgespeech bench):", *rows] if rows else []
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def seconds_per_chunk(bundle: Bundle) -> float | None:
@@ -57,8 +81,9 @@ def seconds_per_chunk(bundle: Bundle) -> float | None:
         model = AcousticModel(bundle)
     except EdgespeechError:
         return None
-    random, state, times = np.random.default_rng(0), model.initial_state(), []
-    for _ in range(TIMED_CHUNKS):
+    random, state = np.random.default_rng(0), model.initial_state()
+    times: list[float] = []
+    while len(times) < TIMED_CHUNKS and (sum(times) < MAX_TIMED_SECONDS or len(times) < MIN_TIMED_CHUNKS):
         chunk = random.standard_normal((1, model.audio.chunk_samples), np.float32) * np.float32(0.1)
         began = time.perf_counter()
         _, state = model.step(chunk, state)

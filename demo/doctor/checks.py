@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgespeech.demo.doctor.imports import find_crash
 from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
 from edgespeech.demo.doctor.providers import check_onnxruntime, check_providers
 from edgespeech.demo.doctor.report import Check, all_required_work, render
@@ -96,18 +97,25 @@ def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
         if find_spec("kenlm"):
             yield Check("kenlm", "ok", "installed; for language models")
         else:
-            yield Check("kenlm", "missing", "not installed; for language models", "pip install 'edgespeech[cpu]'")
+            yield Check("kenlm", "missing", "not installed; for language models", _install_kenlm())
+        return
+    crash = find_crash("kenlm") if find_spec("kenlm") else None
+    if crash:
+        yield Check("kenlm", "broken", crash, "pip install --force-reinstall --no-binary :all: kenlm; or use --no-lm")
         return
     try:
         model = LanguageModel(path)
     except MissingDependencyError as error:
-        newer = sys.version_info >= (3, 13)
-        fix = "see CONTRIBUTING.md on kenlm for Python 3.13" if newer else "pip install kenlm"
-        yield Check("kenlm", "broken", _split(error)[0], f"{fix}; or use --no-lm")
+        yield Check("kenlm", "broken", _split(error)[0], f"{_install_kenlm()}; or use --no-lm")
     except LanguageModelError as error:
         yield Check("kenlm", "broken", *_split(error))
     else:
         yield Check("kenlm", "ok", f"the bundle's {model.order}-gram model loads")
+
+
+def _install_kenlm() -> str:
+    """Return the command; the extras leave kenlm out where its source distribution does not compile."""
+    return "see CONTRIBUTING.md on kenlm for Python 3.13" if sys.version_info >= (3, 13) else "pip install kenlm"
 
 
 def check_tuned(bundle: Bundle) -> Iterator[Check]:
@@ -123,6 +131,10 @@ def check_tuned(bundle: Bundle) -> Iterator[Check]:
 def check_libraries() -> Iterator[Check]:
     """Check that the required libraries with compiled code can be imported."""
     for name in ("numpy", "soundfile", "soxr", "msgspec", "psutil"):
+        crash = find_crash(name) if name not in sys.modules else None
+        if crash:
+            yield Check(name, "broken", crash, f"pip install --force-reinstall {name}")
+            continue
         try:
             import_module(name)
         except (ImportError, OSError) as error:

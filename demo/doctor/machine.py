@@ -9,10 +9,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgespeech.demo.doctor.imports import find_crash
 from edgespeech.demo.doctor.report import Check
 from edgespeech.demo.machine.device import describe_device
 from edgespeech.demo.machine.energy import find_unreadable_rapl
 from edgespeech.demo.machine.host import THIS_HOST, Host, read_text
+from edgespeech.demo.machine.instructions import consequence
 from edgespeech.demo.machine.jetson import highest_power_mode
 from edgespeech.demo.machine.records import Device
 from edgespeech.demo.machine.sensors import power_source, read_sensors, throttle_flags
@@ -29,6 +31,10 @@ def check_sound() -> Iterator[Check]:
         yield Check(
             "microphone", "missing", "sounddevice is not installed; `live` needs it", "pip install 'edgespeech[mic]'"
         )
+        return
+    crash = find_crash("sounddevice")
+    if crash:
+        yield Check("PortAudio", "broken", crash, _install_portaudio())
         return
     try:
         import_module("sounddevice")
@@ -96,7 +102,17 @@ def check_power(host: Host = THIS_HOST) -> Iterator[Check]:
         yield Check("cores", "note", f"this process may use {device.cores} of {device.cores_of_machine} cores")
     cores = "1 core" if device.cores == 1 else f"{device.cores} cores"
     memory = f", {device.memory_mb / 1e3:.1f} GB" if device.memory_mb else ""
+    yield from _check_instructions(device)
     yield Check("device", "ok", f"{device.board or device.cpu}, {cores}{memory}, {device.os}")
+
+
+def _check_instructions(device: Device) -> Iterator[Check]:
+    found = consequence(device.architecture, device.instructions)
+    if found is None:
+        return
+    listed = ", ".join(device.instructions or ()) or "none for neural networks"
+    fix = "edgespeech bench --bundle INT8 --bundle FP32; export makes the second one" if found.compare else ""
+    yield Check("instructions", "note" if found.compare else "ok", f"{listed}: {found.text}", fix)
 
 
 def _check_heat(host: Host) -> Iterator[Check]:

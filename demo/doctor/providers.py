@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgespeech.demo.doctor.imports import find_crash
 from edgespeech.demo.doctor.report import Check
 from edgespeech.demo.machine.device import ONNXRUNTIME_FLAVOURS, find_gpus, installed_version
 from edgespeech.demo.machine.host import THIS_HOST, Host
@@ -65,11 +67,21 @@ def check_onnxruntime(host: Host = THIS_HOST) -> Iterator[Check]:
     installed = {name: version for name in ONNXRUNTIME_FLAVOURS if (version := installed_version(name))}
     listed = ", ".join(f"{name} {version}" for name, version in installed.items())
     on_jetson, gpu = describe_jetson(host.root, host.run) is not None, _nvidia_gpu(host)
-    extra = "gpu" if gpu and not on_jetson else "cpu"
+    extra = "gpu" if gpu and not on_jetson and has_gpu_wheels() else "cpu"
     remove = f"pip uninstall -y {' '.join(installed)} && " if installed else ""
     install = f"{remove}pip install 'edgespeech[{extra}]'"
     if len(installed) > 1:
         yield Check("onnxruntime", "broken", f"{listed}: distributions that overwrite each other's files", install)
+        return
+    crash = find_crash("onnxruntime")
+    if crash:
+        others = "".join(f" '{name}!={version}'" for name, version in installed.items())
+        yield Check(
+            "onnxruntime",
+            "broken",
+            f"{listed or 'onnxruntime'}: {crash}",
+            f"pip install{others}" if others else install,
+        )
         return
     try:
         onnxruntime = import_onnxruntime()
@@ -85,7 +97,7 @@ def check_onnxruntime(host: Host = THIS_HOST) -> Iterator[Check]:
     yield Check("onnxruntime", "ok", listed or f"{version} (not installed by pip)")
     if not gpu or "onnxruntime-gpu" in installed or "cuda" in available_providers():
         return
-    if on_jetson or platform.machine() in {"x86_64", "AMD64"}:
+    if on_jetson or has_gpu_wheels():
         found = f"{gpu}: not used by this distribution; small models are often faster on the CPU"
         yield Check("GPU", "note", found, _JETSON_WHEEL if on_jetson else install)
 
@@ -111,6 +123,12 @@ def check_providers(folder: Path, host: Host = THIS_HOST) -> Iterator[Check]:
             yield Check(topic, "note", f"loads; {trial.fallback}")
         else:
             yield Check(topic, "ok", "loads; every node runs there")
+
+
+def has_gpu_wheels(architecture: str | None = None, python: tuple[int, int] = sys.version_info[:2]) -> bool:
+    """Return whether pip finds onnxruntime-gpu here: on arm64 since 1.29, which needs Python 3.11."""
+    architecture = (architecture or platform.machine()).lower()
+    return architecture in {"x86_64", "amd64"} or (architecture == "aarch64" and python >= (3, 11))
 
 
 def _nvidia_gpu(host: Host) -> str:

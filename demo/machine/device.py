@@ -10,8 +10,10 @@ from pathlib import Path
 
 from edgespeech import __version__
 from edgespeech.demo.machine.host import THIS_HOST, Host, Run, read_number, read_text
+from edgespeech.demo.machine.instructions import find_instructions
 from edgespeech.demo.machine.jetson import board_name, describe_jetson
 from edgespeech.demo.machine.records import Device
+from edgespeech.demo.machine.virtual import find_virtual
 
 # Distributions that all install the module `onnxruntime`.
 ONNXRUNTIME_FLAVOURS = (
@@ -62,9 +64,10 @@ def describe_device(host: Host = THIS_HOST) -> Device:
         os=_system(host.root),
         kernel=f"{platform.system()} {platform.release()}",
         board=_board(host.root),
-        virtual=_virtual(host.root),
+        virtual=find_virtual(host.root),
         gpus=tuple(find_gpus(host)),
         jetson=describe_jetson(host.root, host.run),
+        instructions=find_instructions(host),
     )
 
 
@@ -158,10 +161,3 @@ def _board(root: Path) -> str | None:
     folder = root / "sys/class/dmi/id"
     parts = [read_text(folder / name) for name in ("sys_vendor", "product_name")]
     return board_name(root) or " ".join(part for part in parts if part) or None
-
-
-def _virtual(root: Path) -> str | None:
-    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
-        return "container"
-    flags = re.search(r"^flags\s*:.*\bhypervisor\b", read_text(root / "proc/cpuinfo") or "", re.MULTILINE)
-    return "virtual machine" if flags else None

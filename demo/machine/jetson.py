@@ -25,7 +25,10 @@ _JETPACKS = {
     "36.3": "6.0",
     "36.4": "6.1 or 6.2",
     "38": "7",
+    "38.2": "7.0",
+    "38.4": "7.1",
     "39": "7",
+    "39.2": "7.2",
 }
 # Rails that supply the whole board or module, best first; the others supply parts of it.
 MAIN_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0", "VIN")

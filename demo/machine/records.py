@@ -33,6 +33,7 @@ class Device(Record, frozen=True):
         cores: Number of cores that this process may use.
         cores_of_machine: Number of all cores.
         memory_mb: Size of the memory, or the limit of a container, in megabytes (1e6 bytes).
+        instructions: Those that integer bundles depend on, such as VNNI or dot product; reports from before have none.
     """
 
     cpu: str
@@ -49,6 +50,7 @@ class Device(Record, frozen=True):
     virtual: str | None
     gpus: tuple[str, ...]
     jetson: Jetson | None
+    instructions: tuple[str, ...] | None = None
 
 
 class Conditions(Record, frozen=True):

@@ -86,7 +86,7 @@ def report(*results: Result, notes: tuple[str, ...] = ()) -> Report:
         launches=6,
         device=Device(
             "Cortex", "aarch64", 4, 6, 100.0, 1500.0, "schedutil", 8000.0, "Ubuntu", "Linux 5", "board", None,
-            ("a GPU",), Jetson("Jetson Orin Nano", "36.4.3", "6.2", "15W (0)"),
+            ("a GPU",), Jetson("Jetson Orin Nano", "36.4.3", "6.2", "15W (0)"), ("dot product", "fp16"),
         ),
         versions={"edgespeech": "0.1.0"},
         conditions=Conditions(bool(notes), notes, 0.1, 0.0, 1500.0, 1400.0, (Sensor("cpu", 40.0, 50.0),), False, None),
@@ -139,6 +139,7 @@ def test_the_card_has_all_facts_and_its_tables_are_aligned() -> None:
     for wanted in (
         "Jetson Orin Nano",
         "JetPack 6.2",
+        "instructions: dot product, fp16; int8 products take one instruction",
         "15W (0)",
         "4 of 6 cores",
         "governor schedutil",

@@ -17,7 +17,7 @@ from edgespeech.demo.doctor import checks as doctor
 from edgespeech.demo.doctor import machine as doctor_machine
 from edgespeech.demo.doctor import providers as doctor_providers
 from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
-from edgespeech.demo.doctor.providers import ProviderTrial, check_onnxruntime, check_providers
+from edgespeech.demo.doctor.providers import ProviderTrial, check_onnxruntime, check_providers, has_gpu_wheels
 from edgespeech.demo.doctor.report import Check, all_required_work, render
 from edgespeech.demo.machine.host import Host
 from edgespeech.errors import MissingDependencyError
@@ -84,7 +84,26 @@ def test_a_damaged_default_bundle_is_installed_again(monkeypatch: pytest.MonkeyP
     assert check.fix == f"git -C {tmp_path} checkout -- runtime/default_bundle"
 
 
-def test_two_distributions_of_onnxruntime_are_broken(flavours: Callable[..., None], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "python", "found"),
+    [
+        ("x86_64", (3, 10), True),
+        ("AMD64", (3, 13), True),
+        ("aarch64", (3, 10), False),  # JetPack 6
+        ("aarch64", (3, 11), True),
+        ("arm64", (3, 12), False),  # macOS
+        ("armv7l", (3, 11), False),
+    ],
+)
+def test_the_extra_for_gpus_is_advised_only_where_pip_finds_a_wheel(
+    architecture: str, python: tuple[int, int], found: bool
+) -> None:
+    assert has_gpu_wheels(architecture, python) is found
+
+
+def test_two_distributions_of_onnxruntime_are_broken(
+    flavours: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flavours(onnxruntime="1.20.0", onnxruntime_gpu="1.19.2")
     (check,) = check_onnxruntime(bare_host(tmp_path))
     assert check.state == "broken" and "onnxruntime 1.20.0, onnxruntime-gpu 1.19.2" in check.found
@@ -93,8 +112,12 @@ def test_two_distributions_of_onnxruntime_are_broken(flavours: Callable[..., Non
     def nvidia(command: Any) -> str | None:
         return "NVIDIA RTX A2000, 6138 MiB, 550\n" if command[0] == "nvidia-smi" else None
 
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     (check,) = check_onnxruntime(Host(tmp_path, nvidia, system_of({})))
     assert check.fix.endswith("pip install 'edgespeech[gpu]'")
+    monkeypatch.setattr("platform.machine", lambda: "armv7l")
+    (check,) = check_onnxruntime(Host(tmp_path, nvidia, system_of({})))
+    assert check.fix.endswith("pip install 'edgespeech[cpu]'")
 
 
 def test_onnxruntime_that_is_missing_old_or_does_not_load(
@@ -192,8 +215,10 @@ def test_without_kenlm_a_bundle_with_a_language_model_is_broken(
     (check,) = doctor.check_kenlm(ours)
     assert check.state == "broken" and "kenlm" in check.fix and "--no-lm" in check.fix
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    (check,) = doctor.check_kenlm(tiny_bundle)
-    assert check.state == "missing"
+    for version, fix in {(3, 12): "pip install kenlm", (3, 13): "see CONTRIBUTING.md on kenlm for Python 3.13"}.items():
+        monkeypatch.setattr("sys.version_info", version)
+        (check,) = doctor.check_kenlm(tiny_bundle)
+        assert (check.state, check.fix) == ("missing", fix)
 
 
 def raise_error(error: Exception) -> None:
@@ -230,6 +255,18 @@ def test_heat_power_and_modes_are_noted(tmp_path: Path) -> None:
     assert "running on battery" in " ".join(check.found for check in laptop)
     assert not any("governor" in check.found for check in laptop), "intel_pstate is fast with powersave too"
     assert [check.topic for check in check_power(bare_host(tmp_path / "nothing"))] == ["device"]
+
+
+def test_instructions_that_decide_are_named_with_what_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text("Features\t: fp asimd asimdhp asimddp\n")
+    found = {check.topic: check for check in check_power(bare_host(tmp_path))}
+    assert found["instructions"].state == "ok"
+    assert found["instructions"].found.startswith("dot product, fp16: int8 products take one instruction")
+    (tmp_path / "proc/cpuinfo").write_text("Features\t: fp asimd\n")
+    found = {check.topic: check for check in check_power(bare_host(tmp_path))}
+    assert found["instructions"].state == "note" and "edgespeech bench" in found["instructions"].fix
 
 
 def test_cores_that_this_process_may_not_use_are_noted(tmp_path: Path) -> None:

@@ -89,7 +89,16 @@ def test_nvidia_gpus_are_listed_by_nvidia_smi_without_nvml(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("release", "jetpack"),
-    [("32.7.1", "4"), ("35.4.1", "5.1.2"), ("36.3.0", "6.0"), ("36.4.3", "6.1 or 6.2"), ("39.2", "7"), ("99.1", None)],
+    [
+        ("32.7.1", "4"),
+        ("35.4.1", "5.1.2"),
+        ("36.3.0", "6.0"),
+        ("36.4.3", "6.1 or 6.2"),
+        ("38.2.1", "7.0"),
+        ("39.2", "7.2"),
+        ("39.9", "7"),
+        ("99.1", None),
+    ],
 )
 def test_releases_belong_to_jetpacks(release: str, jetpack: str | None) -> None:
     assert jetpack_of(release) == jetpack

@@ -1,0 +1,53 @@
+"""Imports modules with compiled code in a child process, because a library may end the process instead of raising."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+SECONDS = 120.0  # a first import from a slow memory card
+
+Launch = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
+
+
+def launch(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command and capture its output."""
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def find_crash(module: str, launch: Launch = launch) -> str | None:
+    """Import a module in a child process.
+
+    Returns:
+        How the import ended the process, or None if it succeeded or raised an exception, which this process can
+        repeat.
+    """
+    try:
+        done = launch([sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; import {module}"])
+    except subprocess.TimeoutExpired:
+        return f"its import did not end within {SECONDS:g} s"
+    except OSError:
+        return None  # no child process can be started here
+    if done.returncode in {0, 1}:
+        return None
+    said = " ".join(done.stderr.split())[-200:]
+    return f"its import ends the process ({_name(done.returncode)}){f': {said}' if said else ''}"
+
+
+def _name(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
