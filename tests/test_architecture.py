@@ -20,7 +20,8 @@ LIBRARIES = (
     RUNTIME | REFERENCE | QUANTIZATION | {"runtime.live", "runtime.measure", "reference.language_model", "export"}
 )
 ARROWS: dict[str, set[str]] = {
-    "runtime.audio": set(),
+    "runtime.audio.containers": set(),
+    "runtime.audio": {"runtime.audio.containers"},
     "runtime.decoder": set(),
     "runtime": {"runtime.audio", "runtime.decoder"},
     "runtime.live": RUNTIME,

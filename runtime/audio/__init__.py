@@ -1,6 +1,9 @@
-"""Audio from files, arrays and pipes as float32 mono in [-1, 1]. Microphones are read by `runtime.live`."""
+"""Audio from files, arrays and pipes as float32 in [-1, 1]. Microphones are read by `runtime.live`."""
 
-from edgespeech.runtime.audio.files import MAX_CHANNELS, AudioInfo, from_array, info, read, read_blocks, read_stream
+from edgespeech.runtime.audio.arrays import ArrayInput, from_array
+from edgespeech.runtime.audio.channels import EACH, MAX_CHANNELS, MIX, Channel, ChannelChooser, parse_channel
+from edgespeech.runtime.audio.raw import RawFormat
+from edgespeech.runtime.audio.reading import AudioInfo, info, read, read_blocks, read_pipe, read_stream
 from edgespeech.runtime.audio.resampler import (
     MAX_RATE,
     MIN_RATE,
@@ -12,18 +15,26 @@ from edgespeech.runtime.audio.resampler import (
 )
 
 __all__ = [
+    "EACH",
     "MAX_CHANNELS",
     "MAX_RATE",
     "MIN_RATE",
+    "MIX",
     "RESAMPLING_QUALITY",
     "SAMPLE_RATE",
+    "ArrayInput",
     "AudioInfo",
+    "Channel",
+    "ChannelChooser",
+    "RawFormat",
     "Resampler",
     "check_rate",
     "from_array",
     "info",
+    "parse_channel",
     "read",
     "read_blocks",
+    "read_pipe",
     "read_stream",
     "resampling_delay",
 ]

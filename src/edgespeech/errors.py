@@ -20,6 +20,18 @@ class AudioError(EdgespeechError):
     """An audio file or an array of samples that cannot be read."""
 
 
+class DamagedAudioError(AudioError):
+    """A recording of which audio is missing; what can be read has been read when this is raised.
+
+    Attributes:
+        second: Where audio is missing for the first time.
+    """
+
+    def __init__(self, message: str, second: float) -> None:
+        super().__init__(message)
+        self.second = second
+
+
 class ManifestError(EdgespeechError):
     """A manifest, or a line of it, that cannot be used."""
 

@@ -88,9 +88,9 @@ def test_reading_keeps_a_block_in_memory_not_the_file(tmp_path: Path, monkeypatc
     reads: list[int] = []
     original = soundfile.SoundFile.read
 
-    def counted(sound: soundfile.SoundFile, frames: int, **options: object) -> object:
-        reads.append(frames)
-        return original(sound, frames, **options)
+    def counted(sound: soundfile.SoundFile, out: NDArray[np.float32]) -> object:
+        reads.append(len(out))
+        return original(sound, out=out)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", counted)
     blocks = read_blocks(path, block_seconds=0.5)
@@ -139,27 +139,6 @@ def test_a_file_without_samples_is_silence(tmp_path: Path) -> None:
 def test_a_single_sample_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "one.wav", np.array([0.5]), 16000)
     assert [block.tolist() for block in read_blocks(path)] == [[0.5]]
-
-
-def test_a_truncated_wav_is_read_to_its_end(tmp_path: Path) -> None:
-    path = write(tmp_path / "cut.wav", tone(16000), 16000)
-    whole = read(path)
-    path.write_bytes(path.read_bytes()[: 44 + 2 * 1000 + 1])
-    assert np.array_equal(read(path), whole[:1000])
-
-
-def test_a_truncated_flac_is_read_to_the_damage(tmp_path: Path) -> None:
-    path = write(tmp_path / "cut.flac", np.random.default_rng(0).uniform(-1, 1, 160000), 16000)
-    whole = read(path)
-    path.write_bytes(path.read_bytes()[:-100000])
-    blocks: list[NDArray[np.float32]] = []
-    try:
-        blocks.extend(read_blocks(path, block_seconds=0.5))
-    except AudioError as error:  # newer versions of libsndfile report the damage, older ones end there
-        assert re.search(r"damaged at [5-9]\.\d\d s", str(error))
-    found = np.concatenate(blocks)
-    assert 5 * 16000 < len(found) < len(whole)
-    assert np.array_equal(found, whole[: len(found)])
 
 
 def test_a_flac_without_a_number_of_samples_is_read(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Kinds of audio files, told by their first bytes and not by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgespeech.runtime.audio.containers.mpeg_frames import adts_frames, mpeg_frames
+
+SNIFFED_BYTES = 8192
+READABLE = "WAV, FLAC, OGG, Opus or MP3"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A kind of file.
+
+    Attributes:
+        name: What people call it.
+        layout: How `find_layout` divides it into parts; empty if it is one.
+        foreign: Name of FFmpeg's demuxer; empty if only libsndfile is asked.
+        native: Whether libsndfile is asked first.
+    """
+
+    name: str
+    layout: str = ""
+    foreign: str = ""
+    native: bool = True
+
+
+WAV = Container("WAV", "chunks", "wav")
+W64 = Container("W64", "chunks", "w64")
+AIFF = Container("AIFF", "chunks", "aiff")
+CAF = Container("CAF", "chunks", "caf")
+AU = Container("AU", "au", "au")
+FLAC = Container("FLAC", "flac", "flac")
+OGG = Container("Ogg", "ogg", "ogg")
+MPEG = Container("MP3", "mpeg", "mp3")
+OTHER = Container("audio")  # of the kinds that libsndfile knows and this module does not
+
+_MP4 = Container("MP4 (M4A, MOV, 3GP)", foreign="mov", native=False)
+_MATROSKA = Container("Matroska (WebM, MKV)", foreign="matroska", native=False)
+_ASF = Container("ASF (WMA, WMV)", foreign="asf", native=False)
+_AAC = Container("AAC", foreign="aac", native=False)
+_AMR = Container("AMR", foreign="amr", native=False)
+_TS = Container("MPEG transport stream", foreign="mpegts", native=False)
+_AVI = Container("AVI", foreign="avi", native=False)
+
+# Those without a number of bytes of their own are tested in this order.
+_BY_FIRST_BYTES: tuple[tuple[bytes, Container], ...] = (
+    (b"riff\x2e\x91\xcf\x11", W64),
+    (b"fLaC", FLAC),
+    (b"OggS", OGG),
+    (b".snd", AU),
+    (b"caff\x00\x01", CAF),
+    (b"NIST_1A\n", Container("NIST Sphere", "nist")),
+    (b"Creative Voice File\x1a", Container("VOC")),
+    (b"2BIT", Container("AVR")),
+    (b"\x1aE\xdf\xa3", _MATROSKA),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _ASF),
+    (b"#!AMR", _AMR),
+    (b"FLV\x01", Container("Flash video", foreign="flv", native=False)),
+    (b"\x00\x00\x01\xba", Container("MPEG program stream", foreign="mpeg", native=False)),
+    (b"wvpk", Container("WavPack", foreign="wv", native=False)),
+    (b"MAC ", Container("Monkey's Audio", foreign="ape", native=False)),
+    (b"ADIF", _AAC),
+)
+_MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
+_CHUNK_FORMS = {b"WAVE": WAV, b"AVI ": _AVI, b"AIFF": AIFF, b"AIFC": AIFF, b"8SVX": Container("8SVX")}
+
+
+def recognise(head: bytes) -> Container | None:
+    """Return the kind of a file from its first `SNIFFED_BYTES`, or None for raw samples, text and anything else."""
+    for first, container in _BY_FIRST_BYTES:
+        if head.startswith(first):
+            return container
+    if head[:4] in {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"}:
+        return _CHUNK_FORMS.get(head[8:12])
+    if head[:3] == b"ID3":
+        return _behind_id3(head)
+    if head[4:8] in _MP4_ATOMS:
+        return _MP4
+    return next((container for holds, container in _BY_STRUCTURE if holds(head)), None)
+
+
+def is_text(head: bytes) -> bool:
+    """Whether bytes can only be text: all of them printable ASCII, which samples never are for long."""
+    return len(head) >= 16 and all(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
+
+
+def id3_length(head: bytes) -> int:
+    """Return the length of the ID3v2 tag that bytes begin with, 0 if they begin with none."""
+    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
+        return 0
+    length = 0
+    for byte in head[6:10]:
+        length = length << 7 | byte
+    return 10 + length + (10 if head[5] & 0x10 else 0)
+
+
+def _behind_id3(head: bytes) -> Container:
+    behind = head[id3_length(head) :]
+    return FLAC if behind.startswith(b"fLaC") else _AAC if adts_frames(behind) else MPEG
+
+
+def _transport_packets(head: bytes) -> bool:
+    return len(head) > 3 * 188 and all(head[offset] == 0x47 for offset in range(0, 4 * 188, 188))
+
+
+_BY_STRUCTURE: tuple[tuple[Callable[[bytes], bool], Container], ...] = (
+    (mpeg_frames, MPEG),
+    (adts_frames, _AAC),
+    (_transport_packets, _TS),
+)

@@ -1,0 +1,282 @@
+"""Recordings as float32 in [-1, 1] at the rate that is wanted: whole, in blocks, or from a pipe."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgespeech.errors import AudioError, DamagedAudioError, UsageError
+from edgespeech.runtime.audio.arrays import finite_frames
+from edgespeech.runtime.audio.channels import EACH, MIX, Channel, ChannelChooser, parse_channel
+from edgespeech.runtime.audio.containers.kinds import recognise
+from edgespeech.runtime.audio.containers.layout import find_layout
+from edgespeech.runtime.audio.containers.parts import ByteSource, Damage, Part
+from edgespeech.runtime.audio.decoding import decode_file, decode_pipe
+from edgespeech.runtime.audio.opening import STANDARD_INPUT, name_of, open_file
+from edgespeech.runtime.audio.pcm_stream import Arrivals
+from edgespeech.runtime.audio.raw import RawFormat
+from edgespeech.runtime.audio.resampler import SAMPLE_RATE, Resampler, check_rate
+from edgespeech.runtime.audio.scale import ScaleCheck
+from edgespeech.runtime.audio.sound_file import NotReadableError, Piece, open_part
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """Duration in seconds, sample rate in Hz and number of channels of an audio file."""
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Read the headers of an audio file, and its samples if the headers do not contain their number.
+
+    Raises:
+        AudioError: The file cannot be opened as audio.
+    """
+    name = name_of(path)
+    with open_file(path) as source:
+        container, layout = find_layout(source, math.inf)
+        if container.native:
+            try:
+                counted = [_header_info(source, part, name) for part in layout.parts]
+                if all(math.isfinite(one.duration) for one in counted):
+                    return AudioInfo(sum(one.duration for one in counted), counted[0].sample_rate, counted[0].channels)
+            except NotReadableError:
+                pass
+        found: list[tuple[float, int, int]] = []
+        for piece in decode_file(source, name, math.inf):
+            if isinstance(piece, Piece):
+                found.append((len(piece.frames) / piece.rate, piece.rate, piece.frames.shape[1]))
+        if not found:
+            raise AudioError(f"{name} has no samples; wanted a recording; record or copy it again")
+        check_rate(found[0][1], name)
+        return AudioInfo(sum(one[0] for one in found), found[0][1], found[0][2])
+
+
+def read(path: str | Path, sample_rate: int = SAMPLE_RATE, channel: Channel = MIX) -> Floats:
+    """Read a whole recording of any sample rate and number of channels.
+
+    Args:
+        path: WAV, FLAC, OGG, Opus, MP3 and others that libsndfile reads; more with the extra ``media``.
+        sample_rate: Hz of the result.
+        channel: ``mix`` for the mean of the channels, the number of one (from 1), or ``each``.
+
+    Returns:
+        float32 [n] in [-1, 1], [n, channels] for ``each``; empty for a file without samples.
+
+    Raises:
+        AudioError: The file is missing, unreadable or damaged, contains NaN or infinity, or has no such channel.
+        UsageError: The channel is invalid.
+    """
+    pieces = list(_read_file(path, sample_rate, channel))
+    return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+def read_blocks(
+    path: str | Path, sample_rate: int = SAMPLE_RATE, block_seconds: float = 1.0, channel: Channel = MIX
+) -> Iterator[Floats]:
+    """Read a recording in blocks which, joined, equal the result of ``read``.
+
+    Only the last block is shorter; a file without samples has none.
+
+    Raises:
+        DamagedAudioError: Audio is missing in the file, or is NaN or infinity; what can be read came in the blocks
+            before.
+        AudioError: The file is missing or unreadable, or has no such channel.
+        UsageError: ``block_seconds`` is not a positive, finite number, or the channel is invalid.
+    """
+    yield from cut_blocks(_read_file(path, sample_rate, channel), _block_length(block_seconds, sample_rate))
+
+
+def read_pipe(
+    stream: BinaryIO,
+    sample_rate: int = SAMPLE_RATE,
+    *,
+    raw: RawFormat | None = None,
+    block_seconds: float = 1.0,
+    channel: Channel = MIX,
+    at_once: bool = False,
+) -> Iterator[Floats]:
+    """Read standard input in blocks: a file of any kind that `read` knows, or samples without a header.
+
+    Args:
+        stream: Binary stream such as ``sys.stdin.buffer``.
+        sample_rate: Hz of the result.
+        raw: Format of samples without a header. Without it, files are recognised by their first bytes, and anything
+            else is taken for 16-bit mono samples at 16 kHz.
+        block_seconds: Length of the blocks.
+        channel: As for `read`.
+        at_once: Whether the samples of a WAV file are needed as they arrive; other files are read when complete.
+
+    Raises:
+        DamagedAudioError: As for `read_blocks`.
+        AudioError: As for `read_blocks`, or the pipe breaks or has text.
+        UsageError: As for `read_blocks`.
+    """
+    length = _block_length(block_seconds, sample_rate)
+    check_rate(sample_rate, "output")
+    decoded = decode_pipe(Arrivals(stream), raw, sample_rate, at_once)
+    yield from cut_blocks(convert(decoded, STANDARD_INPUT, sample_rate, channel), length)
+
+
+def read_stream(
+    stream: BinaryIO, sample_rate: float, encoding: str = "s16le", to_rate: float | None = None
+) -> Iterator[Floats]:
+    """Read headerless mono PCM from a pipe, and yield samples, float32 [n] in [-1, 1], as they arrive.
+
+    An incomplete last sample is dropped.
+
+    Args:
+        stream: Binary stream such as ``sys.stdin.buffer``.
+        sample_rate: Hz of the stream.
+        encoding: One of `edgespeech.runtime.audio.raw.ENCODINGS`, such as ``s16le``.
+        to_rate: Hz of the result; the rate of the stream when None.
+
+    Raises:
+        AudioError: The rate is invalid, samples are NaN, or the pipe breaks.
+        UsageError: The encoding is unknown.
+    """
+    check_rate(sample_rate, "stream")
+    raw = RawFormat(encoding, sample_rate)
+    arrivals = Arrivals(stream)
+    if (container := recognise(arrivals.available())) is not None:
+        raise AudioError(
+            f"{STANDARD_INPUT} is an audio file ({container.name}); wanted raw PCM without header; use read_pipe"
+        )
+    decoded = decode_pipe(arrivals, raw, sample_rate, at_once=True)
+    yield from convert(decoded, STANDARD_INPUT, sample_rate if to_rate is None else to_rate, MIX)
+
+
+def convert(decoded: Iterable[Piece | Damage], name: str, to_rate: float, channel: Channel) -> Iterator[Floats]:
+    """Choose channels and resample, with checks of every sample; raise what is damaged behind all that is not."""
+    chain = _Chain(name, to_rate, channel)
+    first: DamagedAudioError | None = None
+    for piece in decoded:
+        if isinstance(piece, Damage):
+            second = piece.second or 0.0
+            first = first or DamagedAudioError(
+                f"{name} is damaged at {second:.2f} s: {piece.reason}; copy or convert it again", second
+            )
+            continue
+        yield from chain.step(piece)
+        if chain.not_finite_at is not None:
+            second = chain.not_finite_at
+            first = first or DamagedAudioError(
+                f"{name}: NaN or infinity at {second:.3f} s; wanted samples in [-1, 1]; repair the source", second
+            )
+            break
+    yield from chain.finish()
+    if first is not None:
+        raise first
+
+
+class _Chain:
+    """The stages behind a decoder; each new rate begins a new resampler."""
+
+    def __init__(self, name: str, to_rate: float, channel: Channel) -> None:
+        self._name, self._to_rate, self._channel = name, to_rate, parse_channel(channel)
+        self._source: tuple[int, bool, int] | None = None  # rate, whether 32-bit, channels
+        self._chooser: ChannelChooser | None = None
+        self._scale: ScaleCheck | None = None
+        self._resamplers: list[Resampler] = []
+        self._seconds = 0.0
+        self.not_finite_at: float | None = None  # seconds
+
+    def step(self, piece: Piece) -> Iterator[Floats]:
+        count = finite_frames(piece.frames)
+        frames = piece.frames[:count]
+        if count < len(piece.frames):
+            self.not_finite_at = self._seconds + count / piece.rate
+        source = (piece.rate, piece.is_32_bit, frames.shape[1])
+        if source != self._source:
+            yield from self._flush()
+            self._begin(*source)
+            self._source = source
+        assert self._scale is not None and self._chooser is not None
+        self._scale.step(frames)
+        self._seconds += count / piece.rate
+        yield from self._resampled(self._chooser.step(frames), last=False)
+
+    def finish(self) -> Iterator[Floats]:
+        yield from self._flush()
+        for message in [] if self._chooser is None else self._chooser.messages():
+            log.warning("%s", message)
+
+    def _begin(self, rate: int, is_32_bit: bool, channels: int) -> None:
+        check_rate(rate, self._name)
+        if self._channel == EACH and self._source is not None and channels != self._source[2]:
+            raise AudioError(
+                f"{self._name} changes from {self._source[2]} to {channels} channels; wanted the same number for each; "
+                "divide it, or choose another --channel"
+            )
+        self._scale = ScaleCheck(self._name, rate, is_32_bit)
+        self._chooser = self._chooser or ChannelChooser(self._channel, self._name, rate)
+        self._resamplers = [Resampler(rate, self._to_rate) for _ in range(channels if self._channel == EACH else 1)]
+
+    def _flush(self) -> Iterator[Floats]:
+        if self._scale is not None and self._source is not None:
+            self._scale.step(np.zeros((0, self._source[2])), last=True)
+        if self._resamplers:
+            yield from self._resampled(np.empty((0, len(self._resamplers)), np.float32), last=True)
+            self._resamplers = []
+
+    def _resampled(self, chosen: Floats, last: bool) -> Iterator[Floats]:
+        columns = [one.step(column, last) for one, column in zip(self._resamplers, chosen.T, strict=True)]
+        if len(columns[0]):
+            yield np.stack(columns, axis=1) if self._channel == EACH else columns[0]
+
+
+def cut_blocks(pieces: Iterable[Floats], length: int) -> Iterator[Floats]:
+    """Regroup arrays of any length into arrays of ``length``; the last may be shorter but never empty."""
+    waiting: list[Floats] = []
+    held = 0
+    damage: DamagedAudioError | None = None
+    try:
+        for piece in pieces:
+            waiting.append(piece)
+            held += len(piece)
+            if held >= length:
+                joined = np.concatenate(waiting)
+                whole = held - held % length
+                yield from (joined[begin : begin + length] for begin in range(0, whole, length))
+                waiting, held = [joined[whole:]], held - whole
+    except DamagedAudioError as error:
+        damage = error
+    if held:
+        yield np.concatenate(waiting)
+    if damage is not None:
+        raise damage
+
+
+def _read_file(path: str | Path, sample_rate: int, channel: Channel) -> Iterator[Floats]:
+    check_rate(sample_rate, "output")
+    name = name_of(path)
+    with open_file(path) as source:
+        yield from convert(decode_file(source, name, sample_rate), name, sample_rate, channel)
+
+
+def _header_info(source: ByteSource, part: Part, name: str) -> AudioInfo:
+    """Return what the header of a part says; an infinite duration if it does not know its length."""
+    with open_part(source, part) as sound:
+        check_rate(sound.samplerate, name)
+        duration = math.inf if sound.count is None else sound.count / sound.samplerate
+        return AudioInfo(duration, sound.samplerate, sound.channels)
+
+
+def _block_length(block_seconds: float, sample_rate: int) -> int:
+    if not 0.0 < block_seconds < math.inf:
+        raise UsageError(f"block length of {block_seconds} s; wanted more than 0 s; choose for example 1.0")
+    return max(1, round(block_seconds * sample_rate))
