@@ -271,7 +271,9 @@ def test_a_state_of_another_decoder_is_refused() -> None:
         BeamSearchDecoder(LETTERS, 0, LM).step(random_log_probs(0, 3, 4), state)
 
 
-@pytest.mark.parametrize(("letters", "fraction", "refused"), [("abx", 1.0, False), ("b", 0.55, False), ("a", 0.4, True)])
+@pytest.mark.parametrize(
+    ("letters", "fraction", "refused"), [("abx", 1.0, False), ("b", 0.55, False), ("a", 0.4, True)]
+)
 def test_a_language_model_with_too_few_words_that_can_be_spelled_is_refused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, letters: str, fraction: float, refused: bool
 ) -> None:
