@@ -8,8 +8,8 @@ KENLM_VERSION = 0.3.0
 .PHONY: help demo docs screenshot test test-wheel test-oldest arm64-check arm64-root check lint kenlm-tools clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
-		|| grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST))
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST))
 	@echo '  make recipe, make model-card, ...: reference/recipes/figures.mk'
 
 demo: .venv/.cpu ## transcribe the sample clips with the default bundle (no torch)

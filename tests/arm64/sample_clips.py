@@ -1,11 +1,12 @@
-"""Recognise the sample clips with the default bundle, and write texts and log-probabilities for another machine.
+"""Recognise the sample clips, and write texts, word error rate and log-probabilities, to compare two machines.
 
-``python sample_clips.py FILE [COUNT]`` runs on both machines; it imports nothing but the runtime.
+``python sample_clips.py FILE [BUNDLE]`` runs on both machines; it imports nothing but the runtime.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -15,10 +16,10 @@ from edgespeech.runtime.measure.word_errors import normalise, word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
 
-def main(path: str, count: int | None = None) -> None:
-    """Write texts, word error rate and the log-probabilities of each clip."""
-    recognizer = Recognizer(load_bundle(None))
-    utterances = read_manifest(SAMPLE_CLIPS, check_files=True)[:count]
+def main(path: str, bundle: str | None = None) -> None:
+    """Write the results with a bundle, or with the default bundle."""
+    recognizer = Recognizer(load_bundle(Path(bundle) if bundle else None))
+    utterances = read_manifest(SAMPLE_CLIPS, check_files=True)
     texts = [recognizer.transcribe(utterance.path).text for utterance in utterances]
     rate = recognizer.model.audio.sample_rate
     log_probs = {
@@ -30,4 +31,4 @@ def main(path: str, count: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(*sys.argv[1:])

@@ -26,7 +26,11 @@ def archive(text: str = "the cat", wer: float = 0.25, shift: float = 0.0) -> Arc
 
 def test_other_numbers_with_the_same_words_are_equal() -> None:
     found = compare(archive(), archive(shift=0.01))
-    assert "the same words as on this machine in 1 clips (WER 25.0%), KL 1.0e-04 nats" in found
+    assert "1 of 1 texts equal, WER 25.0% and 25.0%, KL 1.0e-04 nats per frame, same best label 100.00%" in found
+
+
+def test_the_words_of_other_bundles_may_differ() -> None:
+    assert "0 of 1 texts equal" in compare(archive(), archive(text="the hat"), words=False)
 
 
 @pytest.mark.parametrize(

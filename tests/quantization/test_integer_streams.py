@@ -51,8 +51,9 @@ def test_a_stream_is_independent_of_its_neighbours_in_a_batch(
     size = 12 * model.audio.chunk_samples
     quiet, loud = noise(size) * 0.05, noise(size)[::-1] * 10.0
     alone = stream(model, quiet[None])
-    # On x86 without VNNI, MatMulNBits adds up in one order for a single row and in another for several.
-    tolerance = 1e-5 if quantized.manifest.graph.precision == "int4" else 0.0
+    # MatMulNBits adds up in one order for a single row and in another for several: on x86 without VNNI, and on Arm
+    # without dot product, where the default model differs by 3e-5.
+    tolerance = 1e-4 if quantized.manifest.graph.precision == "int4" else 0.0
     for batch in ([quiet, loud], [loud, quiet], [loud, loud, quiet, loud, loud]):
         beside = stream(model, np.stack(batch))
         for row, samples in enumerate(batch):

@@ -59,6 +59,14 @@ def test_an_import_that_hangs_or_cannot_be_tried() -> None:
     assert find_crash("json", refuse) is None
 
 
+def test_onnxruntime_is_imported_with_its_telemetry_disabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import os; os._exit(0 if os.environ.get('ORT_DISABLE_TELEMETRY') == '1' else 9)"
+    (tmp_path / "onnxruntime.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    assert find_crash("onnxruntime") is None
+
+
 @pytest.fixture
 def dead(monkeypatch: pytest.MonkeyPatch) -> str:
     """Let every import end its process, as onnxruntime 1.21.0 does on a Raspberry Pi 4."""
