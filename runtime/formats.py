@@ -105,18 +105,24 @@ def _all_cues(segments: Iterable[Segment]) -> Iterator[Cue]:
 
 
 def to_json(transcript: Transcript, file: str) -> str:
-    """Return one line of JSON: file, duration (s), text, words, nbest with scores, processing time in seconds, rtf."""
-    return json.dumps(
-        {
-            "file": file,
-            "duration": round(transcript.duration, 3),
-            "text": transcript.text,
-            "words": _words(transcript.words),
-            "nbest": _hypotheses(transcript.nbest),
-            "seconds": round(transcript.seconds, 4),
-            "rtf": round(transcript.rtf, 5),
-        }
-    )
+    """Return one line of JSON: file, duration (s), text, words, nbest with scores, processing time in seconds, rtf.
+
+    ``channel`` follows if one was chosen, and ``damage`` if audio is missing in the recording.
+    """
+    line: dict[str, object] = {
+        "file": file,
+        "duration": round(transcript.duration, 3),
+        "text": transcript.text,
+        "words": _words(transcript.words),
+        "nbest": _hypotheses(transcript.nbest),
+        "seconds": round(transcript.seconds, 4),
+        "rtf": round(transcript.rtf, 5),
+    }
+    if transcript.channel is not None:
+        line["channel"] = transcript.channel
+    if transcript.damage is not None:
+        line["damage"] = transcript.damage
+    return json.dumps(line)
 
 
 def event_to_json(event: Event) -> str:

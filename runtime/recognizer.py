@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgespeech.errors import UsageError
+from edgespeech.errors import DamagedAudioError, UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import MAX_CHUNK_SECONDS, Bundle, load_bundle
@@ -24,6 +24,7 @@ from edgespeech.runtime.stream import Parts, Stream
 from edgespeech.runtime.transcript import Event, Segment, Transcript, join_hypotheses
 
 Floats = NDArray[np.float32]
+Recording = str | Path | tuple[ArrayLike, int]
 
 
 class Recognizer:
@@ -86,36 +87,71 @@ class Recognizer:
         """
         return Stream(self.parts, self.sample_rate if sample_rate is None else sample_rate, fast_partials)
 
-    def transcribe(self, source: str | Path | tuple[ArrayLike, int]) -> Transcript:
+    def transcribe(self, source: Recording, channel: int | None = None) -> Transcript:
         """Transcribe a recording.
 
         Args:
             source: An audio file, or samples ([n] or [n, channels], float in [-1, 1] or integer) and their rate in Hz.
+            channel: Number of the channel to read, from 1; by default the mean of all channels.
+
+        Returns:
+            The transcript, whose ``damage`` says where audio is missing in a file that can be read in part.
+
+        Raises:
+            AudioError: The file or the samples are not readable audio, or have no such channel.
+            UsageError: The channel is invalid.
+        """
+        blocks = self._blocks(source, audio.MIX if channel is None else channel)
+        return replace(self.transcribe_blocks(blocks), channel=channel)
+
+    def transcribe_channels(self, source: Recording) -> tuple[Transcript, ...]:
+        """Transcribe each channel of a recording by itself, such as the two sides of a call.
 
         Raises:
             AudioError: The file or the samples are not readable audio.
         """
-        if isinstance(source, (str, Path)):
-            return self.transcribe_blocks(audio.read_blocks(source, self.sample_rate))
-        samples, rate = source
-        return self.transcribe_blocks([audio.from_array(samples, rate, self.sample_rate)])
+        return self.transcribe_channel_blocks(self._blocks(source, audio.EACH))
 
     def transcribe_blocks(self, blocks: Iterable[Floats]) -> Transcript:
-        """Transcribe a recording from blocks of samples at the model's rate."""
+        """Transcribe a recording from blocks of samples, float32 [n] in [-1, 1], at the model's rate."""
+        (transcript,) = self._transcribe_columns(block[:, None] for block in blocks)
+        return transcript
+
+    def transcribe_channel_blocks(self, blocks: Iterable[Floats]) -> tuple[Transcript, ...]:
+        """Transcribe each column of blocks, float32 [n, channels] in [-1, 1], at the model's rate."""
+        transcripts = self._transcribe_columns(blocks)
+        return tuple(replace(one, channel=number) for number, one in enumerate(transcripts, start=1))
+
+    def _blocks(self, source: Recording, channel: audio.Channel) -> Iterable[Floats]:
+        if isinstance(source, (str, Path)):
+            return audio.read_blocks(source, self.sample_rate, channel=channel)
+        samples, rate = source
+        return [audio.from_array(samples, rate, self.sample_rate, channel)]
+
+    def _transcribe_columns(self, blocks: Iterable[Floats]) -> list[Transcript]:
         began = time.perf_counter()
-        stream = self.stream()
-        segments = [
-            Segment(event.text, event.start, event.end, event.words, event.nbest)
-            for event in _all_events(stream, blocks)
-            if event.type == "final"
+        streams: list[Stream] = []
+        finals: list[list[Event]] = []
+        damage: str | None = None
+        try:
+            for block in blocks:
+                if not streams:
+                    streams = [self.stream() for _ in range(block.shape[1])]
+                    finals = [[] for _ in streams]
+                for stream, found, column in zip(streams, finals, block.T, strict=True):
+                    found += _only_finals(stream.accept(column))
+        except DamagedAudioError as error:
+            if not streams:
+                raise
+            damage = str(error)
+        streams, finals = streams or [self.stream()], finals or [[]]
+        for stream, found in zip(streams, finals, strict=True):
+            found += _only_finals(stream.finish())
+        seconds = (time.perf_counter() - began) / len(streams)
+        return [
+            _transcript(found, stream.seconds_processed, seconds, damage)
+            for stream, found in zip(streams, finals, strict=True)
         ]
-        return Transcript(
-            text=" ".join(segment.text for segment in segments),
-            segments=tuple(segments),
-            duration=stream.seconds_processed,
-            seconds=time.perf_counter() - began,
-            nbest=join_hypotheses(segments),
-        )
 
 
 def load_parts(bundle: Bundle, options: RecognizerOptions) -> Parts:
@@ -137,10 +173,20 @@ def load_parts(bundle: Bundle, options: RecognizerOptions) -> Parts:
     )
 
 
-def _all_events(stream: Stream, blocks: Iterable[Floats]) -> Iterator[Event]:
-    for block in blocks:
-        yield from stream.accept(block)
-    yield from stream.finish()
+def _only_finals(events: Iterable[Event]) -> list[Event]:
+    return [event for event in events if event.type == "final"]
+
+
+def _transcript(finals: Iterable[Event], duration: float, seconds: float, damage: str | None) -> Transcript:
+    segments = [Segment(event.text, event.start, event.end, event.words, event.nbest) for event in finals]
+    return Transcript(
+        text=" ".join(segment.text for segment in segments),
+        segments=tuple(segments),
+        duration=duration,
+        seconds=seconds,
+        nbest=join_hypotheses(segments),
+        damage=damage,
+    )
 
 
 def _chunk_samples(bundle: Bundle, chunk_ms: float | None) -> int:

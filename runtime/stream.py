@@ -46,6 +46,7 @@ class Stream:
         self._parts, self._fast_partials = parts, fast_partials
         self._facts = parts.audio
         self._source_rate = sample_rate
+        self._input = audio.ArrayInput(sample_rate)
         self._resampler = audio.Resampler(sample_rate, self._facts.sample_rate)
         self._waiting: Floats = np.zeros(0, np.float32)
         self._model_state = parts.model.initial_state()
@@ -89,7 +90,7 @@ class Stream:
         if self._finished:
             raise UsageError("the stream is finished; begin a new one with Recognizer.stream()")
         self._arrived = time.perf_counter()
-        mono = audio.from_array(samples, self._source_rate)
+        mono = self._input.step(samples)[:, 0]
         self._samples_accepted += len(mono)
         return self._process(self._resampler.step(mono))
 
@@ -98,6 +99,7 @@ class Stream:
         if self._finished:
             return []
         self._finished = True
+        self._input.finish()
         self._arrived = time.perf_counter()
         events = self._process(self._resampler.step(np.zeros(0, np.float32), last=True))
         frames = self._facts.frames_decoded(self._samples_processed)

@@ -68,6 +68,8 @@ class Transcript:
         duration: Seconds of audio.
         seconds: Seconds of computing.
         nbest: Hypotheses for the whole recording, best first.
+        damage: Where and why audio is missing in the recording; None if it was read to its end.
+        channel: Number of the channel that was transcribed, from 1; None for the mean of all.
     """
 
     text: str
@@ -75,11 +77,18 @@ class Transcript:
     duration: float
     seconds: float
     nbest: tuple[RecordingHypothesis, ...] = ()
+    damage: str | None = None
+    channel: int | None = None
 
     @property
     def words(self) -> tuple[Word, ...]:
         """The words of all segments, in order."""
         return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the recording was read to its end."""
+        return self.damage is None
 
     @property
     def rtf(self) -> float:

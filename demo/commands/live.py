@@ -14,7 +14,11 @@ from edgespeech.runtime.options import RecognizerRequest
 @click.option("--device", "devices", multiple=True, metavar="NAME|INDEX",
               help="Microphone: part of its name or its index in `edgespeech devices`; repeatable.")  # fmt: skip
 @click.option("--replay", "replays", type=FILE, multiple=True, metavar="FILE",
-              help="Play a recording instead of the microphone; repeatable.")  # fmt: skip
+              help="Play a recording instead of the microphone, - for standard input; repeatable.")  # fmt: skip
+@click.option("--channel", default="mix", show_default=True, metavar="N|mix|each",
+              help="Channel to read, from 1; the mean of all; or each as a source of its own.")  # fmt: skip
+@click.option("--raw", metavar="FORMAT:RATE:CHANNELS",
+              help="Format of samples without a header, such as s16le:8000:2 (FILE is -, .raw or .pcm).")  # fmt: skip
 @click.option("--speed", type=float, default=1.0, show_default=True,
               help="Playback speed of the replay; 0 is as fast as possible.")  # fmt: skip
 @click.option("--rate", type=int, metavar="HZ",

@@ -1,9 +1,9 @@
 """Audio from files, arrays and pipes as float32 in [-1, 1]. Microphones are read by `runtime.live`."""
 
 from edgespeech.runtime.audio.arrays import ArrayInput, from_array
-from edgespeech.runtime.audio.channels import EACH, MAX_CHANNELS, MIX, Channel, ChannelChooser, parse_channel
-from edgespeech.runtime.audio.raw import RawFormat
-from edgespeech.runtime.audio.reading import AudioInfo, info, read, read_blocks, read_pipe, read_stream
+from edgespeech.runtime.audio.channels import EACH, MAX_CHANNELS, MIX, Channel, ChannelResampler, parse_channel
+from edgespeech.runtime.audio.raw import STANDARD_INPUT, RawFormat, may_be_raw
+from edgespeech.runtime.audio.reading import AudioInfo, info, read, read_blocks, read_standard_input, read_stream
 from edgespeech.runtime.audio.resampler import (
     MAX_RATE,
     MIN_RATE,
@@ -22,19 +22,21 @@ __all__ = [
     "MIX",
     "RESAMPLING_QUALITY",
     "SAMPLE_RATE",
+    "STANDARD_INPUT",
     "ArrayInput",
     "AudioInfo",
     "Channel",
-    "ChannelChooser",
+    "ChannelResampler",
     "RawFormat",
     "Resampler",
     "check_rate",
     "from_array",
     "info",
+    "may_be_raw",
     "parse_channel",
     "read",
     "read_blocks",
-    "read_pipe",
+    "read_standard_input",
     "read_stream",
     "resampling_delay",
 ]

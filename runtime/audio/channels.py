@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import AudioError, UsageError
+from edgespeech.runtime.audio.resampler import Resampler
 
 MAX_CHANNELS = 64  # more columns suggest an array [channels, n]
 MIX: Literal["mix"] = "mix"
@@ -37,11 +38,6 @@ def parse_channel(text: str | int) -> Channel:
     if not 1 <= number <= MAX_CHANNELS:
         raise UsageError(f"channel {text!r}; wanted mix, each, or a number from 1 to {MAX_CHANNELS}")
     return number
-
-
-def channel_name(number: int) -> str:
-    """Return the name of a channel in results: ``channel 1`` for the first one."""
-    return f"channel {number}"
 
 
 class ChannelChooser:
@@ -83,6 +79,48 @@ class ChannelChooser:
     def messages(self) -> list[str]:
         """Return what to know about the mix of the channels so far; call it at the end."""
         return [f"{self._name}: {message}" for message in self._watch.messages()]
+
+
+class ChannelResampler:
+    """Chooses the channels of one source and converts their sample rate.
+
+    Args:
+        channel: ``mix``, ``each`` or a number from 1.
+        name: What error messages begin with.
+        from_rate: Hz of the frames.
+        to_rate: Hz of the result.
+
+    Raises:
+        UsageError: The channel is invalid.
+        AudioError: A rate is out of range.
+    """
+
+    def __init__(self, channel: Channel, name: str, from_rate: float, to_rate: float) -> None:
+        self._chooser = ChannelChooser(channel, name, from_rate)
+        self._is_each = channel == EACH
+        self._rates = from_rate, to_rate
+        self._resamplers = [Resampler(*self._rates)]
+
+    @property
+    def delay_seconds(self) -> float:
+        """Seconds of audio that the filter holds at this moment."""
+        return self._resamplers[0].delay_seconds
+
+    def step(self, frames: NDArray[np.floating], last: bool = False) -> NDArray[np.float32]:
+        """Convert [n, channels] to the samples that are ready, float32 [m], or [m, channels] for ``each``.
+
+        Raises:
+            AudioError: The channel does not exist.
+        """
+        columns = self._chooser.step(frames).T
+        while len(self._resamplers) < len(columns):
+            self._resamplers.append(Resampler(*self._rates))
+        resampled = [one.step(column, last) for one, column in zip(self._resamplers, columns, strict=True)]
+        return np.stack(resampled, axis=1) if self._is_each else resampled[0]
+
+    def messages(self) -> list[str]:
+        """Return what to know about the mix of the channels so far; call it at the end."""
+        return self._chooser.messages()
 
 
 class _MixWatch:

@@ -54,15 +54,14 @@ def decode_file(source: ByteSource, name: str, wanted_rate: float) -> Iterator[P
 
 
 def decode_pipe(
-    arrivals: Arrivals, raw: RawFormat | None, wanted_rate: float, at_once: bool
+    arrivals: Arrivals, raw: RawFormat | None, other: RawFormat, wanted_rate: float, at_once: bool
 ) -> Iterator[Piece | Damage]:
     """Decode standard input: samples in the format ``raw`` or, without one, what its first bytes say.
-
-    What is not a file of a known kind is taken for 16-bit mono samples at 16 kHz.
 
     Args:
         arrivals: The pipe.
         raw: Format of samples without a header; None to look at the first bytes.
+        other: Format of what is not a file of a known kind.
         wanted_rate: As for `decode_file`.
         at_once: Whether samples of a WAV file are needed before it ends.
 
@@ -74,7 +73,7 @@ def decode_pipe(
     if container is None and not head.startswith(b"ID3") and first_mpeg_frame(head) < 0:
         if is_text(head):
             raise AudioError(f"{STANDARD_INPUT} is text; wanted audio: {READABLE}, or raw samples")
-        yield from _decode_raw(arrivals, raw or RawFormat())
+        yield from _decode_raw(arrivals, raw or other)
         return
     if container is WAV and at_once and head.startswith(b"RIFF"):
         header = wav_header(arrivals)

@@ -19,6 +19,14 @@ ENCODINGS = (
     tuple(name + order for name in _TYPES for order in (("",) if name in ("u8", "s8") else ("le", "be"))) + _CODES
 )
 
+STANDARD_INPUT = "-"
+_ENDINGS = (".raw", ".pcm")
+
+
+def may_be_raw(file: str) -> bool:
+    """Whether a file is standard input, or one whose name says that its samples have no header."""
+    return file == STANDARD_INPUT or file.lower().endswith(_ENDINGS)
+
 
 @dataclass(frozen=True)
 class RawFormat:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import AudioError, DamagedAudioError, UsageError
 from edgespeech.runtime.audio.arrays import finite_frames
-from edgespeech.runtime.audio.channels import EACH, MIX, Channel, ChannelChooser, parse_channel
+from edgespeech.runtime.audio.channels import EACH, MIX, Channel, ChannelResampler, parse_channel
 from edgespeech.runtime.audio.containers.kinds import recognise
 from edgespeech.runtime.audio.containers.layout import find_layout
 from edgespeech.runtime.audio.containers.parts import ByteSource, Damage, Part
@@ -22,7 +23,7 @@ from edgespeech.runtime.audio.decoding import decode_file, decode_pipe
 from edgespeech.runtime.audio.opening import STANDARD_INPUT, name_of, open_file
 from edgespeech.runtime.audio.pcm_stream import Arrivals
 from edgespeech.runtime.audio.raw import RawFormat
-from edgespeech.runtime.audio.resampler import SAMPLE_RATE, Resampler, check_rate
+from edgespeech.runtime.audio.resampler import SAMPLE_RATE, check_rate
 from edgespeech.runtime.audio.scale import ScaleCheck
 from edgespeech.runtime.audio.sound_file import NotReadableError, Piece, open_part
 
@@ -86,11 +87,15 @@ def read(path: str | Path, sample_rate: int = SAMPLE_RATE, channel: Channel = MI
 
 
 def read_blocks(
-    path: str | Path, sample_rate: int = SAMPLE_RATE, block_seconds: float = 1.0, channel: Channel = MIX
+    path: str | Path,
+    sample_rate: int = SAMPLE_RATE,
+    block_seconds: float = 1.0,
+    channel: Channel = MIX,
+    raw: RawFormat | None = None,
 ) -> Iterator[Floats]:
     """Read a recording in blocks which, joined, equal the result of ``read``.
 
-    Only the last block is shorter; a file without samples has none.
+    Only the last block is shorter; a file without samples has none. ``raw`` is the format of samples without a header.
 
     Raises:
         DamagedAudioError: Audio is missing in the file, or is NaN or infinity; what can be read came in the blocks
@@ -98,14 +103,14 @@ def read_blocks(
         AudioError: The file is missing or unreadable, or has no such channel.
         UsageError: ``block_seconds`` is not a positive, finite number, or the channel is invalid.
     """
-    yield from cut_blocks(_read_file(path, sample_rate, channel), _block_length(block_seconds, sample_rate))
+    yield from _cut(_read_file(path, sample_rate, channel, raw), _block_length(block_seconds, sample_rate))
 
 
-def read_pipe(
-    stream: BinaryIO,
+def read_standard_input(
     sample_rate: int = SAMPLE_RATE,
     *,
     raw: RawFormat | None = None,
+    other: RawFormat | None = None,
     block_seconds: float = 1.0,
     channel: Channel = MIX,
     at_once: bool = False,
@@ -113,10 +118,9 @@ def read_pipe(
     """Read standard input in blocks: a file of any kind that `read` knows, or samples without a header.
 
     Args:
-        stream: Binary stream such as ``sys.stdin.buffer``.
         sample_rate: Hz of the result.
-        raw: Format of samples without a header. Without it, files are recognised by their first bytes, and anything
-            else is taken for 16-bit mono samples at 16 kHz.
+        raw: Format of samples without a header; None to recognise files by their first bytes.
+        other: Format of what is not recognised; 16-bit mono samples at 16 kHz by default.
         block_seconds: Length of the blocks.
         channel: As for `read`.
         at_once: Whether the samples of a WAV file are needed as they arrive; other files are read when complete.
@@ -128,8 +132,10 @@ def read_pipe(
     """
     length = _block_length(block_seconds, sample_rate)
     check_rate(sample_rate, "output")
-    decoded = decode_pipe(Arrivals(stream), raw, sample_rate, at_once)
-    yield from cut_blocks(convert(decoded, STANDARD_INPUT, sample_rate, channel), length)
+    if sys.stdin is None:
+        raise AudioError(f"{STANDARD_INPUT} is closed; wanted audio; pipe it there or give a file")
+    decoded = decode_pipe(Arrivals(sys.stdin.buffer), raw, other or RawFormat(), sample_rate, at_once)
+    yield from _cut(_convert(decoded, STANDARD_INPUT, sample_rate, channel), length)
 
 
 def read_stream(
@@ -154,13 +160,13 @@ def read_stream(
     arrivals = Arrivals(stream)
     if (container := recognise(arrivals.available())) is not None:
         raise AudioError(
-            f"{STANDARD_INPUT} is an audio file ({container.name}); wanted raw PCM without header; use read_pipe"
+            f"{STANDARD_INPUT} is {container.name}; wanted raw PCM without header; use read_standard_input"
         )
-    decoded = decode_pipe(arrivals, raw, sample_rate, at_once=True)
-    yield from convert(decoded, STANDARD_INPUT, sample_rate if to_rate is None else to_rate, MIX)
+    decoded = decode_pipe(arrivals, raw, raw, sample_rate, at_once=True)
+    yield from _convert(decoded, STANDARD_INPUT, sample_rate if to_rate is None else to_rate, MIX)
 
 
-def convert(decoded: Iterable[Piece | Damage], name: str, to_rate: float, channel: Channel) -> Iterator[Floats]:
+def _convert(decoded: Iterable[Piece | Damage], name: str, to_rate: float, channel: Channel) -> Iterator[Floats]:
     """Choose channels and resample, with checks of every sample; raise what is damaged behind all that is not."""
     chain = _Chain(name, to_rate, channel)
     first: DamagedAudioError | None = None
@@ -189,30 +195,26 @@ class _Chain:
     def __init__(self, name: str, to_rate: float, channel: Channel) -> None:
         self._name, self._to_rate, self._channel = name, to_rate, parse_channel(channel)
         self._source: tuple[int, bool, int] | None = None  # rate, whether 32-bit, channels
-        self._chooser: ChannelChooser | None = None
-        self._scale: ScaleCheck | None = None
-        self._resamplers: list[Resampler] = []
+        self._stages: tuple[ScaleCheck, ChannelResampler] | None = None
+        self._messages: list[str] = []
         self._seconds = 0.0
         self.not_finite_at: float | None = None  # seconds
 
     def step(self, piece: Piece) -> Iterator[Floats]:
         count = finite_frames(piece.frames)
-        frames = piece.frames[:count]
         if count < len(piece.frames):
             self.not_finite_at = self._seconds + count / piece.rate
-        source = (piece.rate, piece.is_32_bit, frames.shape[1])
+        source = (piece.rate, piece.is_32_bit, piece.frames.shape[1])
         if source != self._source:
-            yield from self._flush()
+            yield from self._end()
             self._begin(*source)
             self._source = source
-        assert self._scale is not None and self._chooser is not None
-        self._scale.step(frames)
         self._seconds += count / piece.rate
-        yield from self._resampled(self._chooser.step(frames), last=False)
+        yield from self._step(piece.frames[:count])
 
     def finish(self) -> Iterator[Floats]:
-        yield from self._flush()
-        for message in [] if self._chooser is None else self._chooser.messages():
+        yield from self._end()
+        for message in dict.fromkeys(self._messages):
             log.warning("%s", message)
 
     def _begin(self, rate: int, is_32_bit: bool, channels: int) -> None:
@@ -222,24 +224,24 @@ class _Chain:
                 f"{self._name} changes from {self._source[2]} to {channels} channels; wanted the same number for each; "
                 "divide it, or choose another --channel"
             )
-        self._scale = ScaleCheck(self._name, rate, is_32_bit)
-        self._chooser = self._chooser or ChannelChooser(self._channel, self._name, rate)
-        self._resamplers = [Resampler(rate, self._to_rate) for _ in range(channels if self._channel == EACH else 1)]
+        scale = ScaleCheck(self._name, rate, is_32_bit)
+        self._stages = scale, ChannelResampler(self._channel, self._name, rate, self._to_rate)
 
-    def _flush(self) -> Iterator[Floats]:
-        if self._scale is not None and self._source is not None:
-            self._scale.step(np.zeros((0, self._source[2])), last=True)
-        if self._resamplers:
-            yield from self._resampled(np.empty((0, len(self._resamplers)), np.float32), last=True)
-            self._resamplers = []
+    def _end(self) -> Iterator[Floats]:
+        if self._stages is not None and self._source is not None:
+            yield from self._step(np.empty((0, self._source[2]), np.float32), last=True)
+            self._messages += self._stages[1].messages()
+            self._stages = None
 
-    def _resampled(self, chosen: Floats, last: bool) -> Iterator[Floats]:
-        columns = [one.step(column, last) for one, column in zip(self._resamplers, chosen.T, strict=True)]
-        if len(columns[0]):
-            yield np.stack(columns, axis=1) if self._channel == EACH else columns[0]
+    def _step(self, frames: NDArray[np.floating], last: bool = False) -> Iterator[Floats]:
+        assert self._stages is not None
+        scale, resampler = self._stages
+        scale.step(frames, last)
+        if len(resampled := resampler.step(frames, last)):
+            yield resampled
 
 
-def cut_blocks(pieces: Iterable[Floats], length: int) -> Iterator[Floats]:
+def _cut(pieces: Iterable[Floats], length: int) -> Iterator[Floats]:
     """Regroup arrays of any length into arrays of ``length``; the last may be shorter but never empty."""
     waiting: list[Floats] = []
     held = 0
@@ -261,11 +263,16 @@ def cut_blocks(pieces: Iterable[Floats], length: int) -> Iterator[Floats]:
         raise damage
 
 
-def _read_file(path: str | Path, sample_rate: int, channel: Channel) -> Iterator[Floats]:
+def _read_file(path: str | Path, sample_rate: int, channel: Channel, raw: RawFormat | None = None) -> Iterator[Floats]:
     check_rate(sample_rate, "output")
     name = name_of(path)
     with open_file(path) as source:
-        yield from convert(decode_file(source, name, sample_rate), name, sample_rate, channel)
+        if raw is None:
+            decoded = decode_file(source, name, sample_rate)
+        else:
+            source.file.seek(0)
+            decoded = decode_pipe(Arrivals(source.file), raw, raw, sample_rate, at_once=True)
+        yield from _convert(decoded, name, sample_rate, channel)
 
 
 def _header_info(source: ByteSource, part: Part, name: str) -> AudioInfo:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import DeviceError
-from edgespeech.runtime.audio import Resampler
+from edgespeech.runtime.audio import EACH, MAX_CHANNELS, MIX, Channel, ChannelResampler, parse_channel
 from edgespeech.runtime.live.microphone import (
     RATES,
     choose_microphone,
@@ -41,8 +41,9 @@ class MicrophoneSource:
     """A microphone that records from its creation until `close`.
 
     The device is a part of a name, an index, or None for the default. It is opened at ``rate``, or else at the rate it
-    prefers or another that works, because drivers convert rates badly or not at all; blocks have ``sample_rate``. While
-    it is unplugged, silence takes its place in real time.
+    prefers or another that works, because drivers convert rates badly or not at all; blocks have ``sample_rate``. The
+    channel is that of `edgespeech.runtime.audio.read`. While the device is unplugged, silence takes its place in real
+    time.
 
     Raises:
         MissingDependencyError: sounddevice or PortAudio is not installed.
@@ -54,13 +55,14 @@ class MicrophoneSource:
         device: str | int | None = None,
         sample_rate: int = 16000,
         rate: int | None = None,
+        channel: Channel = MIX,
         *,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._portaudio = import_portaudio()
         self.microphone = choose_microphone(input_devices(self._portaudio), device)
-        self.sample_rate = sample_rate
+        self.sample_rate, self._channel = sample_rate, parse_channel(channel)
         self._clock, self._sleep = clock, sleep
         self._blocks: queue.Queue[tuple[NDArray[np.float32], float]] = queue.Queue(round(QUEUE_SECONDS / BLOCK_SECONDS))
         self._stopping = self._ended = False
@@ -74,7 +76,11 @@ class MicrophoneSource:
     @property
     def description(self) -> str:
         """Name, rate and channels of the device."""
-        channels = "1 channel" if self.channels == 1 else f"the mean of {self.channels} channels"
+        channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+        if isinstance(self._channel, int):
+            channels = f"channel {self._channel} of {self.channels}"
+        elif self._channel == MIX and self.channels > 1:
+            channels = f"the mean of {channels}"
         return f"listening to {self.microphone.name!r} at {self.rate} Hz, {channels}"
 
     @property
@@ -164,10 +170,10 @@ class MicrophoneSource:
             if gap := self._clock_watch.step(len(samples) / self.rate, arrived):
                 self._messages.append(f"the device's clock jumped: {gap:.1f} s of audio are missing")
             # Some drivers hand over memory that they have not filled.
-            mono = np.nan_to_num(samples, posinf=0.0, neginf=0.0).clip(-1.0, 1.0).mean(axis=1, dtype=np.float32)
-            resampled = self._resampler.step(mono)
+            resampled = self._resampler.step(np.nan_to_num(samples, posinf=0.0, neginf=0.0))
             yield Block(resampled, arrived, held_seconds=self._resampler.delay_seconds)
-        yield Block(self._resampler.step(np.zeros(0, np.float32), last=True), self._clock())
+        yield Block(self._resampler.step(np.zeros((0, self.channels), np.float32), last=True), self._clock())
+        self._messages += self._resampler.messages()
 
     def _wait_for_device(self) -> Iterator[Block]:
         lost_at, given, next_attempt = self._clock(), 0, self._clock()
@@ -208,13 +214,26 @@ class MicrophoneSource:
     def _on_finished(self) -> None:
         self._ended = True
 
+    def _channel_counts(self) -> tuple[int, ...]:
+        """Return the channel counts to open the device with, best first."""
+        available = min(self.microphone.channels, MAX_CHANNELS)
+        if self._channel == MIX:
+            return self.microphone.channel_counts
+        wanted = available if self._channel == EACH else int(self._channel)
+        if wanted > available:
+            raise DeviceError(
+                f"microphone {self.name!r} has {available} channel{'s' * (available > 1)}; wanted channel {wanted}; "
+                "choose another --channel"
+            )
+        return tuple(dict.fromkeys((wanted, available)))
+
     def _open(self, rate: int | None) -> None:
         preferred = self.microphone.default_rate
         reason = ""
         rates = (preferred, self.sample_rate, *sorted(RATES, reverse=True)) if rate is None else (rate,)
         self._ended = False
         with _portaudio_lock:
-            for hertz, channels in product(dict.fromkeys(rates), self.microphone.channel_counts):
+            for hertz, channels in product(dict.fromkeys(rates), self._channel_counts()):
                 try:
                     with no_native_messages():
                         stream = self._portaudio.InputStream(
@@ -231,7 +250,7 @@ class MicrophoneSource:
                     reason = reason or str(error)
                     continue
                 self._stream, self.rate, self.channels = stream, hertz, channels
-                self._resampler = Resampler(hertz, self.sample_rate)
+                self._resampler = ChannelResampler(self._channel, repr(self.name), hertz, self.sample_rate)
                 self._clock_watch.begin()
                 _open_sources.add(id(self))
                 return

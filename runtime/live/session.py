@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Any
 
 from edgespeech.errors import AudioError, DeviceError, EdgespeechError
+from edgespeech.runtime.audio import EACH, RawFormat, may_be_raw, parse_channel
+from edgespeech.runtime.live.channel_sources import split_channels
 from edgespeech.runtime.live.live_stream import LiveStream, SharedOutput
 from edgespeech.runtime.live.microphone_source import MicrophoneSource
 from edgespeech.runtime.live.outputs import Output
@@ -32,9 +34,10 @@ def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handl
         OSError: The output failed.
     """
     with contextlib.ExitStack() as stack:
-        sources: list[Source] = []
+        opened: list[Replay | MicrophoneSource] = []
         for source in _open_sources(request, recognizer.sample_rate):
-            sources.append(stack.enter_context(contextlib.closing(source)))
+            opened.append(stack.enter_context(contextlib.closing(source)))
+        sources = _by_channel(opened) if parse_channel(request.channel) == EACH else opened
         recording = None
         if request.record is not None:
             recording = stack.enter_context(contextlib.closing(Recording(request.record, recognizer.sample_rate)))
@@ -48,6 +51,9 @@ def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handl
             fast_partials=request.fast_partials,
             handle_signals=handle_signals,
         )
+        for source in opened:
+            if isinstance(source, Replay) and source.damage is not None:
+                raise source.damage
 
 
 def run_session(
@@ -121,12 +127,24 @@ def _stop(sources: Sequence[Source]) -> None:
 
 
 def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | MicrophoneSource]:
+    channel = parse_channel(request.channel)
     if request.replays:
         for path in request.replays:
-            yield Replay(path, sample_rate, request.speed)
+            raw = RawFormat.parse(request.raw) if request.raw is not None and may_be_raw(str(path)) else None
+            yield Replay(path, sample_rate, request.speed, channel, raw)
     else:
         for device in request.devices or (None,):
-            yield MicrophoneSource(device, sample_rate, request.rate)
+            yield MicrophoneSource(device, sample_rate, request.rate, channel)
+
+
+def _by_channel(sources: Sequence[Replay | MicrophoneSource]) -> list[Source]:
+    """Make a source of each channel; a single source needs no name before that of the channel."""
+    names = _distinct_names(sources)
+    return [
+        channel
+        for source, name in zip(sources, names, strict=True)
+        for channel in split_channels(source, source.channels, f"{name} " if name else "")
+    ]
 
 
 def _distinct_names(sources: Sequence[Source]) -> list[str]:

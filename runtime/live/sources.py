@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.errors import UsageError
+from edgespeech.errors import DamagedAudioError, UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.files import printable_name
 
@@ -26,6 +26,8 @@ MAX_WAIT_SECONDS = 0.05  # between two checks whether to stop
 @dataclass(frozen=True)
 class Block:
     """A short piece of audio, float32 [n] mono in [-1, 1] at the rate of its source.
+
+    It is [n, channels] before `split_channels` makes a source of each channel.
 
     Attributes:
         arrived: Time at which the block was available, in seconds of `time.perf_counter`.
@@ -73,7 +75,11 @@ class Replay:
     """A recording whose blocks arrive as if they were spoken now.
 
     At the recognizer's sample rate (hertz), the text is that of `Recognizer.transcribe`. The playback speed is 1 for
-    real time, 2 for twice as fast, 0 or infinity for as fast as possible.
+    real time, 2 for twice as fast, 0 or infinity for as fast as possible. The path ``-`` is standard input, whose
+    samples are played as they arrive if they are a WAV file or have no header, and when they are complete otherwise.
+
+    Attributes:
+        damage: Why the recording ended early; None if it was played to its end.
 
     Raises:
         AudioError: The file is not readable audio.
@@ -85,6 +91,8 @@ class Replay:
         path: str | Path,
         sample_rate: int,
         speed: float = 1.0,
+        channel: audio.Channel = audio.MIX,
+        raw: audio.RawFormat | None = None,
         *,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
@@ -95,15 +103,26 @@ class Replay:
         self._seconds_per_second = 0.0 if speed in (0.0, math.inf) else 1.0 / speed
         self._clock, self._sleep = clock, sleep
         self._stopping = False
-        self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS)
+        self._messages: list[str] = []
+        self.damage: DamagedAudioError | None = None
+        self._is_pipe = str(path) == audio.STANDARD_INPUT
+        if self._is_pipe:
+            self._blocks = audio.read_standard_input(
+                sample_rate, raw=raw, block_seconds=BLOCK_SECONDS, channel=channel, at_once=True
+            )
+        else:
+            self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS, channel, raw)
         self._first = next(self._blocks, np.zeros(0, np.float32))
+        self.channels = self._first.shape[1] if self._first.ndim == 2 else 1
         self.name, shown = printable_name(Path(path).stem), printable_name(path)
+        if self._is_pipe:
+            self.name = shown = "standard input"
         pace = "in real time" if speed == 1.0 else f"at {speed:g} x real time"
         self.description = f"replaying {shown} {pace if self._seconds_per_second else 'as fast as possible'}"
 
     def __iter__(self) -> Iterator[Block]:
         began, samples_given = self._clock(), 0
-        samples = self._first
+        samples, read = self._first, began
         while len(samples) and not self._stopping:
             samples_given += len(samples)
             due = began + samples_given / self.sample_rate * self._seconds_per_second
@@ -111,12 +130,23 @@ class Replay:
                 self._sleep(min(remaining, MAX_WAIT_SECONDS))
             if self._stopping:
                 return
-            yield Block(samples, due if self._seconds_per_second else self._clock())
-            samples = next(self._blocks, np.zeros(0, np.float32))
+            arrived = max(due, read) if self._is_pipe else due
+            yield Block(samples, arrived if self._seconds_per_second else self._clock())
+            samples = self._next()
+            read = self._clock()
+
+    def _next(self) -> NDArray[np.float32]:
+        try:
+            return next(self._blocks, np.zeros(0, np.float32))
+        except DamagedAudioError as error:
+            self.damage = error
+            self._messages.append(f"the recording is damaged at {error.second:.2f} s")
+            return np.zeros(0, np.float32)
 
     def take_messages(self) -> list[str]:
-        """Return nothing: a file is either readable or raises."""
-        return []
+        """Return where the recording is damaged, once."""
+        messages, self._messages = self._messages, []
+        return messages
 
     def counts(self) -> dict[str, int]:
         """Return nothing: no audio of a file is lost."""

@@ -278,7 +278,7 @@ def test_invalid_audio_on_standard_input_is_refused(tiny_bundle: Bundle, folder:
     base = f"'{sys.executable}' -m edgespeech.demo.cli transcribe - --bundle '{tiny_bundle.folder}'"
     for redirection, words in (
         ("<&-", "standard input is closed"),
-        ("< good.wav", "wanted raw PCM"),
+        ("< text.txt", "standard input is text"),
         ("--rate 1 < text.txt", "sample rate 1"),
     ):
         run = subprocess.run(
