@@ -17,7 +17,7 @@ class ChannelSource:
         self._splitter, self._index = splitter, index
         self._source = splitter.source
         self.name = name
-        self.description = f"{name}: {self._source.description}"
+        self.description = self._source.description
 
     @property
     def sample_rate(self) -> int:
@@ -41,7 +41,7 @@ class ChannelSource:
         self._source.stop()
 
     def close(self) -> None:
-        """Release the source."""
+        """Release the source of all channels."""
         self._source.close()
 
 
