@@ -37,6 +37,9 @@ def render_card(report: Report) -> str:
     elif report.conditions.notes:
         parts.append("> " + "; ".join(report.conditions.notes))
     parts += [_summary(results), "## Time", _times(results), "## Latency, ms", _latency(results)]
+    slow = [one.configuration.name for one in results if one.rtf.all.median > 1.0]
+    if slow:
+        parts.append(f"> **Cannot keep up in real time here: {', '.join(slow)}.**")
     parts += ["## Load, memory, streams", _rest(results)]
     fallbacks = [(one.configuration.name, describe_fallback(one.nodes, one.nodes_on_cpu)) for one in results]
     if any(text for _, text in fallbacks):

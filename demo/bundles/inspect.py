@@ -57,11 +57,6 @@ def describe(bundle: Bundle) -> str:
         resampling_row(audio),
         *others,
     ]
-    if compute is not None and compute > audio.chunk_seconds:
-        lines.append(
-            f"cannot keep up in real time: a chunk of {chunk:g} ms takes {compute * 1000.0:.0f} ms, so `live` falls "
-            "behind; use a smaller model, or a precision that is faster here (edgespeech bench)"
-        )
     return "\n".join(lines)
 
 

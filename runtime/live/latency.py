@@ -66,7 +66,13 @@ class LatencyBudget:
                 ("endpoint", silence, "silence that ends a segment, counted as it arrives"),
                 ("final", mean + final, f"after the last word ends, on average; {longest + final:.0f} ms at most"),
             ]
-        return [f"  {name:<11} {'?' if value is None else f'{value:.0f} ms':>8}  {what}" for name, value, what in rows]
+        lines = [f"  {name:<11} {'?' if value is None else f'{value:.0f} ms':>8}  {what}" for name, value, what in rows]
+        if compute > self.chunk:
+            lines.append(
+                f"  cannot keep up in real time: a chunk of {self.chunk:.0f} ms takes {compute:.0f} ms; use a smaller "
+                "model, or a precision that is faster here (edgespeech bench)"
+            )
+        return lines
 
 
 def latency_budget(

@@ -163,6 +163,12 @@ def test_the_card_has_all_facts_and_its_tables_are_aligned() -> None:
         assert len({len(line) for line in lines}) == 1 and len({line.count("|") for line in lines}) == 1
 
 
+def test_the_card_names_what_cannot_keep_up() -> None:
+    card = render_card(report(result(), result("fp32 fused", rtf=1.2)))
+    assert "Cannot keep up in real time here: fp32 fused." in card
+    assert "keep up" not in render_card(report(result(rtf=0.9)))
+
+
 def test_a_device_that_reports_nothing_has_a_card_too() -> None:
     bare = result(memory=None, energy=None, streams=None, nodes=None, nodes_on_cpu=None)
     nothing = msgspec.structs.replace(

@@ -84,7 +84,7 @@ def test_info_warns_if_a_chunk_takes_longer_than_it_lasts(
 ) -> None:
     monkeypatch.setattr(inspect, "seconds_per_chunk", lambda bundle: seconds)
     last = describe(tiny_bundle).splitlines()[-1]
-    assert last.startswith("cannot keep up in real time: a chunk of 80 ms takes 145 ms") is behind
+    assert last.startswith("  cannot keep up in real time: a chunk of 80 ms takes 145 ms") is behind
 
 
 def test_a_slow_machine_times_fewer_chunks(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,15 @@ def test_the_parts_of_the_latency_add_up(tiny_bundle: Any, fast: bool) -> None:
     assert not any("final" in row for row in latency_budget(audio, audio.chunk_samples, None, None).rows())
 
 
+@pytest.mark.parametrize(("compute", "behind"), [(None, False), (0.079, False), (0.145, True)])
+def test_computing_for_longer_than_a_chunk_lasts_is_reported(
+    tiny_bundle: Any, compute: float | None, behind: bool
+) -> None:
+    audio = tiny_bundle.manifest.audio
+    last = latency_budget(audio, audio.chunk_samples, compute, 1.0).rows()[-1]
+    assert last.startswith("  cannot keep up in real time: a chunk of 80 ms takes 145 ms") is behind
+
+
 @pytest.mark.parametrize(("rate", "low", "high"), [(16000, 0, 0), (48000, 15, 27), (44100, 17, 29), (8000, 50, 75)])
 def test_the_resampler_has_a_line_of_its_own(tiny_bundle: Any, rate: int, low: int, high: int) -> None:
     audio = tiny_bundle.manifest.audio
