@@ -19,7 +19,7 @@ _WINDOW_SECONDS = 1.0
 _SOUNDING_POWER = 1e-6  # mean square of a window in which channels are compared: -60 dB
 _CANCELLED_POWER = 0.1  # of the sum of the channels' powers, where channels without a relation keep all of it
 _UNRELATED = 0.1  # correlation
-_COMPARABLE_POWER = 0.01  # of the strongest channel
+_COMPARABLE_POWER = 0.003  # of the strongest channel, -25 dB: noise that is weaker costs no words
 _JUDGED_SECONDS = 2.0
 
 

@@ -83,6 +83,9 @@ def layout(source: ByteSource, begin: int, end: int) -> Layout:
         return Layout((Part(first if head else begin, end, head, damage=(Damage("it is cut off"),)),))
     if not unknown:
         behind = _behind(family, _Chunk(audio.identifier, audio.begin, stated))
+        exact = audio.begin + stated
+        if exact < behind and recognise(source.at(exact, SNIFFED_BYTES)) is not None:
+            behind = exact  # some programs leave the last chunk without its padding
         padded = 0 < end - behind <= _MAX_PADDING and wanted and not any(source.at(behind, end - behind))
         after = end if padded or available <= wanted else _after(source, family, behind, end)
         if after is not None:

@@ -87,7 +87,8 @@ def layout(source: ByteSource, begin: int, end: int, wanted_rate: float) -> Layo
     for link in links:
         if link.open_streams and not link.damage:
             link.damage.append(Damage("it ends without its last page"))
-    return Layout(tuple(Part(link.begin + len(link.head), link.end, link.head, tuple(link.damage)) for link in links))
+    parts = tuple(Part(link.begin + len(link.head), link.end, link.head, tuple(link.damage)) for link in links)
+    return Layout(parts, next=another)
 
 
 def _begins_beside(link: _Link, page: _Page) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
 from edgespeech.runtime.audio import Resampler, from_array, read, read_stream, resampling_delay
-from tests.runtime.audio_stand_ins import refusal, tone, write
+from tests.runtime.audio.stand_ins import refusal, tone, write
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from edgespeech.errors import AudioError, UsageError
+from edgespeech.errors import UsageError
 from edgespeech.runtime.audio import Resampler, from_array, info, read, read_blocks
-from tests.runtime.audio_stand_ins import refusal, tone, write
+from tests.runtime.audio.stand_ins import refusal, tone, write
 
 RATES = (8000, 11025, 16000, 44100, 48000)
 FORMATS = {
