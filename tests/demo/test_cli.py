@@ -146,6 +146,16 @@ def test_a_pipe_is_transcribed(tiny_bundle: Bundle, samples: NDArray[np.int16], 
     assert (run.returncode, run.stdout.decode(), run.stderr) == (0, f"{text}\n", b"")
     run = console("transcribe", "-", "--rate", 8000, "--format", "json", "--bundle", tiny_bundle.folder, input=b"")
     assert json.loads(run.stdout)["duration"] == 0.0
+    run = console("transcribe", "-", "--raw", "s16le:16000:1", "--bundle", tiny_bundle.folder, input=samples.tobytes())
+    assert (run.returncode, run.stdout.decode()) == (0, f"{text}\n")
+
+
+def test_a_file_in_a_pipe_is_transcribed_and_replayed(tiny_bundle: Bundle, wav: Path, text: str) -> None:
+    options = ("--bundle", tiny_bundle.folder)
+    run = console("transcribe", "-", *options, input=wav.read_bytes())
+    assert (run.returncode, run.stdout.decode(), run.stderr) == (0, f"{text}\n", b"")
+    run = console("live", "--replay", "-", "--speed", 0, *options, input=wav.read_bytes())
+    assert run.returncode == 0 and run.stdout.decode().split() == text.split()
 
 
 def test_options_reach_the_search(edgespeech: Command, tiny_bundle: Bundle, wav: Path, text: str) -> None:
