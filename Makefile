@@ -93,7 +93,7 @@ clean: ## remove the environment and what tools left behind; work/ stays
 
 # What a demo needs is installed here too.
 .venv/.all: pyproject.toml constraints.txt | .venv/.kenlm
-	$(PIP) --editable '.[cpu,mic,export,train,report,dev]'
+	$(PIP) --editable '.[cpu,mic,media,export,train,report,dev]'
 	@touch .venv/.cpu $@
 
 .venv/.docs: pyproject.toml constraints.txt | .venv/.cpu

@@ -142,4 +142,4 @@ def _ends_with_a_frame(source: ByteSource) -> bool:
     position = 0
     while length := adts_length(source.at(position, 6)):
         position += length
-    return position == source.size or not source.at(position, 2).startswith(b"\xff")
+    return position <= source.size and not source.at(position, 2).startswith(b"\xff")

@@ -62,10 +62,11 @@ def ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
 
 STAND_IN = """
-import struct, sys
+import logging, struct, sys
 import av
 import numpy as np
 
+logging.disable()  # ffmpeg prints errors only
 arguments = dict(zip(sys.argv, sys.argv[1:]))
 assert arguments["-map"] == "0:a:0" and arguments["-c:a"] == "pcm_f32le" and sys.argv[-1] == "pipe:1"
 resampler, pieces = av.AudioResampler(format="fltp"), []
