@@ -19,11 +19,12 @@ from edgespeech.demo.tune_device.settings import recall, settings_file
 from edgespeech.errors import EdgespeechError, LanguageModelError, MissingDependencyError
 from edgespeech.reference.language_model.kenlm_tools import find_tool
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from edgespeech.runtime.decoder.language_model import LanguageModel
+from edgespeech.runtime.decoder.language_model import LanguageModel, how_to_install_kenlm
 
 __all__ = ["Check", "all_required_work", "examine", "render"]
 
 _OPTIONAL = (
+    ("media", "files that libsndfile does not read, such as M4A and WebM", ("av",)),
     ("export", "`export` and `quantize`", ("torch", "onnx")),
     ("train", "`train` and `calibrate`", ("torch", "scipy")),
     ("report", "pictures of `bench --save` and `quantize --report`", ("matplotlib",)),
@@ -91,31 +92,32 @@ def _split(error: EdgespeechError) -> tuple[str, str]:
 
 
 def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
-    """Check that KenLM is installed and loads the language model of the bundle."""
+    """Check that the language model of the bundle can be read, and whether KenLM is installed, which is faster."""
     path = None if bundle is None else bundle.language_model_path
-    if path is None:
-        if find_spec("kenlm"):
-            yield Check("kenlm", "ok", "installed; for language models")
-        else:
-            yield Check("kenlm", "missing", "not installed; for language models", _install_kenlm())
-        return
     crash = find_crash("kenlm") if find_spec("kenlm") else None
     if crash:
-        yield Check("kenlm", "broken", crash, "pip install --force-reinstall --no-binary :all: kenlm; or use --no-lm")
+        fix = "pip install --force-reinstall --no-binary :all: kenlm; or pip uninstall kenlm, which is slower"
+        yield Check("kenlm", "broken", crash, fix)
         return
     try:
-        model = LanguageModel(path)
+        model = None if path is None else LanguageModel(path)
     except MissingDependencyError as error:
-        yield Check("kenlm", "broken", _split(error)[0], f"{_install_kenlm()}; or use --no-lm")
+        yield Check("kenlm", "broken", _split(error)[0], f"{how_to_install_kenlm()}; or use --no-lm")
+        return
     except LanguageModelError as error:
         yield Check("kenlm", "broken", *_split(error))
+        return
+    use = "for language models" if model is None else f"the bundle's {model.order}-gram model loads"
+    try:
+        import_module("kenlm")
+    except ModuleNotFoundError:
+        found = f"not installed; {use}, without it slower and only of the kind trie"
+        yield Check("kenlm", "missing", found, how_to_install_kenlm())
+    except ImportError as error:
+        found = f"does not load ({' '.join(str(error).split())[:160]}); {use}, without it slower"
+        yield Check("kenlm", "missing", found, f"pip uninstall kenlm; {how_to_install_kenlm()}")
     else:
-        yield Check("kenlm", "ok", f"the bundle's {model.order}-gram model loads")
-
-
-def _install_kenlm() -> str:
-    """Return the command; the extras leave kenlm out where its source distribution does not compile."""
-    return "see CONTRIBUTING.md on kenlm for Python 3.13" if sys.version_info >= (3, 13) else "pip install kenlm"
+        yield Check("kenlm", "ok", f"installed; {use}")
 
 
 def check_tuned(bundle: Bundle) -> Iterator[Check]:
