@@ -1,1 +1,1 @@
-"""Speech recognition on the device with numpy, onnxruntime and kenlm; never imports torch."""
+"""Speech recognition on the device with numpy and onnxruntime, and kenlm if installed; never imports torch."""

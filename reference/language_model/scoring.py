@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgespeech.errors import LanguageModelError
 from edgespeech.runtime.decoder.language_model import LanguageModel
@@ -57,23 +56,20 @@ class SentenceScorer:
 
     Raises:
         LanguageModelError: The file is missing, damaged, or not a language model.
+        MissingDependencyError: Only the ``kenlm`` package can read the file, and it is not installed.
     """
 
     def __init__(self, path: Path) -> None:
-        vocabulary = LanguageModel(path).vocabulary
+        self._model = LanguageModel(path)
+        vocabulary = self._model.vocabulary
         self.characters = vocabulary is not None and vocabulary.is_of_characters()
         self._with_spaces = vocabulary is not None and SPACE_TOKEN in vocabulary
-        kenlm = import_module("kenlm")
-        config = kenlm.Config()
-        config.show_progress = False
-        config.arpa_complain = kenlm.ARPALoadComplain.NONE
-        self._model: Any = kenlm.Model(str(path), config)
 
     def score(self, line: str) -> SentenceScore:
         """Score a line of words with single spaces."""
         log_prob, unknown, tokens = 0.0, 0, -1
         sentence = spell(line, self._with_spaces) if self.characters else line
-        for log10, _, out_of_vocabulary in self._model.full_scores(sentence):
+        for log10, out_of_vocabulary in self._model.full_scores(sentence):
             log_prob += _LN10 * (_UNKNOWN_LOG10 if log10 < _MISSING_UNKNOWN else log10)
             unknown += out_of_vocabulary
             tokens += 1

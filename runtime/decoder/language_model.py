@@ -1,10 +1,16 @@
-"""An n-gram language model over words, read with KenLM and converted to natural logarithms."""
+"""An n-gram language model over words in KenLM's formats, with natural logarithms.
+
+The ``kenlm`` package reads the file. Where it is not installed, our own reader does: slower, and only binaries of the
+kind trie.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable
-from functools import cached_property
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,13 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from edgespeech.errors import LanguageModelError, MissingDependencyError
+from edgespeech.runtime.decoder import kenlm_reader
+from edgespeech.runtime.decoder.kenlm_trie import OtherKindError
 from edgespeech.runtime.decoder.vocabulary import (
     Vocabulary,
+    is_arpa,
     is_kenlm_binary,
     read_arpa_words,
     read_kenlm_words,
     read_word_list,
 )
+
+log = logging.getLogger(__name__)
 
 UNKNOWN_WORD = "<unk>"
 _LN10 = math.log(10.0)
@@ -29,7 +40,7 @@ _UNKNOWN_LOG10 = -7.0
 
 
 class LanguageModel:
-    """A KenLM binary or an ARPA file of any order.
+    """A KenLM binary or an ARPA file of any order; without the ``kenlm`` package, a KenLM binary of the kind trie.
 
     Args:
         path: File of the model.
@@ -44,7 +55,7 @@ class LanguageModel:
 
     Raises:
         LanguageModelError: The file is missing, damaged, or not a language model.
-        MissingDependencyError: The ``kenlm`` package is not installed.
+        MissingDependencyError: The file is of another kind, and the ``kenlm`` package is not installed.
     """
 
     def __init__(self, path: str | Path, vocabulary: Iterable[str] | Path | None = None) -> None:
@@ -107,15 +118,34 @@ class LanguageModel:
         """Return the natural log p(``</s>`` | state)."""
         return self.log_prob(state, "</s>")
 
+    def full_scores(self, sentence: str) -> Iterator[tuple[float, bool]]:
+        """Score words with white space between, then ``</s>``: KenLM's base-10 log p, and whether it is unknown."""
+        for log_prob, _, unknown in self._model.full_scores(sentence):
+            yield log_prob, unknown
+
+
+def how_to_install_kenlm() -> str:
+    """Return the command; since Python 3.13 the source distribution of the package does not compile."""
+    return "see CONTRIBUTING.md on kenlm for Python 3.13" if sys.version_info >= (3, 13) else "pip install kenlm"
+
 
 def _import_kenlm() -> Any:
     try:
         return import_module("kenlm")
+    except ModuleNotFoundError:
+        _report_once("not installed")
     except ImportError as error:
-        raise MissingDependencyError(
-            "a language model needs the package kenlm, which is not installed; "
-            "run: pip install kenlm, or decode without a language model (--no-lm)"
-        ) from error
+        _report_once(f"installed, but cannot be imported ({error})")
+    return kenlm_reader
+
+
+@cache
+def _report_once(problem: str) -> None:
+    log.info(
+        "the package kenlm is %s; language models are read without it, which is slower; for speed: %s",
+        problem,
+        how_to_install_kenlm(),
+    )
 
 
 def _open(kenlm: Any, path: Path) -> Any:
@@ -124,13 +154,31 @@ def _open(kenlm: Any, path: Path) -> Any:
         raise LanguageModelError(f"no language model at {path}; {wanted}")
     if not path.is_file():
         raise LanguageModelError(f"{path} is not a file; {wanted}")
+    try:
+        return _open_without_kenlm(path) if kenlm is kenlm_reader else _open_with_kenlm(kenlm, path)
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        raise LanguageModelError(f"{path} is damaged or not a language model; {wanted}") from error
+
+
+def _open_with_kenlm(kenlm: Any, path: Path) -> Any:
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
-    try:
-        return kenlm.Model(str(path), config)
-    except (OSError, RuntimeError, ValueError, MemoryError) as error:
-        raise LanguageModelError(f"{path} is damaged or not a language model; {wanted}") from error
+    return kenlm.Model(str(path), config)
+
+
+def _open_without_kenlm(path: Path) -> kenlm_reader.Model:
+    """Open a binary of the kind trie; the advice for other kinds."""
+    kind = "an ARPA file"
+    if is_kenlm_binary(path) or not is_arpa(path):
+        try:
+            return kenlm_reader.Model(path)
+        except OtherKindError as error:
+            kind = f"a KenLM binary of the kind {error}"
+    raise MissingDependencyError(
+        f"{path} is {kind}, and without the package kenlm only the kind trie can be read; "
+        f"convert the model with KenLM's build_binary trie, or install kenlm: {how_to_install_kenlm()}"
+    )
 
 
 def _find_vocabulary(path: Path, given: Iterable[str] | Path | None) -> Vocabulary | None:

@@ -86,6 +86,12 @@ def is_kenlm_binary(path: Path) -> bool:
         return file.read(len(_KENLM_MAGIC)) == _KENLM_MAGIC
 
 
+def is_arpa(path: Path) -> bool:
+    """Return whether a file begins like an ARPA file, apart from blank lines."""
+    with path.open("rb") as file:
+        return file.read(4096).lstrip().startswith(b"\\data\\")
+
+
 def read_word_list(path: Path) -> Vocabulary:
     """Read words separated by white space.
 

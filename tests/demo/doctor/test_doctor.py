@@ -206,19 +206,33 @@ def test_without_sounddevice_the_microphone_is_missing(monkeypatch: pytest.Monke
     assert (check.state, check.fix) == ("missing", "pip install 'edgespeech[mic]'")
 
 
-def test_without_kenlm_a_bundle_with_a_language_model_is_broken(
-    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ours = load_bundle()
-    assert ours.language_model_path is not None
+def test_a_language_model_that_only_kenlm_reads_is_broken_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LanguageModel", lambda path: raise_error(MissingDependencyError("no kenlm; run: pip")))
-    (check,) = doctor.check_kenlm(ours)
+    (check,) = doctor.check_kenlm(load_bundle())
     assert check.state == "broken" and "kenlm" in check.fix and "--no-lm" in check.fix
+
+
+@pytest.mark.parametrize(
+    ("version", "fix"), [((3, 12), "pip install kenlm"), ((3, 13), "see CONTRIBUTING.md on kenlm for Python 3.13")]
+)
+def test_without_kenlm_the_default_bundle_works_and_doctor_says_what_is_slower(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], fix: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "kenlm", None)
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    for version, fix in {(3, 12): "pip install kenlm", (3, 13): "see CONTRIBUTING.md on kenlm for Python 3.13"}.items():
-        monkeypatch.setattr("sys.version_info", version)
-        (check,) = doctor.check_kenlm(tiny_bundle)
+    monkeypatch.setattr("sys.version_info", version)
+    for bundle, use in ((load_bundle(), "the bundle's 4-gram model loads"), (tiny_bundle, "for language models")):
+        (check,) = doctor.check_kenlm(bundle)
         assert (check.state, check.fix) == ("missing", fix)
+        assert use in check.found and "slower" in check.found
+
+
+def test_a_kenlm_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kenlm.py").write_text("raise ImportError('undefined symbol')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "kenlm", raising=False)
+    (check,) = doctor.check_kenlm(load_bundle())
+    assert check.state == "missing" and "undefined symbol" in check.found and "pip uninstall kenlm" in check.fix
 
 
 def raise_error(error: Exception) -> None:

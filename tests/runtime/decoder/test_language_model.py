@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgespeech.errors import LanguageModelError, MissingDependencyError
+from edgespeech.errors import LanguageModelError
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.decoder.vocabulary import Vocabulary
 
@@ -155,12 +154,6 @@ def test_a_broken_word_list_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "vocabulary.txt"
     path.write_bytes(content)
     assert "word list" in one_line_error(BINARY, path)
-
-
-def test_a_missing_package_is_reported_with_the_pip_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kenlm", None)
-    with pytest.raises(MissingDependencyError, match="pip install kenlm"):
-        LanguageModel(ARPA)
 
 
 def test_loading_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
