@@ -107,17 +107,16 @@ def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
     except LanguageModelError as error:
         yield Check("kenlm", "broken", *_split(error))
         return
-    use = "for language models" if model is None else f"the bundle's {model.order}-gram model loads"
+    loads = "models of the kind trie load" if model is None else f"the bundle's {model.order}-gram model loads"
     try:
         import_module("kenlm")
     except ModuleNotFoundError:
-        found = f"not installed; {use}, without it slower and only of the kind trie"
-        yield Check("kenlm", "missing", found, how_to_install_kenlm())
+        yield Check("kenlm", "missing", f"not installed; {loads} without it, but slower", how_to_install_kenlm())
     except ImportError as error:
-        found = f"does not load ({' '.join(str(error).split())[:160]}); {use}, without it slower"
+        found = f"does not load ({' '.join(str(error).split())[:160]}); {loads} without it, but slower"
         yield Check("kenlm", "missing", found, f"pip uninstall kenlm; {how_to_install_kenlm()}")
     else:
-        yield Check("kenlm", "ok", f"installed; {use}")
+        yield Check("kenlm", "ok", "installed; for language models" if model is None else f"installed; {loads}")
 
 
 def check_tuned(bundle: Bundle) -> Iterator[Check]:

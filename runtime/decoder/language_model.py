@@ -60,8 +60,10 @@ class LanguageModel:
 
     def __init__(self, path: str | Path, vocabulary: Iterable[str] | Path | None = None) -> None:
         self.path = Path(path)
-        self._kenlm: Any = _import_kenlm()
+        self._kenlm, problem = _import_kenlm()
         self._model: Any = _open(self._kenlm, self.path)
+        if problem:
+            _report_once(problem)
         self.order: int = self._model.order
         self.vocabulary = _find_vocabulary(self.path, vocabulary)
         self._begin: Any = self._kenlm.State()
@@ -129,14 +131,14 @@ def how_to_install_kenlm() -> str:
     return "see CONTRIBUTING.md on kenlm for Python 3.13" if sys.version_info >= (3, 13) else "pip install kenlm"
 
 
-def _import_kenlm() -> Any:
+def _import_kenlm() -> tuple[Any, str]:
+    """Return the package and no problem, or our own reader and why it takes the package's place."""
     try:
-        return import_module("kenlm")
+        return import_module("kenlm"), ""
     except ModuleNotFoundError:
-        _report_once("not installed")
+        return kenlm_reader, "not installed"
     except ImportError as error:
-        _report_once(f"installed, but cannot be imported ({error})")
-    return kenlm_reader
+        return kenlm_reader, f"installed, but cannot be imported ({error})"
 
 
 @cache
@@ -168,16 +170,16 @@ def _open_with_kenlm(kenlm: Any, path: Path) -> Any:
 
 
 def _open_without_kenlm(path: Path) -> kenlm_reader.Model:
-    """Open a binary of the kind trie; the advice for other kinds."""
-    kind = "an ARPA file"
+    kind, advice = "an ARPA file", "convert it with KenLM's build_binary trie"
     if is_kenlm_binary(path) or not is_arpa(path):
         try:
             return kenlm_reader.Model(path)
         except OtherKindError as error:
             kind = f"a KenLM binary of the kind {error}"
+            advice = "build it from its ARPA file with KenLM's build_binary trie"
     raise MissingDependencyError(
-        f"{path} is {kind}, and without the package kenlm only the kind trie can be read; "
-        f"convert the model with KenLM's build_binary trie, or install kenlm: {how_to_install_kenlm()}"
+        f"{path} is {kind}, and without the package kenlm only KenLM binaries of the kind trie can be read; "
+        f"{advice}, or install kenlm: {how_to_install_kenlm()}"
     )
 
 

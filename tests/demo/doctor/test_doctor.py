@@ -221,7 +221,10 @@ def test_without_kenlm_the_default_bundle_works_and_doctor_says_what_is_slower(
     monkeypatch.setitem(sys.modules, "kenlm", None)
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     monkeypatch.setattr("sys.version_info", version)
-    for bundle, use in ((load_bundle(), "the bundle's 4-gram model loads"), (tiny_bundle, "for language models")):
+    for bundle, use in (
+        (load_bundle(), "the bundle's 4-gram model loads"),
+        (tiny_bundle, "of the kind trie load"),
+    ):
         (check,) = doctor.check_kenlm(bundle)
         assert (check.state, check.fix) == ("missing", fix)
         assert use in check.found and "slower" in check.found

@@ -16,7 +16,7 @@ from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.decoder.word_times import split_words
 from tests.runtime.decoder.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
 
-LM = LanguageModel(GOLDEN / "tiny.arpa")
+LM = LanguageModel(GOLDEN / "tiny.bin")
 
 
 def run(decoder: BeamSearchDecoder, log_probs: Array, cuts: Sequence[int]) -> tuple[list[Partial], BeamState]:

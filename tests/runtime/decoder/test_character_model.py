@@ -13,6 +13,8 @@ from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from tests.runtime.decoder.ctc_examples import EXACT, GOLDEN, LETTERS, all_alignments, bigram_log_prob, random_log_probs
 
+pytest.importorskip("kenlm", reason="only the package kenlm reads ARPA files")
+
 ARPA = GOLDEN / "tiny_characters.arpa"
 LM = LanguageModel(ARPA)
 WITHOUT_SPACE = ("", "a", "b", "ab")

@@ -102,7 +102,7 @@ def test_only_the_grammar_is_recognised_and_chunked_equals_whole(seed: int, cuts
 
 
 def test_settings_that_clash_or_are_invalid_are_refused() -> None:
-    lm = LanguageModel(GOLDEN / "tiny.arpa")
+    lm = LanguageModel(GOLDEN / "tiny.bin")
     for options, message in (
         ({"lm": lm}, "excludes"),
         ({"beta": 1.0}, "excludes"),

@@ -23,7 +23,7 @@ from tests.runtime.decoder.ctc_examples import (
     spoken,
 )
 
-LM = LanguageModel(GOLDEN / "tiny.arpa")
+LM = LanguageModel(GOLDEN / "tiny.bin")
 BOOSTS = {"ba": 4.0, "a b": 2.5, "b": 1.0, "bb a": 3.0}
 SAME = ("", "a", "b")
 

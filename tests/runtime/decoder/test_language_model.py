@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from edgespeech.runtime.decoder.vocabulary import Vocabulary
 GOLDEN = Path(__file__).parents[2] / "golden"
 ARPA = GOLDEN / "tiny.arpa"
 BINARY = GOLDEN / "tiny.bin"  # build_binary trie tiny.arpa tiny.bin
+needs_kenlm = pytest.mark.skipif(find_spec("kenlm") is None, reason="only the package kenlm reads ARPA files")
+BOTH = [pytest.param(ARPA, marks=needs_kenlm), BINARY]
 LN10 = math.log(10.0)
 
 
@@ -26,7 +29,7 @@ def sentence(model: LanguageModel, words: str) -> float:
     return total + model.end(state)
 
 
-@pytest.mark.parametrize("path", [ARPA, BINARY])
+@pytest.mark.parametrize("path", BOTH)
 @pytest.mark.parametrize(
     ("words", "log10"),
     [
@@ -43,7 +46,7 @@ def test_scores_are_natural_logarithms_with_sentence_markers(path: Path, words: 
 
 
 def test_score_reports_whether_the_word_is_known_and_keeps_the_state() -> None:
-    model = LanguageModel(ARPA)
+    model = LanguageModel(BINARY)
     state = model.begin()
     first = model.score(state, "a")
     assert first[2] and not model.score(state, "zebra")[2]
@@ -51,6 +54,7 @@ def test_score_reports_whether_the_word_is_known_and_keeps_the_state() -> None:
     assert model.order == 2
 
 
+@needs_kenlm
 def test_unknown_words_stay_possible_in_a_model_without_unk(tmp_path: Path) -> None:
     text = ARPA.read_text().replace("ngram 1=7", "ngram 1=6").replace("-1.5\t<unk>\t0\n", "")
     (tmp_path / "no_unk.arpa").write_text(text)
@@ -61,7 +65,7 @@ def test_unknown_words_stay_possible_in_a_model_without_unk(tmp_path: Path) -> N
     assert model.score(state, "a")[0] == pytest.approx(-0.6 * LN10, abs=1e-5)
 
 
-@pytest.mark.parametrize("path", [ARPA, BINARY])
+@pytest.mark.parametrize("path", BOTH)
 def test_vocabulary_is_read_from_the_model(path: Path) -> None:
     vocabulary = LanguageModel(path).vocabulary
     assert vocabulary is not None
@@ -108,14 +112,14 @@ def test_the_vocabulary_lists_the_letters_after_a_text() -> None:
     assert not Vocabulary([]).is_of_characters()
 
 
-def test_unigrams_are_those_of_the_file() -> None:
-    for path in (ARPA, BINARY):
-        model = LanguageModel(path)
-        assert model.vocabulary is not None and list(model.vocabulary) == ["a", "ab", "b", "bab"]
-        assert model.unigrams == pytest.approx(np.array([-0.6, -1.0, -0.9, -1.1]) * LN10, abs=1e-5)
-        assert model.unknown_score == pytest.approx(-1.5 * LN10)
-        assert "ab" in model and "zebra" not in model and 3 not in model
-        assert model.log_prob(model.begin(), "a") == model.score(model.begin(), "a")[0]
+@pytest.mark.parametrize("path", BOTH)
+def test_unigrams_are_those_of_the_file(path: Path) -> None:
+    model = LanguageModel(path)
+    assert model.vocabulary is not None and list(model.vocabulary) == ["a", "ab", "b", "bab"]
+    assert model.unigrams == pytest.approx(np.array([-0.6, -1.0, -0.9, -1.1]) * LN10, abs=1e-5)
+    assert model.unknown_score == pytest.approx(-1.5 * LN10)
+    assert "ab" in model and "zebra" not in model and 3 not in model
+    assert model.log_prob(model.begin(), "a") == model.score(model.begin(), "a")[0]
 
 
 def one_line_error(path: Path, vocabulary: Path | None = None) -> str:
@@ -131,6 +135,7 @@ def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     assert "is not a file" in one_line_error(tmp_path)
 
 
+@needs_kenlm
 @pytest.mark.parametrize(
     "content",
     [b"", b"this is text\n", bytes(range(256)) * 20, ARPA.read_bytes()[:150], b"\\data\\\n", b"\\data\\\nngram 1=9\n"],
@@ -156,6 +161,7 @@ def test_a_broken_word_list_is_refused(tmp_path: Path, content: bytes) -> None:
     assert "word list" in one_line_error(BINARY, path)
 
 
+@needs_kenlm
 def test_loading_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     LanguageModel(ARPA)
     LanguageModel(BINARY)

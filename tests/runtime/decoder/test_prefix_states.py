@@ -15,7 +15,7 @@ from edgespeech.runtime.decoder.prefix_states import PrefixStates
 from edgespeech.runtime.decoder.word_scorer import START, WordScorer
 from tests.runtime.decoder.ctc_examples import GOLDEN, LETTERS, PIECES
 
-LM = LanguageModel(GOLDEN / "tiny.arpa")
+LM = LanguageModel(GOLDEN / "tiny.bin")
 
 
 @pytest.mark.parametrize("labels", [LETTERS, PIECES])

@@ -11,7 +11,7 @@ from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.decoder.word_scorer import START, History, PrefixState, WordScorer
 from tests.runtime.decoder.ctc_examples import GOLDEN, LETTERS, LN10
 
-LM = LanguageModel(GOLDEN / "tiny.arpa")
+LM = LanguageModel(GOLDEN / "tiny.bin")
 
 
 def walk(scorer: WordScorer, labels: Sequence[int]) -> tuple[History, PrefixState]:
