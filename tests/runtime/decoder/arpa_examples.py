@@ -65,7 +65,7 @@ def random_sentences(words: list[str], count: int, seed: int) -> list[str]:
 
 def write_golden_files(program: str) -> None:
     """Write the binaries, and the scores that KenLM gives."""
-    import kenlm
+    import kenlm  # type: ignore[import-not-found,unused-ignore]
 
     arpa = GOLDEN / "random.arpa"
     arpa.write_text(random_arpa(4, seed=1), encoding="utf-8")

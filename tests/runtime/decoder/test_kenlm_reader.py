@@ -88,7 +88,7 @@ def test_random_sentences_have_kenlms_scores_and_states(kenlm: Any, path: Path) 
 def test_real_sentences_have_kenlms_scores(kenlm: Any) -> None:
     ours, theirs = Model(BUNDLE), open_with_kenlm(kenlm, BUNDLE)
     texts = [utterance.text for utterance in read_manifest(SAMPLE_CLIPS, check_files=False)]
-    lengths = set()
+    lengths: set[int] = set()
     for text in [*texts, "at the end of the day one of the most of them", "i do not know what to do"]:
         assert text
         compare(kenlm, ours, theirs, text.split(), begin=True)
