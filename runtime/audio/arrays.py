@@ -14,8 +14,8 @@ from edgespeech.runtime.audio.scale import ScaleCheck
 
 log = logging.getLogger(__name__)
 
-# Divisor that scales samples to [-1, 1]; silence is 128 in uint8, as in 8-bit WAV.
-_FULL_SCALE = {"float32": 1.0, "float64": 1.0, "int16": 2.0**15, "int32": 2.0**31, "uint8": 2.0**7}
+_INFINITE = 2.2e9  # beyond 32-bit integers that are stored as floating point
+_TYPES = ("float32", "float64", "int16", "int32", "uint8")
 
 
 class ArrayInput:
@@ -84,8 +84,8 @@ def _as_frames(samples: ArrayLike, sample_rate: float) -> tuple[NDArray[np.float
         array = np.asarray(samples)
     except (TypeError, ValueError):
         raise AudioError(f"samples of type {type(samples).__name__}; wanted numbers [n] or [n, channels]") from None
-    if array.dtype.name not in _FULL_SCALE:
-        raise AudioError(f"samples of dtype {array.dtype}; wanted {', '.join(_FULL_SCALE)}; convert them first")
+    if array.dtype.name not in _TYPES:
+        raise AudioError(f"samples of dtype {array.dtype}; wanted {', '.join(_TYPES)}; convert them first")
     if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
         shape = list(array.shape)
         raise AudioError(
@@ -100,15 +100,15 @@ def _as_frames(samples: ArrayLike, sample_rate: float) -> tuple[NDArray[np.float
 
 
 def to_float(samples: NDArray[np.generic]) -> NDArray[np.floating]:
-    """Scale integers to [-1, 1]; return floating point as it is, in the byte order of this machine."""
+    """Scale integers to [-1, 1], uint8 around 128; return floating point as it is, in this machine's byte order."""
     name = samples.dtype.name
     if name.startswith("float"):
         return samples.astype(name, copy=False)
     rest = np.float32(128.0 if name == "uint8" else 0.0)
-    return (samples.astype(np.float32) - rest) / np.float32(_FULL_SCALE[name])
+    return (samples.astype(np.float32) - rest) / np.float32(2.0 ** (8 * samples.dtype.itemsize - 1))
 
 
 def finite_frames(frames: NDArray[np.floating]) -> int:
-    """Return the number of frames of [n, channels] before the first NaN or infinity."""
-    finite = np.isfinite(frames).all(axis=1)
+    """Return the number of frames of [n, channels] before the first NaN, infinity, or value beyond any integer."""
+    finite = (np.abs(frames) < _INFINITE).all(axis=1)
     return len(frames) if finite.all() else int(np.argmin(finite))

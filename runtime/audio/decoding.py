@@ -6,7 +6,15 @@ import logging
 from collections.abc import Iterator
 
 from edgespeech.errors import AudioError
-from edgespeech.runtime.audio.containers.kinds import OTHER, READABLE, SNIFFED_BYTES, WAV, Container, is_text, recognise
+from edgespeech.runtime.audio.containers.kinds import (
+    OTHER,
+    READABLE,
+    SNIFFED_BYTES,
+    WAV,
+    Container,
+    not_audio,
+    recognise,
+)
 from edgespeech.runtime.audio.containers.layout import find_layout
 from edgespeech.runtime.audio.containers.mpeg_frames import first_mpeg_frame
 from edgespeech.runtime.audio.containers.parts import ByteSource, Damage, Part
@@ -71,8 +79,8 @@ def decode_pipe(
     head = b"" if raw is not None else arrivals.peek(SNIFFED_BYTES)
     container = recognise(head)
     if container is None and not head.startswith(b"ID3") and first_mpeg_frame(head) < 0:
-        if is_text(head):
-            raise AudioError(f"{STANDARD_INPUT} is text; wanted audio: {READABLE}, or raw samples")
+        if found := not_audio(head):
+            raise AudioError(f"{STANDARD_INPUT} is {found}; wanted audio: {READABLE}, or raw samples")
         yield from _decode_raw(arrivals, raw or other)
         return
     if container is WAV and at_once and head.startswith(b"RIFF"):

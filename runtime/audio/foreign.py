@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,14 @@ _MISSING_SECONDS = 0.5
 
 def can_decode_foreign() -> bool:
     """Whether PyAV or an ffmpeg program is installed."""
-    return find_spec("av") is not None or shutil.which("ffmpeg") is not None
+    return _library() is not None or shutil.which("ffmpeg") is not None
+
+
+def _library() -> Any:
+    try:
+        return import_module("av")
+    except (ImportError, OSError):  # not installed, or libraries that do not fit
+        return None
 
 
 def decode_foreign(source: ByteSource, part: Part, container: Container, name: str) -> Iterator[Piece | Damage]:
@@ -36,8 +42,8 @@ def decode_foreign(source: ByteSource, part: Part, container: Container, name: s
     Raises:
         AudioError: Neither PyAV nor ffmpeg is installed, the file has no audio, or it cannot be decoded.
     """
-    if find_spec("av") is not None:
-        yield from _with_library(PartFile(source, part), container, name)
+    if (av := _library()) is not None:
+        yield from _with_library(av, PartFile(source, part), container, name)
     elif program := shutil.which("ffmpeg"):
         yield from _with_program(program, PartFile(source, part), container, name)
     else:
@@ -49,8 +55,7 @@ def decode_foreign(source: ByteSource, part: Part, container: Container, name: s
     yield from part.damage or cut
 
 
-def _with_library(file: PartFile, container: Container, name: str) -> Iterator[Piece | Damage]:
-    av: Any = import_module("av")
+def _with_library(av: Any, file: PartFile, container: Container, name: str) -> Iterator[Piece | Damage]:
     failed = False
     found = 0.0
     try:

@@ -50,9 +50,7 @@ class ScaleCheck:
 
 
 def _too_large(name: str, peak: float) -> str:
-    factor = next((scale for scale in _INTEGER_SCALES if peak <= 1.01 * scale), None)
-    if factor is None:
-        return f"{name}: samples of up to {peak:.3g}; wanted floating point in [-1, 1]; repair the source"
+    factor = next((scale for scale in _INTEGER_SCALES if peak <= scale), _INTEGER_SCALES[-1])
     return (
         f"{name}: samples of up to {peak:.0f}, which looks like integers stored as floating point, {factor:.0f} times "
         f"too large; wanted [-1, 1]; divide them by {factor:.0f}"

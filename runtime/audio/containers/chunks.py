@@ -142,6 +142,8 @@ def _chunk(source: ByteSource, family: _Family, position: int, end: int) -> _Chu
     if len(header) < family.chunk_header or position >= end:
         return None
     (size,) = struct.unpack(family.size, header[family.identifier :])
+    if size < 0 and not header.startswith(family.audio):
+        return None
     if family.own_header_counts:
         size = max(0, size - family.chunk_header)
     return _Chunk(header[: family.identifier], position + family.chunk_header, size)

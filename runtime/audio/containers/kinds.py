@@ -65,6 +65,13 @@ _BY_FIRST_BYTES: tuple[tuple[bytes, Container], ...] = (
     (b"MAC ", Container("Monkey's Audio", foreign="ape", native=False)),
     (b"ADIF", _AAC),
 )
+_NOT_AUDIO = (
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b\x08", "compressed by gzip"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+)
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 _CHUNK_FORMS = {b"WAVE": WAV, b"AVI ": _AVI, b"AIFF": AIFF, b"AIFC": AIFF, b"8SVX": Container("8SVX")}
 
@@ -83,9 +90,21 @@ def recognise(head: bytes) -> Container | None:
     return next((container for holds, container in _BY_STRUCTURE if holds(head)), None)
 
 
-def is_text(head: bytes) -> bool:
-    """Whether bytes can only be text: all of them printable ASCII, which samples never are for long."""
-    return len(head) >= 16 and all(32 <= byte < 127 or byte in b"\t\n\r" for byte in head)
+def not_audio(head: bytes) -> str | None:
+    """Return what people call a file that cannot be audio; None for anything that can be samples."""
+    found = next((name for first, name in _NOT_AUDIO if head.startswith(first)), None)
+    return found or ("text" if _is_text(head) else None)
+
+
+def _is_text(head: bytes) -> bool:
+    """Decide whether bytes are UTF-8 without control characters, which samples never are for long."""
+    try:
+        text = head[:-3].decode("utf-8-sig") if len(head) > 3 else ""
+    except UnicodeDecodeError as error:
+        if error.end < len(head) - 3:
+            return False
+        text = head[: error.start].decode("utf-8-sig")
+    return len(text) >= 16 and all(letter.isprintable() or letter in "\t\n\r\f" for letter in text)
 
 
 def id3_length(head: bytes) -> int:

@@ -98,8 +98,9 @@ def _parts(runs: Sequence[_Run], begin: int, end: int, torn: int) -> tuple[Part,
     elif last.tag is not None and last.frames + 1 < last.tag.frames and last.tag.size != last.end - last.start:
         missing = last.tag.frames - last.frames
         last.damage.append(Damage(f"it is cut off; {missing} of {last.tag.frames} frames are missing"))
-    if len(runs) == 1 and _is_right(last) and _has_right_size(last, end) and not last.damage:
-        return (Part(begin, end, frames=last.frames * last.header.samples),)
+    if len(runs) == 1 and _is_right(last) and _has_right_size(last) and not last.damage:
+        only_a_tag_follows = end - last.end in (0, 128)  # the decoder complains about other bytes
+        return (Part(begin, end if only_a_tag_follows else last.end, frames=last.frames * last.header.samples),)
     return tuple(
         Part(run.begin, run.end, _head(run), tuple(run.damage), run.frames * run.header.samples)
         for run in runs
@@ -111,10 +112,10 @@ def _is_right(run: _Run) -> bool:
     return run.tag is not None and abs(run.tag.frames - run.frames) <= 1  # some programs count the tag as well
 
 
-def _has_right_size(run: _Run, end: int) -> bool:
-    """Whether the bytes in the tag are those of the file; the decoder prints a complaint if they are not."""
+def _has_right_size(run: _Run) -> bool:
+    """Whether the bytes in the tag are right; the decoder complains on standard error if they are not."""
     assert run.tag is not None
-    length = end - run.start
+    length = run.end - run.start
     return run.tag.size is None or abs(run.tag.size - length) < 0.005 * length
 
 

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from edgespeech.errors import AudioError
+
 _WINDOW = 1 << 18  # bytes
 
 
@@ -19,11 +21,22 @@ class ByteSource:
         self._begin, self._window = 0, b""
 
     def at(self, offset: int, length: int) -> bytes:
-        """Return the bytes at an offset; fewer at the end of the file."""
+        """Return the bytes at an offset; fewer at the end of the file, and none outside of it.
+
+        Raises:
+            AudioError: The medium does not give them.
+        """
+        if not 0 <= offset < self.size:
+            return b""
         inside = offset - self._begin
         if not 0 <= inside <= len(self._window) - length:
-            self.file.seek(offset)
-            self._begin, self._window = offset, self.file.read(max(length, _WINDOW))
+            try:
+                self.file.seek(offset)
+                self._begin, self._window = offset, self.file.read(max(length, _WINDOW))
+            except OSError as error:
+                raise AudioError(
+                    f"audio cannot be read any further ({error.strerror}); wanted a readable file; copy it again"
+                ) from None
             inside = 0
         return self._window[inside : inside + length]
 
@@ -83,7 +96,7 @@ class PartFile(io.RawIOBase):
         self._source, self._part = source, part
         self._position = 0
         self.length = len(part.head) + part.end - part.begin
-        self.error: OSError | None = None
+        self.error: AudioError | None = None
 
     def readable(self) -> bool:  # noqa: D102
         return True
@@ -115,6 +128,6 @@ class PartFile(io.RawIOBase):
         try:
             behind = self._part.begin + max(0, self._position - len(head))
             return taken + self._source.at(behind, length - len(taken))
-        except OSError as error:
+        except AudioError as error:
             self.error = error
             return taken

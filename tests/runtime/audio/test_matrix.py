@@ -174,10 +174,11 @@ def test_kinds_that_were_joined_are_all_read(tmp_path: Path) -> None:
     assert len(found) == pytest.approx(len(kinds) * len(sound), abs=10)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])
 @pytest.mark.parametrize("second", [0.0, 1.0, 2.9])
-def test_nan_ends_the_recording_there(tmp_path: Path, second: float) -> None:
+def test_nan_ends_the_recording_there(tmp_path: Path, second: float, value: float) -> None:
     sound = babble(16000, 2)
-    sound[round(second * 16000), 1] = np.nan
+    sound[round(second * 16000), 1] = value
     found, damage = read_all(write(tmp_path / "nan.wav", encode("WAV", "FLOAT", sound, 16000)))
     assert damage is not None and damage.second == pytest.approx(second, abs=1e-4)
     assert len(found) == round(second * 16000)

@@ -119,6 +119,10 @@ def test_samples_without_a_header_are_16_bit_mono_by_default(monkeypatch: pytest
     ("content", "part"),
     [
         (b"This is not sound but text.\n" * 20, "is text"),
+        (("Dies ist kein Ton, sondern Text \u00fcber T\u00f6ne.\n" * 300).encode(), "is text"),
+        (b"%PDF-1.7" + bytes(100), "PDF"),
+        (b"PK\x03\x04" + bytes(100), "ZIP"),
+        (b"\x1f\x8b\x08" + bytes(100), "gzip"),
         (b"\x1aE\xdf\xa3" + bytes(100), "Matroska"),
         (b"\0\0\0\x1cftypM4A " + bytes(100), "MP4"),
         (b"RIFF\x24\0\0\0WAVE", "cut off in its header"),
