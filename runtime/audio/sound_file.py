@@ -54,9 +54,9 @@ def open_part(source: ByteSource, part: Part) -> ForwardFile:
     whole = part.begin == 0 and part.end == source.size and not part.head
     try:
         if whole and os.name == "posix":
-            descriptor = source.file.fileno()
+            descriptor = os.dup(source.file.fileno())  # older versions close what they cannot read
             os.lseek(descriptor, 0, os.SEEK_SET)
-            return ForwardFile(descriptor, closefd=False)
+            return ForwardFile(descriptor, closefd=True)
         return ForwardFile(PartFile(source, part))
     except (soundfile.SoundFileError, OSError):
         # libsndfile's own reason misleads: it calls a text file named .mp3 a file that does not exist.

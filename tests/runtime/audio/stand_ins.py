@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import math
 import struct
@@ -51,6 +52,8 @@ def encode(container: str, subtype: str, samples: NDArray[np.float64], rate: int
     """Return an audio file as bytes; the writers of libsndfile overflow if all of it comes at once."""
     file = io.BytesIO()
     channels = samples.shape[1]
+    known = inspect.signature(soundfile.SoundFile.__init__).parameters  # older versions have no bit rates
+    options = {name: value for name, value in options.items() if name in known}
     with soundfile.SoundFile(file, "w", rate, channels, format=container, subtype=subtype, **options) as sound:
         for part in np.array_split(samples, 20):
             sound.write(part)
