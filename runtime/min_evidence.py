@@ -11,13 +11,17 @@ from edgespeech.runtime.options import DEFAULT_MIN_EVIDENCE
 # The longest word must have two letters: noise is decoded as single letters, and hardly anyone says only "i".
 _MIN_LETTERS = 2
 
+_LABELS_PER_WORD = 12.0 / 2.75  # of English text: 12 nats per word are 2.75 nats per label
+_MIN_NATS_PER_SECOND = 16.0  # from the first label to the last: noise becomes labels that are far apart
+
 
 class MinEvidence:
     """Separates speech from noise by the acoustic model alone, without language model and word bonus.
 
     The evidence for a text is log p_ctc(text | audio) - log p_ctc(empty text | audio), where the empty text is the
-    blank in every frame. A confident model finds tens of nats of evidence for words in noise too, but hardly any letter
-    of them is probable; hence the minimum confidence, which depends on the model and is part of the bundle.
+    blank in every frame. Noise collects tens of nats as well, but few for each label and few for each second, while a
+    short word has few in all and many for each label. The minimum confidence depends on the model and is part of the
+    bundle.
 
     Raises:
         UsageError: The number is negative or not finite.
@@ -38,7 +42,10 @@ class MinEvidence:
         """
         if not self.nats_per_word:
             return True
-        evidence = hypothesis.acoustic_score - blank_score
-        enough = evidence >= self.nats_per_word * len(hypothesis.words)
-        confident = sum(word.confidence for word in hypothesis.words) >= self.min_confidence * len(hypothesis.words)
-        return enough and confident and any(len(word.word) >= _MIN_LETTERS for word in hypothesis.words)
+        words, evidence = hypothesis.words, hypothesis.acoustic_score - blank_score
+        if not any(len(word.word) >= _MIN_LETTERS for word in words):
+            return False
+        enough = evidence >= self.nats_per_word / _LABELS_PER_WORD * len(hypothesis.labels)
+        dense = evidence >= _MIN_NATS_PER_SECOND * (words[-1].end - words[0].start)
+        confident = sum(word.confidence for word in words) >= self.min_confidence * len(words)
+        return enough and dense and confident

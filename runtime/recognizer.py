@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,12 +17,15 @@ from edgespeech.runtime import audio
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import MAX_CHUNK_SECONDS, Bundle, load_bundle
 from edgespeech.runtime.bundle_decoder import bundle_decoder
+from edgespeech.runtime.conditioning.conditioner import Conditioner
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.endpoint import Endpointer, EndpointRules
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.options import RecognizerOptions
 from edgespeech.runtime.stream import Parts, Stream
 from edgespeech.runtime.transcript import Event, Segment, Transcript, join_hypotheses
+
+log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 Recording = str | Path | tuple[ArrayLike, int]
@@ -147,6 +151,8 @@ class Recognizer:
         streams, finals = streams or [self.stream()], finals or [[]]
         for stream, found in zip(streams, finals, strict=True):
             found += _only_finals(stream.finish())
+            if stream.level_warning:
+                log.warning("%s", stream.level_warning)
         seconds = (time.perf_counter() - began) / len(streams)
         return [
             _transcript(found, stream.seconds_processed, seconds, damage)
@@ -164,6 +170,7 @@ def load_parts(bundle: Bundle, options: RecognizerOptions) -> Parts:
     rules = EndpointRules(options.endpoint_seconds, options.empty_seconds, options.longest_seconds)
     return Parts(
         audio=manifest.audio,
+        conditioner=Conditioner(manifest.audio.sample_rate, manifest.audio.frame_samples),
         endpointer=Endpointer(manifest.audio.frame_seconds, manifest.labels, manifest.blank, rules),
         min_evidence=MinEvidence(options.min_evidence, manifest.decoder.min_confidence),
         chunk_samples=_chunk_samples(bundle, options.chunk_ms),

@@ -14,6 +14,8 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import AudioFacts
+from edgespeech.runtime.conditioning.conditioner import Conditioner
+from edgespeech.runtime.conditioning.level import LOW_SPEECH_LEVEL
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.hypothesis import Hypothesis
 from edgespeech.runtime.endpoint import Endpointer, frame_levels
@@ -28,6 +30,7 @@ class Parts:
     """The stages that all streams of a recognizer share, none of which has a state of its own."""
 
     audio: AudioFacts
+    conditioner: Conditioner
     model: AcousticModel
     decoder: BeamSearchDecoder
     endpointer: Endpointer
@@ -48,12 +51,13 @@ class Stream:
         self._source_rate = sample_rate
         self._input = audio.ArrayInput(sample_rate)
         self._resampler = audio.Resampler(sample_rate, self._facts.sample_rate)
+        self._conditioning = parts.conditioner.initial_state()
         self._waiting: Floats = np.zeros(0, np.float32)
         self._model_state = parts.model.initial_state()
         self._to_drop = self._facts.delay_frames
         self._levels: Floats = np.zeros(0, np.float32)  # dB, of frames inside the look-ahead
         self._samples_accepted = 0  # at the source's rate; the resampler holds some of them
-        self._samples_processed = self._frames_decoded = self._segment_first_frame = 0
+        self._samples_processed = self._samples_in_model = self._frames_decoded = self._segment_first_frame = 0
         self._decoder = self._next_decoder = parts.decoder
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = parts.endpointer.initial_state()
@@ -66,6 +70,19 @@ class Stream:
     def seconds_processed(self) -> float:
         """Seconds of audio accepted so far, with what the resampler still holds."""
         return self._samples_accepted / self._source_rate
+
+    @property
+    def speech_level(self) -> float | None:
+        """Level of the loudest recent speech in dB of full scale, before amplification; None before any speech."""
+        return self._conditioning.level.speech
+
+    @property
+    def level_warning(self) -> str:
+        """A sentence for the user if the speech so far is too quiet to be recognised well, else empty."""
+        level = self.speech_level
+        if level is None or not self._conditioning.level.known or level >= LOW_SPEECH_LEVEL:
+            return ""
+        return f"the speech is very quiet ({level:.0f} dB of full scale): raise the gain or go nearer to the microphone"
 
     def set_hot_words(self, hot_words: Mapping[str, float]) -> None:
         """Change the hot words from the next segment on, or from this one if none of its frames has been decoded.
@@ -101,17 +118,19 @@ class Stream:
         self._finished = True
         self._input.finish()
         self._arrived = time.perf_counter()
-        events = self._process(self._resampler.step(np.zeros(0, np.float32), last=True))
+        events = self._process(self._resampler.step(np.zeros(0, np.float32), last=True), last=True)
         frames = self._facts.frames_decoded(self._samples_processed)
         while self._frames_decoded < frames:
             missing = self._parts.chunk_samples - len(self._waiting)
-            chunk = np.pad(self._waiting, (0, missing))
+            position = self._samples_in_model + len(self._waiting)
+            chunk = np.concatenate([self._waiting, self._parts.conditioner.silence(position, missing)])
             self._waiting = np.zeros(0, np.float32)
             events += self._advance(chunk, frames - self._frames_decoded)
         return events + list(self._end_segment())
 
-    def _process(self, samples: Floats) -> list[Event]:
+    def _process(self, samples: Floats, last: bool = False) -> list[Event]:
         self._samples_processed += len(samples)
+        samples, self._conditioning = self._parts.conditioner.step(samples, self._conditioning, last)
         self._waiting = np.concatenate([self._waiting, samples])
         size, events = self._parts.chunk_samples, []
         whole = len(self._waiting) // size * size
@@ -123,6 +142,8 @@ class Stream:
 
     def _advance(self, chunk: Floats, max_frames: int | None = None) -> list[Event]:
         self._levels = np.concatenate([self._levels, frame_levels(chunk, self._facts.frame_samples)])
+        chunk = self._parts.conditioner.fill_silence(chunk, self._samples_in_model)
+        self._samples_in_model += len(chunk)
         log_probs, self._model_state = self._parts.model.step(chunk[None], self._model_state)
         dropped, self._to_drop = self._to_drop, max(0, self._to_drop - len(log_probs[0]))
         return list(self._decode(log_probs[0][dropped:][:max_frames]))
@@ -159,9 +180,11 @@ class Stream:
     def _pad_look_ahead(self) -> Floats:
         """Return the outputs [frames, labels] that would follow if silence came next; the stream does not change."""
         delay, size = self._facts.delay_frames, self._parts.chunk_samples
-        state, rows = self._model_state, np.zeros((0, len(self._parts.decoder.labels)), np.float32)
+        state, position = self._model_state, self._samples_in_model
+        rows = np.zeros((0, len(self._parts.decoder.labels)), np.float32)
         while len(rows) < delay:
-            more, state = self._parts.model.step(np.zeros((1, size), np.float32), state)
+            more, state = self._parts.model.step(self._parts.conditioner.silence(position, size)[None], state)
+            position += size
             rows = np.concatenate([rows, more[0]])
         return rows[self._to_drop : delay]
 

@@ -13,7 +13,7 @@ MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
 
 # What each package may import, beside itself and `edgespeech.errors`.
-RUNTIME = {"runtime", "runtime.audio", "runtime.decoder"}
+RUNTIME = {"runtime", "runtime.audio", "runtime.conditioning", "runtime.decoder"}
 REFERENCE = {"reference.kernels", "reference.model", "reference.data", "reference.training"}
 QUANTIZATION = {"quantization", "quantization.graph", "quantization.report"}
 LIBRARIES = (
@@ -23,7 +23,8 @@ ARROWS: dict[str, set[str]] = {
     "runtime.audio.containers": set(),
     "runtime.audio": {"runtime.audio.containers"},
     "runtime.decoder": set(),
-    "runtime": {"runtime.audio", "runtime.decoder"},
+    "runtime.conditioning": set(),
+    "runtime": {"runtime.audio", "runtime.conditioning", "runtime.decoder"},
     "runtime.live": RUNTIME,
     "runtime.measure": RUNTIME,
     "reference": set(),

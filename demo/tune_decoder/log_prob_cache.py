@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgespeech.errors import UsageError
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
+from edgespeech.runtime.conditioning.conditioner import Conditioner
 from edgespeech.runtime.files import cache_folder, make_folder, replacing
 from edgespeech.runtime.manifest import Utterance
 from edgespeech.runtime.measure.references import References, log_shorter_recordings, read_references, read_speech
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
-_LAYOUT = 2  # version of the file format, a part of the key
+_LAYOUT = 3  # version of the file format, a part of the key
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +71,12 @@ def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None
 
 def _run_model(bundle: Bundle, references: References, title: str) -> Iterator[tuple[Floats, int]]:
     model, facts = AcousticModel(bundle), bundle.manifest.audio
+    conditioner = Conditioner(facts.sample_rate, facts.frame_samples)
     for _, _, samples in read_speech(references, facts.sample_rate, title):
         frames = facts.frames_decoded(len(samples))
-        # Output t belongs to frame t - delay, so the look-ahead is padded with zeros.
-        padding = (facts.delay_frames + frames) * facts.frame_samples - len(samples)
-        delayed = model.stream(np.pad(samples, (0, padding))[None])[0]
+        # Output t belongs to frame t - delay, so the look-ahead is padded with silence.
+        length = (facts.delay_frames + frames) * facts.frame_samples
+        delayed = model.stream(conditioner.whole(samples, length)[None])[0]
         yield delayed[facts.delay_frames :][:frames], len(samples)
 
 

@@ -15,7 +15,7 @@ model-card: .venv/.all ## measure the figures of docs/results/model-card.md agai
 QUANTIZED = work/quantization
 TABLES = docs/results/quantization.md
 # Settings of the default bundle: blank score, weights and beam width of the search.
-EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 1 --beta 1 --unknown-score -80 --beam-width 512 --min-confidence 0.22
+EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 1 --beta 1 --unknown-score -80 --beam-width 512 --min-confidence 0.05
 # Number of utterances of the dev manifest; all if empty.
 DEV_LIMIT ?=
 QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \

@@ -76,6 +76,7 @@ class LiveStream:
         self._chunk_seconds: list[float] = []
         self._held_seconds = 0.0  # inside the source's resampler
         self._mean_held_seconds, self._blocks = 0.0, 0
+        self._is_quiet = False
 
     def process(self, block: Block) -> None:
         """Record, recognise and check one block, and show what comes of it."""
@@ -92,6 +93,9 @@ class LiveStream:
         waited_ms = max(0.0, began - block.arrived) * 1000.0
         self._deliver([replace(event, latency_ms=event.latency_ms + waited_ms) for event in events])
         for message in [*self._source.take_messages(), *self._watch.step(samples, block.absent)]:
+            self.report(message)
+        if not self._is_quiet and (message := self._stream.level_warning):
+            self._is_quiet = True
             self.report(message)
         delay = max(0.0, time.perf_counter() - block.arrived)
         self._output.show_meter(self._meter(level_db(samples), delay), self._name)

@@ -32,7 +32,9 @@ class SoundWatch:
             return []
         messages, loudness = [], np.abs(samples)
         before = self._silent_samples
-        self._silent_samples = 0 if float(loudness.max()) > MUTED_PEAK else before + len(samples)
+        # A dead microphone may still have an offset, so the spread counts.
+        spread = (float(samples.max()) - float(samples.min())) / 2.0
+        self._silent_samples = 0 if spread > MUTED_PEAK else before + len(samples)
         if before < self._muted_samples <= self._silent_samples:
             messages.append("no sound from the microphone: is it muted?")
         if float(np.mean(loudness >= CLIPPED_PEAK)) >= CLIPPED_FRACTION:

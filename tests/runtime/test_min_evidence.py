@@ -17,30 +17,41 @@ from edgespeech.runtime.recognizer import Recognizer
 Samples = NDArray[np.float32]
 
 
-def _hypothesis(words: str, acoustic_score: float) -> Hypothesis:
-    found = tuple(Word(word, 0.0, 1.0, 1.0) for word in words.split())
-    return Hypothesis(words, found, 99.0, acoustic_score, 99.0, (), ())
+def _hypothesis(words: str, acoustic_score: float, seconds: float = 0.4, confidence: float = 1.0) -> Hypothesis:
+    """Words of this length in a row, one label for each letter and each space."""
+    texts = words.split()
+    found = tuple(Word(text, at * seconds, (at + 1) * seconds, confidence) for at, text in enumerate(texts))
+    return Hypothesis(words, found, 99.0, acoustic_score, 99.0, tuple(range(len(words))), ())
 
 
 @pytest.mark.parametrize(
-    ("words", "acoustic_score", "blank_score", "passes"),
+    ("words", "evidence", "passes"),
     [
-        ("yes", -2.0, -12.1, True),
-        ("yes", -2.0, -9.9, False),  # 7.9 nats
-        ("yes or no", -2.0, -12.1, False),  # the same for three words
-        ("yes or no", -2.0, -26.1, True),
-        ("i", -2.0, -90.0, False),
-        ("i i i", -2.0, -90.0, False),
-        ("i do", -2.0, -90.0, True),
-        ("", -1.0, -1.0, False),
+        ("yes", 8.3, True),  # 3 labels with 2.75 nats each
+        ("yes", 8.2, False),
+        ("yes or no", 8.3, False),  # the same evidence for nine labels
+        ("yes or no", 24.8, True),
+        ("i", 90.0, False),
+        ("i i i", 90.0, False),
+        ("i do", 90.0, True),
+        ("", 0.0, False),
     ],
 )
-def test_a_segment_needs_evidence_for_every_word(
-    words: str, acoustic_score: float, blank_score: float, passes: bool
-) -> None:
-    hypothesis = _hypothesis(words, acoustic_score)
-    assert MinEvidence(8.0).passes(hypothesis, blank_score) is passes
-    assert MinEvidence(0.0).passes(hypothesis, blank_score) is True
+def test_a_segment_needs_evidence_for_every_label(words: str, evidence: float, passes: bool) -> None:
+    hypothesis = _hypothesis(words, -2.0)
+    assert MinEvidence(12.0).passes(hypothesis, -2.0 - evidence) is passes
+    assert MinEvidence(0.0).passes(hypothesis, -2.0 - evidence) is True
+
+
+def test_labels_that_are_far_apart_need_more_evidence() -> None:
+    near, far = _hypothesis("yes or no", -2.0, seconds=0.4), _hypothesis("yes or no", -2.0, seconds=1.0)
+    assert MinEvidence(12.0).passes(near, -32.0) and not MinEvidence(12.0).passes(far, -32.0)
+    assert MinEvidence(12.0).passes(far, -52.0)
+
+
+def test_words_need_the_mean_confidence_of_the_bundle() -> None:
+    doubtful = _hypothesis("yes please", -2.0, confidence=0.1)
+    assert MinEvidence(12.0, 0.05).passes(doubtful, -90.0) and not MinEvidence(12.0, 0.2).passes(doubtful, -90.0)
 
 
 @pytest.mark.parametrize("nats", [-1.0, float("nan"), float("inf")])

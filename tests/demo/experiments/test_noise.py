@@ -14,10 +14,11 @@ from edgespeech.runtime.recognizer import Recognizer
 
 
 def test_words_that_the_minimum_evidence_accepts_are_counted() -> None:
-    counting = AcceptAll(MinEvidence(10.0))
+    counting = AcceptAll(MinEvidence(12.0))
     words = tuple(Word(word, 0.0, 1.0, 0.9) for word in ("yes", "please"))
-    for evidence in (30.0, 19.0, 20.0):
-        assert counting.passes(Hypothesis("yes please", words, 0.0, -5.0, 0.0, (), ()), -5.0 - evidence)
+    labels = tuple(range(len("yes please")))
+    for evidence in (40.0, 27.0, 28.0):
+        assert counting.passes(Hypothesis("yes please", words, 0.0, -5.0, 0.0, labels, ()), -5.0 - evidence)
     assert counting.words == 4
 
 

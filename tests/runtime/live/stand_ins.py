@@ -97,6 +97,8 @@ class FakeRecognizer:
 class FakeStream:
     """The stream of a `FakeRecognizer`."""
 
+    level_warning = ""
+
     def __init__(self) -> None:
         self.blocks = 0
 
