@@ -82,6 +82,8 @@ def _as_frames(samples: ArrayLike, sample_rate: float) -> tuple[NDArray[np.float
     check_rate(sample_rate, "array")
     try:
         array = np.asarray(samples)
+        if array.dtype == object:  # numpy before 1.24 makes this of rows of different lengths
+            raise TypeError
     except (TypeError, ValueError):
         raise AudioError(f"samples of type {type(samples).__name__}; wanted numbers [n] or [n, channels]") from None
     if array.dtype.name not in _TYPES:
