@@ -1,6 +1,7 @@
 """Counts words that a bundle finds in noise, with and without the minimum evidence per word.
 
-Run: python -m edgespeech.demo.experiments.noise FOLDER_OF_NOISE... (silence and hiss are always tried)
+Run: python -m edgespeech.demo.experiments.noise FOLDER_OF_NOISE... [DECIBELS]
+Silence and hiss are always tried; the noise of the folders is made quieter by DECIBELS.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class AcceptAll(MinEvidence):
         return True
 
 
-def noises(folders: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def noises(folders: list[str], decibels: float = 0.0) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield names and samples of up to ten minutes of each kind of noise."""
     hiss = np.random.default_rng(0).standard_normal(SECONDS * audio.SAMPLE_RATE, dtype=np.float32)
     for level in HISS_LEVELS:
@@ -50,15 +51,17 @@ def noises(folders: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for folder in folders:
         files = sorted(path for path in Path(folder).iterdir() if path.suffix in {".wav", ".flac", ".opus", ".ogg"})
         order = np.random.default_rng(0).permutation(len(files))
-        yield folder, np.concatenate([audio.read(files[index]) for index in order])[: SECONDS * audio.SAMPLE_RATE]
+        joined = np.concatenate([audio.read(files[index]) for index in order])[: SECONDS * audio.SAMPLE_RATE]
+        yield folder, joined * np.float32(10.0 ** (-decibels / 20.0))
 
 
 def main(folders: list[str], recognizer: Recognizer | None = None) -> None:
     """Print a table of words per minute."""
     recognizer = recognizer or Recognizer()
+    decibels = float(folders.pop()) if folders and folders[-1].isdecimal() else 0.0
     rule = recognizer.parts.min_evidence
     rows = []
-    for name, samples in track(noises(folders), "noise", total=len(HISS_LEVELS) + len(folders)):
+    for name, samples in track(noises(folders, decibels), "noise", total=len(HISS_LEVELS) + len(folders)):
         minutes = len(samples) / audio.SAMPLE_RATE / 60.0
         counting = AcceptAll(rule)
         accepting = Recognizer(recognizer.bundle, parts=replace(recognizer.parts, min_evidence=counting))

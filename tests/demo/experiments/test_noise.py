@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile  # type: ignore[import-untyped]
 
 from edgespeech.demo.experiments import noise
 from edgespeech.demo.experiments.noise import AcceptAll
@@ -32,3 +35,9 @@ def test_the_noise_table_counts_words_per_minute(
     for row in rows:
         _, minutes, invented, accepted = row.rsplit(maxsplit=3)
         assert minutes == "0.1" and float(invented) >= float(accepted) >= 0.0
+
+
+def test_the_noise_of_folders_can_be_made_quieter(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full(1600, 0.5), 16000)
+    plain, quiet = (list(noise.noises([str(tmp_path)], down))[-1][1] for down in (0.0, 20.0))
+    np.testing.assert_allclose(quiet, plain / 10.0, rtol=1e-6)
