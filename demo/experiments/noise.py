@@ -1,12 +1,12 @@
 """Counts words that a bundle finds in noise, with and without the minimum evidence per word.
 
-Run: python -m edgespeech.demo.experiments.noise FOLDER_OF_NOISE... [DECIBELS]
+Run: python -m edgespeech.demo.experiments.noise FOLDER_OF_NOISE... [--down DECIBELS]
 Silence and hiss are always tried; the noise of the folders is made quieter by DECIBELS.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,10 +55,9 @@ def noises(folders: list[str], decibels: float = 0.0) -> Iterator[tuple[str, NDA
         yield folder, joined * np.float32(10.0 ** (-decibels / 20.0))
 
 
-def main(folders: list[str], recognizer: Recognizer | None = None) -> None:
+def main(folders: list[str], recognizer: Recognizer | None = None, decibels: float = 0.0) -> None:
     """Print a table of words per minute."""
     recognizer = recognizer or Recognizer()
-    decibels = float(folders.pop()) if folders and folders[-1].isdecimal() else 0.0
     rule = recognizer.parts.min_evidence
     rows = []
     for name, samples in track(noises(folders, decibels), "noise", total=len(HISS_LEVELS) + len(folders)):
@@ -73,4 +72,8 @@ def main(folders: list[str], recognizer: Recognizer | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Count words that the default bundle finds in noise.")
+    parser.add_argument("folders", nargs="*")
+    parser.add_argument("--down", type=float, default=0.0, metavar="DECIBELS")
+    given = parser.parse_args()
+    main(given.folders, decibels=given.down)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from edgespeech.errors import UsageError
 from edgespeech.runtime.files import replacing
 
-Justify = Literal["left", "right"]
 _WIDTH = 1000  # tables are never cut or wrapped; a terminal may do so
 
 
