@@ -1,4 +1,4 @@
-"""Noise at a given level, room responses, and the files that contain them; needs no torch."""
+"""Noise at a given level, room responses, and the files that contain them; needs neither torch nor scipy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from edgespeech.errors import ConfigError
 
@@ -31,9 +30,17 @@ def reverberate(samples: Samples, response: Samples) -> Samples:
     if not len(samples) or not np.any(response):
         return samples
     direct = int(np.argmax(np.abs(response)))
-    wet = fftconvolve(samples, response)[direct : direct + len(samples)]
+    wet = _convolve(samples, response)[direct : direct + len(samples)]
     level = float(np.sqrt(np.mean(np.square(samples))) / (np.sqrt(np.mean(np.square(wet))) + 1e-9))
     return np.asarray(wet * level, np.float32)
+
+
+def _convolve(samples: Samples, response: Samples) -> NDArray[np.floating]:
+    """Convolve by Fourier transform, whose length is a power of two."""
+    length = len(samples) + len(response) - 1
+    padded = 1 << (length - 1).bit_length()
+    product = np.fft.rfft(samples, padded) * np.fft.rfft(response, padded)
+    return np.fft.irfft(product, padded)[:length]
 
 
 def add_noise(samples: Samples, noise: Samples, snr_db: float, random: np.random.Generator) -> Samples:

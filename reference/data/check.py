@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,30 +12,51 @@ from pathlib import Path
 from typing import Any
 
 from edgespeech.errors import ManifestError
+from edgespeech.reference.data.characters import UnlabelledCharacters
 from edgespeech.reference.data.clip_checks import CheckedClip, check_clip, pace_outliers
-from edgespeech.reference.data.clips import ClipRules, Unusable, build_labels
+from edgespeech.reference.data.clips import NO_LABEL, ClipRules, Unusable, build_labels, training_text
 from edgespeech.reference.data.config import DataConfig
 from edgespeech.reference.language_model.text import Exclusion, spoken_line
 from edgespeech.reference.model.config import ModelConfig
 from edgespeech.runtime.manifest import Utterance, read_manifest, write_manifest
+from edgespeech.runtime.measure.normalisation import RULE, scoring_text
 from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Page, Table
 
+log = logging.getLogger(__name__)
+
+TRANSCRIBED = "transcribed"
 MIN_WORDS = 3  # a shorter sentence may occur in both training and dev speech: "yes", "turn left"
 
 
 @dataclass(frozen=True)
 class Corpora:
-    """Manifests to train on, manifests to keep apart from them, and the requirements for a clip."""
+    """Manifests to train on, manifests to keep apart from them, and the requirements for a clip.
+
+    With ``normalise``, all texts are normalised by the rule of `evaluate` first.
+    """
 
     train: tuple[Path, ...]
     dev: tuple[Path, ...]
     rules: ClipRules
+    normalise: bool = False
 
     @classmethod
-    def of(cls, model: ModelConfig, data: DataConfig, train: Sequence[Path], dev: Sequence[Path]) -> Corpora:
-        """Read the labels of a model and take the requirements of a configuration."""
-        return cls(tuple(train), tuple(dev), ClipRules.of(build_labels(model, train), model, data))
+    def of(
+        cls, model: ModelConfig, data: DataConfig, train: Sequence[Path], dev: Sequence[Path], labels: str | None = None
+    ) -> Corpora:
+        """Make the labels of a model from these characters, and take the requirements of a configuration."""
+        return cls(tuple(train), tuple(dev), ClipRules.of(build_labels(model, train, labels), model, data))
+
+    def read(self, manifest: Path) -> list[Utterance]:
+        """Read the utterances of a manifest, and log how many texts were normalised."""
+        utterances = read_manifest(manifest)
+        if not self.normalise:
+            return utterances
+        texts = [scoring_text(one.text) for one in utterances]
+        changed = sum(text != training_text(one.text) for text, one in zip(texts, utterances, strict=True))
+        log.info("%s: %d of %d texts were normalised (%s)", manifest, changed, len(texts), RULE)
+        return [replace(one, text=text) for text, one in zip(texts, utterances, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -63,14 +85,27 @@ def check(corpora: Corpora, decode: bool, jobs: int) -> tuple[list[Finding], lis
         ManifestError: A manifest is missing or damaged, or no training clip is left.
     """
     seen = _Seen()
-    dev = [finding for manifest in corpora.dev for finding in _check(manifest, corpora.rules, decode, jobs, seen)]
+    dev = [finding for manifest in corpora.dev for finding in _check(manifest, corpora, decode, jobs, seen)]
     seen.keep_apart(corpora)
-    train = [finding for manifest in corpora.train for finding in _check(manifest, corpora.rules, decode, jobs, seen)]
+    train = [finding for manifest in corpora.train for finding in _check(manifest, corpora, decode, jobs, seen)]
     if all(finding.reason for finding in train):
-        reasons = Counter(finding.reason for finding in train).items()
-        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons, key=lambda item: -item[1]))
-        raise ManifestError(f"no usable clip in {', '.join(map(str, corpora.train))}: {counts}; correct the manifests")
+        raise ManifestError(_why_none(train, corpora))
     return train, dev
+
+
+def _why_none(findings: Sequence[Finding], corpora: Corpora) -> str:
+    reasons = Counter(finding.reason for finding in findings)
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    which, advice = "", "correct the manifests"
+    if NO_LABEL in reasons:
+        characters = unlabelled(findings, corpora)
+        which, advice = f"; no label for {characters}", next(characters.advice(), advice)
+    return f"no usable clip in {', '.join(map(str, corpora.train))}: {counts}{which}; {advice}"
+
+
+def unlabelled(findings: Sequence[Finding], corpora: Corpora) -> UnlabelledCharacters:
+    """Find the characters without a label in all texts that were checked."""
+    return UnlabelledCharacters.find(((one.manifest, one.utterance) for one in findings), corpora.rules.labels)
 
 
 class _Seen:
@@ -105,8 +140,8 @@ class _Seen:
         return "duplicate" if again else None
 
 
-def _check(manifest: Path, rules: ClipRules, decode: bool, jobs: int, seen: _Seen) -> Iterator[Finding]:
-    utterances = read_manifest(manifest)
+def _check(manifest: Path, corpora: Corpora, decode: bool, jobs: int, seen: _Seen) -> Iterator[Finding]:
+    utterances, rules = corpora.read(manifest), corpora.rules
     lines = Counter(utterance.path for utterance in utterances)
 
     def check_one(utterance: Utterance) -> CheckedClip | str:
@@ -169,11 +204,27 @@ def _sums(findings: Sequence[Finding]) -> dict[str, Any]:
         "kept": len(kept),
         "kept_hours": sum(finding.hours for finding in kept),
         "speakers": len({finding.utterance.speaker for finding in kept if finding.utterance.speaker}),
+        "texts": _texts(kept),
         "reasons": dict(sorted(reasons.items(), key=lambda item: -item[1]["clips"])),
     }
 
 
-def table(findings: Sequence[Finding], title: str) -> str:
+def _texts(findings: Sequence[Finding]) -> dict[str, dict[str, float]]:
+    """Return clips and hours by how the texts were made: aligned, labelled by a model, or transcribed."""
+    texts: dict[str, dict[str, float]] = {}
+    for finding in findings:
+        entry = texts.setdefault(text_kind(finding.utterance), {"clips": 0, "hours": 0.0})
+        entry["clips"] += 1
+        entry["hours"] += finding.hours
+    return texts
+
+
+def text_kind(utterance: Utterance) -> str:
+    """Return how the text of a clip was made; one of which the manifest says nothing counts as transcribed."""
+    return TRANSCRIBED if utterance.provenance is None else str(utterance.provenance["kind"])
+
+
+def page(findings: Sequence[Finding], title: str) -> Page:
     """Lay out one row for each manifest, then one for each reason why clips of it were dropped, with an example."""
     counted = summary(findings)
     corpora = [(short_name(Path(corpus["manifest"])), corpus) for corpus in counted["corpora"]]
@@ -183,13 +234,18 @@ def table(findings: Sequence[Finding], title: str) -> str:
          f"{sums['speakers']}"]
         for name, sums in corpora + total
     ]  # fmt: skip
-    kept = text_table([title, "clips", "hours", "kept", "hours", "speakers"], rows)
+    kept = Table([title, "clips", "hours", "kept", "hours", "speakers"], rows)
     examples = {(one["manifest"], one["reason"]): one["audio_filepath"] for one in reversed(counted["dropped"])}
     dropped = [
         [name, reason, examples[sums["manifest"], reason], f"{entry['clips']}", f"{entry['hours']:.2f}"]
         for name, sums in corpora
         for reason, entry in sums["reasons"].items()
     ]
-    if not dropped:
-        return kept
-    return f"{kept}\n\n{text_table(['dropped from', 'reason', 'for example', 'clips', 'hours'], dropped, left=3)}"
+    texts = counted["all"]["texts"]
+    tables: list[Table] = [kept]
+    if set(texts) - {TRANSCRIBED}:
+        by_kind = [[kind, f"{entry['clips']}", f"{entry['hours']:.2f}"] for kind, entry in sorted(texts.items())]
+        tables.append(Table(["texts of the kept clips", "clips", "hours"], by_kind))
+    if dropped:
+        tables.append(Table(["dropped from", "reason", "for example", "clips", "hours"], dropped, left=3))
+    return list(tables)

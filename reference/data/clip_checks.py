@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
 
-from edgespeech.errors import AudioError
+from edgespeech.errors import AudioError, DamagedAudioError
 from edgespeech.reference.data.clips import Clip, ClipRules, Unusable, stated_seconds
 from edgespeech.runtime import audio
 from edgespeech.runtime.manifest import Utterance
@@ -44,11 +45,13 @@ def check_clip(rules: ClipRules, utterance: Utterance, is_part: bool, decode: bo
     Raises:
         Unusable: The clip cannot be trained on.
     """
-    if not utterance.path.is_file():
+    if not os.path.isfile(utterance.path):
         raise Unusable("missing file")
     try:
         samples = audio.read(utterance.path, rules.sample_rate) if decode else np.zeros(0, np.float32)
-        file_seconds = len(samples) / rules.sample_rate if decode else audio.info(utterance.path).duration
+        file_seconds = len(samples) / rules.sample_rate if decode else _header_seconds(utterance)
+    except DamagedAudioError:
+        raise Unusable("damaged file") from None
     except AudioError:
         raise Unusable("unreadable file") from None
     seconds = _part_seconds(utterance, file_seconds, is_part)
@@ -64,6 +67,13 @@ def check_clip(rules: ClipRules, utterance: Utterance, is_part: bool, decode: bo
     if float(np.mean(loudness >= FULL_SCALE)) > MAX_CLIPPED:
         raise Unusable(f"clipped: more than {MAX_CLIPPED:.0%} of the samples at full scale")
     return CheckedClip(clip, hashlib.blake2b(np.round(samples * 32767.0).astype(np.int16).tobytes()).digest())
+
+
+def _header_seconds(utterance: Utterance) -> float:
+    known = audio.info(utterance.path)
+    if known.damage:
+        raise Unusable("damaged file")
+    return known.duration
 
 
 def _part_seconds(utterance: Utterance, file_seconds: float, is_part: bool) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +13,12 @@ from pathlib import Path
 from edgespeech.errors import AudioError, ConfigError
 from edgespeech.reference.data.config import DataConfig
 from edgespeech.reference.model.config import ModelConfig
-from edgespeech.reference.model.labels import CHARACTERS, Labels, bigram_labels, frames_needed
+from edgespeech.reference.model.labels import CHARACTERS, Labels, bigram_labels, character_labels, frames_needed
 from edgespeech.runtime import audio
 from edgespeech.runtime.manifest import Utterance, read_manifest
 from edgespeech.runtime.measure.word_errors import normalise
+
+NO_LABEL = "text with a character that no label has"
 
 
 @dataclass(frozen=True)
@@ -54,13 +58,13 @@ class ClipRules:
         Raises:
             Unusable: The clip does not meet the requirements.
         """
-        if not utterance.path.is_file():
+        if not os.path.isfile(utterance.path):
             raise Unusable("missing file")
-        text = normalise(utterance.text)
+        text = training_text(utterance.text)
         try:
             targets = tuple(self.labels.encode(text))
         except ConfigError:
-            raise Unusable("text with a character that no label has") from None
+            raise Unusable(NO_LABEL) from None
         if seconds is None:
             seconds = stated_seconds(utterance)
         if not targets:
@@ -82,14 +86,23 @@ def stated_seconds(utterance: Utterance) -> float:
         raise Unusable("unreadable file") from None
 
 
+def training_text(text: str) -> str:
+    """Return a text as it is trained on: lower case, single spaces, composed characters (NFC)."""
+    return normalise(unicodedata.normalize("NFC", text))
+
+
 def manifest_texts(manifests: Sequence[Path]) -> list[str]:
-    """Return the normalised texts of all lines of all manifests."""
-    return [normalise(entry.text) for manifest in manifests for entry in read_manifest(manifest)]
+    """Return the texts of all lines of all manifests as they are trained on."""
+    return [training_text(entry.text) for manifest in manifests for entry in read_manifest(manifest)]
 
 
-def build_labels(model: ModelConfig, manifests: Sequence[Path]) -> Labels:
-    """Make the label set of a configuration; bigrams are counted in the texts of the manifests."""
-    return Labels(CHARACTERS) if model.label_set == "characters" else bigram_labels(manifest_texts(manifests))
+def build_labels(model: ModelConfig, manifests: Sequence[Path], characters: str | None = None) -> Labels:
+    """Make the label set of a configuration from its characters, by default the English ones.
+
+    Bigrams are counted in the texts of the manifests.
+    """
+    single = Labels(CHARACTERS) if characters is None else character_labels(characters)
+    return single if model.label_set == "characters" else bigram_labels(manifest_texts(manifests), characters=single)
 
 
 def usable_clips(
@@ -112,7 +125,8 @@ def usable_clips(
                 dropped[str(reason)] += 1
     if not clips:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the manifests are empty"
-        raise ConfigError(f"no usable clip in {', '.join(map(str, manifests))}: {reasons}; correct the manifests")
+        advice = "`edgespeech data check` names the characters" if NO_LABEL in dropped else "correct the manifests"
+        raise ConfigError(f"no usable clip in {', '.join(map(str, manifests))}: {reasons}; {advice}")
     return clips, dropped
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from edgespeech.errors import ConfigError, MissingDependencyError
+from edgespeech.errors import ConfigError, MissingDependencyError, UsageError
 from edgespeech.reference.data.clips import manifest_texts
 from edgespeech.reference.model.labels import CHARACTERS
 from edgespeech.runtime.files import replacing
@@ -75,31 +75,33 @@ class Pronunciations:
         return [symbol for word in words for symbol in self._words[word]]
 
 
-def write_pronunciations(manifests: Sequence[Path], output: Path) -> int:
+def write_pronunciations(
+    manifests: Sequence[Path], output: Path, letters: Collection[str] = CHARACTERS, voice: str = VOICE
+) -> int:
     """Write the table of all words of the manifests that can be spelt with the labels, and return their number.
 
     Raises:
         ManifestError: A manifest is missing or damaged.
         MissingDependencyError: espeak-ng is not installed, or fails.
     """
-    known = set(CHARACTERS)
+    known = set(letters)
     words = sorted({word for text in manifest_texts(manifests) for word in text.split() if known.issuperset(word)})
-    pronounced = pronounce(words)
+    pronounced = pronounce(words, voice)
     with replacing(output) as file:
         file.writelines(f"{word}\t{' '.join(pronounced[word])}\n".encode() for word in words)
     return len(words)
 
 
-def pronounce(words: Collection[str]) -> dict[str, Phonemes]:
-    """Look up words in espeak-ng's General American, each as it is pronounced alone."""
+def pronounce(words: Collection[str], voice: str = VOICE) -> dict[str, Phonemes]:
+    """Look up words in espeak-ng, by default in its General American, each as it is pronounced alone."""
     queue = list(words)
     pronounced: dict[str, Phonemes] = {}
     for start in range(0, len(queue), WORDS_PER_CALL):
         batch = queue[start : start + WORDS_PER_CALL]
-        lines = _espeak(batch)
+        lines = _espeak(batch, voice)
         if len(lines) != len(batch):
             # A line was split or joined, so all words after it would get the phonemes of their neighbours.
-            lines = [" ".join(_espeak([word])) for word in batch]
+            lines = [" ".join(_espeak([word], voice)) for word in batch]
         pronounced.update(zip(batch, map(phonemes_in, lines), strict=True))
     return pronounced
 
@@ -110,15 +112,17 @@ def phonemes_in(line: str) -> Phonemes:
     return tuple(token for token in tokens if token.strip(":"))
 
 
-def _espeak(words: Sequence[str]) -> list[str]:
+def _espeak(words: Sequence[str], voice: str) -> list[str]:
     program = shutil.which(PROGRAM)
     if program is None:
         raise MissingDependencyError(
             f"pronunciations need the program {PROGRAM}, which is not installed: sudo apt-get install espeak-ng"
         )
-    command = [program, "-q", "-x", "--sep= ", "-v", VOICE]
+    command = [program, "-q", "-x", "--sep= ", "-v", voice]
     done = subprocess.run(command, input="".join(f"{word}\n" for word in words), capture_output=True, encoding="utf-8")
     if done.returncode:
         reason = done.stderr.strip()[-120:] or f"exit code {done.returncode}"
+        if "voice does not exist" in reason:
+            raise UsageError(f"{PROGRAM} has no voice {voice!r}; `{PROGRAM} --voices` lists them, such as de")
         raise MissingDependencyError(f"{PROGRAM} failed: {reason}; install it again: sudo apt-get install espeak-ng")
     return done.stdout.splitlines()

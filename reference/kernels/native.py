@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from edgespeech.runtime.files import cache_folder
+from edgespeech.runtime.storage.durability import sync_tree
+from edgespeech.runtime.storage.temporaries import temporary_folder
 
 FLAGS = ("-std=c++17", "-shared", "-fPIC", "-O3", "-march=sapphirerapids", "-mprefer-vector-width=512", "-ffast-math")
 
@@ -29,10 +31,11 @@ def compiled(name: str) -> ctypes.CDLL | None:
     try:
         if not library.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            unfinished = library.with_suffix(f".{os.getpid()}")
-            command = (os.environ.get("CXX", "c++"), *FLAGS, "-o", str(unfinished), str(source))
-            subprocess.run(command, check=True, capture_output=True)
-            unfinished.replace(library)
+            with temporary_folder(library) as temporary:
+                command = (os.environ.get("CXX", "c++"), *FLAGS, "-o", str(temporary / library.name), str(source))
+                subprocess.run(command, check=True, capture_output=True)
+                sync_tree(temporary)
+                (temporary / library.name).replace(library)
         return ctypes.CDLL(str(library))
     except (OSError, subprocess.CalledProcessError):
         return None

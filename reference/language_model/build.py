@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgespeech.errors import LanguageModelError, MissingDependencyError
+from edgespeech.errors import LanguageModelError, MissingDependencyError, UsageError
 from edgespeech.reference.language_model.corpus import write_corpus
 from edgespeech.reference.language_model.info import count_ngrams
 from edgespeech.reference.language_model.kenlm_tools import find_tool, run_tool
 from edgespeech.reference.language_model.request import BuildRequest
 from edgespeech.reference.language_model.scoring import Perplexity, SentenceScorer
 from edgespeech.runtime.files import make_folder
+from edgespeech.runtime.storage.durability import sync_folder, sync_tree
+from edgespeech.runtime.storage.temporaries import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -51,29 +52,35 @@ def build_language_model(request: BuildRequest) -> LanguageModelSummary:
     Raises:
         LanguageModelError: A text cannot be read or has no usable line, or a program of KenLM fails.
         MissingDependencyError: lmplz or build_binary is missing.
+        UsageError: The file cannot be written.
     """
     lmplz, build_binary = find_tool("lmplz", request.tools), find_tool("build_binary", request.tools)
     output = request.output
     make_folder(output.parent)
-    # Beside the output, so that the finished file only has to be renamed.
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-        work = Path(folder)
-        corpus = write_corpus(request, work / "corpus.txt")
-        if not corpus.words:
-            raise LanguageModelError(
-                f"no usable line in {len(request.texts)} file(s); give text with one sentence per line"
-            )
-        words = corpus.vocabulary[: request.vocabulary]
-        unit = "characters" if request.characters else "words"
-        log.info(
-            "estimating %d-grams over %d of %d %s, prune %s",
-            request.max_order, len(words), len(corpus.words), unit, request.prune,
-        )  # fmt: skip
-        _estimate(request, lmplz, work, words)
-        pack = ["-T", str(work / "sort"), "-q", str(request.bits), "-b", str(request.bits), "-a", "255"]
-        run_tool([build_binary, *pack, "trie", str(work / "lm.arpa"), str(work / "lm.bin")])
-        ngrams = count_ngrams(work / "lm.arpa") or ()
-        os.replace(work / "lm.bin", output)
+    try:
+        # Beside the output, so that the finished file only has to be renamed.
+        with temporary_folder(output) as work:
+            corpus = write_corpus(request, work / "corpus.txt")
+            if not corpus.words:
+                raise LanguageModelError(
+                    f"no usable line in {len(request.texts)} file(s); give text with one sentence per line, and the "
+                    "labels that spell it with --bundle or --labels if it is not English"
+                )
+            words = corpus.vocabulary[: request.vocabulary]
+            unit = "characters" if request.characters else "words"
+            log.info(
+                "estimating %d-grams over %d of %d %s, prune %s",
+                request.max_order, len(words), len(corpus.words), unit, request.prune,
+            )  # fmt: skip
+            _estimate(request, lmplz, work, words)
+            pack = ["-T", str(work / "sort"), "-q", str(request.bits), "-b", str(request.bits), "-a", "255"]
+            run_tool([build_binary, *pack, "trie", str(work / "lm.arpa"), str(work / "lm.bin")])
+            ngrams = count_ngrams(work / "lm.arpa") or ()
+            sync_tree(work)
+            os.replace(work / "lm.bin", output)
+            sync_folder(output.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}; free some space or give another file") from None
     size = output.stat().st_size
     log.info("%s: %.2f MB; n-grams %s", output, size / 1e6, ", ".join(map(str, ngrams)))
     return LanguageModelSummary(

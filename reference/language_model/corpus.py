@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgespeech.reference.language_model.request import BuildRequest
 from edgespeech.reference.language_model.scoring import spell
-from edgespeech.reference.language_model.text import Exclusion, holds_manifest, read_lines, spoken_line
+from edgespeech.reference.language_model.text import Exclusion, LostAccents, holds_manifest, read_lines, spoken_line
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,13 @@ def write_corpus(request: BuildRequest, path: Path) -> Corpus:
     with path.open("w", encoding="utf-8") as out:
         for text in request.texts:
             counts: Counter[str] = Counter()
+            accents = LostAccents(alphabet)
             keep_lone_letters = request.keep_lone_letters or holds_manifest(text)
             for raw in read_lines(text):
                 line = spoken_line(raw, alphabet)
                 fate = lines.fate(line, keep_lone_letters)
                 counts[fate] += 1
+                accents.add(raw)
                 if line and fate == "used":
                     written = spell(line, " " in alphabet) if request.characters else line
                     words.update(written.split(" "))
@@ -57,6 +59,7 @@ def write_corpus(request: BuildRequest, path: Path) -> Corpus:
                     held_out.append(line)
             described = sorted(counts.items(), key=lambda item: -item[1])
             log.info("%s: %s", text, ", ".join(f"{number} {fate}" for fate, number in described))
+            accents.warn(text)
             total += counts
     if request.held_out:
         held_out = [line for raw in read_lines(request.held_out) if (line := spoken_line(raw, alphabet))]

@@ -14,6 +14,7 @@ from edgespeech.reference.language_model.scoring import Perplexity, SentenceScor
 from edgespeech.reference.language_model.text import LABELS, read_lines, spoken_line
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.decoder.vocabulary import is_kenlm_binary
+from edgespeech.runtime.measure.tables import Table
 
 # KenLM's header, format version 5: after 88 bytes of test values the order, the multiplier of the hash tables, the
 # kind, whether words are stored and the version of the search; then the number of n-grams of each order.
@@ -52,15 +53,15 @@ class ModelFacts:
         """Return the facts under the keys of `lm info --json`."""
         return asdict(self)
 
-    def table(self) -> str:
-        """Lay out the facts, one per line."""
+    def table(self) -> Table:
+        """Lay out the facts, one in each row."""
         known = "not stored" if self.vocabulary is None else f"{self.vocabulary}"
         ngrams = "not known" if self.ngrams is None else " / ".join(map(str, self.ngrams))
         rows = [("kind", self.kind), ("order", f"{self.order}"), (self.unit, known), ("n-grams", ngrams)]
         rows.append(("size", f"{self.size / 1e6:.2f} MB"))
         if self.perplexity is not None:
             rows.append(("text", str(self.perplexity)))
-        return "\n".join(f"{name:10} {value}" for name, value in rows)
+        return Table(("language model", ""), rows, left=2)
 
 
 def inspect_language_model(path: Path, text: Path | None = None, labels: Sequence[str] | None = None) -> ModelFacts:

@@ -1,7 +1,7 @@
 """Deep Speech 2: samples to natural-log CTC probabilities, for whole recordings or in steps.
 
-``forward`` does the streaming computation: it pads ``lookahead_frames`` of zeros and drops as many outputs at the
-beginning, because output t of the row convolution belongs to frame t - tau.
+``forward`` does the streaming computation: it pads the delay with zeros and drops as many outputs at the beginning,
+because output t of the row convolution belongs to frame t - tau.
 """
 
 from __future__ import annotations
@@ -11,11 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgespeech.reference.model.config import ModelConfig
+from edgespeech.reference.model.edges import Bounds, Edges, Layer, Span
 from edgespeech.reference.model.features import Features
-from edgespeech.reference.model.labels import Labels
-from edgespeech.reference.model.layers import CausalConvolution, MaskedBatchNorm, Recurrent, RowConvolution, dropout
+from edgespeech.reference.model.labels import BLANK, Labels
+from edgespeech.reference.model.layers import (
+    CausalConvolution,
+    Connected,
+    MaskedBatchNorm,
+    Recurrent,
+    RowConvolution,
+    dropout,
+)
 
 State = dict[str, Tensor]
+IMPOSSIBLE = -100.0  # log-probability of all labels but the blank, behind the end of a recording
 
 
 class Output(nn.Module):
@@ -42,10 +51,11 @@ class Output(nn.Module):
 
 
 class DeepSpeech2(nn.Module):
-    """Features, convolutions, recurrent stack, row convolution, output.
+    """Features, convolutions, recurrent stack, row convolution, fully connected layers, output.
 
     Streaming states are named ``<stage>_<state>``, as in ``features_context``, ``convolution0_context``,
-    ``recurrent0_hidden`` or ``lookahead_context``; the exported ONNX graph has the same names.
+    ``recurrent0_hidden`` or ``lookahead_context``; the exported ONNX graph has the same names. With zeros at the edges
+    there are also those of `Edges`, ``edges_before`` and ``edges_left``.
     """
 
     def __init__(self, config: ModelConfig, labels: Labels) -> None:
@@ -53,31 +63,52 @@ class DeepSpeech2(nn.Module):
         self.config = config
         self.labels = labels
         self.features = Features(config.features)
-        height = config.features.width
+        height, delay = config.features.width, self.features.alignment.delay
         channels, frequencies = (1, height) if config.front_end == "2d" else (height, None)
         convolutions = []
         for layer in config.convolutions:
-            convolution = CausalConvolution(layer, channels, frequencies, config.batch_norm)
-            channels, frequencies = layer.channels, convolution.out_frequencies
+            convolution = CausalConvolution(layer, channels, frequencies, config.batch_norm, delay)
+            channels, frequencies, delay = layer.channels, convolution.out_frequencies, convolution.alignment.delay
             convolutions.append(convolution)
         self.convolutions = nn.ModuleList(convolutions)
-        width = channels * (frequencies or 1)
+        width, hidden = channels * (frequencies or 1), config.hidden
         self.recurrents = nn.ModuleList(
             # The input of the first layer is normalised already, before its clipped ReLU.
-            Recurrent(config.cell, width if i == 0 else config.hidden, config.hidden, config.batch_norm and i > 0)
+            Recurrent(config.cell, hidden if i else width, hidden, config.batch_norm and i > 0, config.layer_norm)
             for i in range(config.layers)
         )
-        self.lookahead = RowConvolution(config.hidden, config.lookahead_frames) if config.lookahead_frames else None
-        self.output = Output(config.hidden, len(labels), config.batch_norm)
+        self.lookahead = RowConvolution(hidden, config.lookahead_frames, delay) if config.lookahead_frames else None
+        widths = [hidden, *config.fully_connected]
+        self.connected = nn.ModuleList(Connected(one, two) for one, two in zip(widths, widths[1:], strict=False))
+        self.output = Output(widths[-1], len(labels), config.batch_norm)
+        self.layers = self._aligned()
+        self.edges = Edges(self.layers, self.features.hold) if config.edges == "zeros" else None
 
     @property
     def delay_frames(self) -> int:
         """Output frames by which the streamed output lags behind the audio."""
-        return self.config.lookahead_frames
+        return self.layers["output"].delay
+
+    @property
+    def recurrent_extra_frames(self) -> int:
+        """Frames of a recurrent layer behind those of a recording, which the delay of the layers above needs."""
+        return self.delay_frames - (self.layers["recurrent0"].delay if self.edges is not None else 0)
+
+    def _aligned(self) -> dict[str, Layer]:
+        samples, delay = self.config.features.hop_samples, 0
+        layers: dict[str, Layer] = {}
+        for name, stage in self.stages().items():
+            if (alignment := getattr(stage, "alignment", None)) is not None:
+                delay = alignment.delay
+                samples *= alignment.stride if layers else 1
+            layers[name] = Layer(alignment, samples, delay)
+        return layers
 
     def output_frames(self, samples: int) -> int:
-        """Return the output frames of a recording; a partial last frame counts as one."""
-        return -(-samples // self.config.frame_samples)
+        """Return the output frames of a recording; a partial last frame counts as one, unless its edges are zeros."""
+        if self.edges is None:
+            return -(-samples // self.config.frame_samples)
+        return int(self.edges.frames(torch.tensor(samples))["output"])
 
     def stages(self) -> dict[str, nn.Module]:
         """Return the streaming layers by name, from the input to the output."""
@@ -86,36 +117,52 @@ class DeepSpeech2(nn.Module):
         stages.update({f"recurrent{i}": layer for i, layer in enumerate(self.recurrents)})
         if self.lookahead is not None:
             stages["lookahead"] = self.lookahead
+        stages.update({f"connected{i}": layer for i, layer in enumerate(self.connected)})
         stages["output"] = self.output
         return stages
 
+    def enters_window(self, name: str) -> bool:
+        """Whether the output of a stage is padded, because that of the next one sees a window of it."""
+        names = list(self.layers)
+        following = names[names.index(name) + 1 :][:1]
+        return any(self.layers[one].alignment is not None for one in following)
+
     def initial_state(self, batch: int) -> State:
         """Return the state before the first sample."""
-        return {
-            f"{name}_{key}": value
-            for name, stage in self.stages().items()
-            for key, value in stage.initial_state(batch).items()  # type: ignore[operator]
-        }
+        state = {} if self.edges is None else _named(self.edges.initial_state(batch), "edges")
+        for name, stage in self.stages().items():
+            state.update(_named(stage.initial_state(batch), name))  # type: ignore[operator]
+        return state
 
     def step(self, samples: Tensor, state: State) -> tuple[Tensor, State]:
         """Process new samples, float32 [batch, any number], to log-probabilities [batch, new frames, labels].
 
         The first `delay_frames` outputs of a stream must be dropped.
         """
-        x, new_state = samples, {}
+        x, bounds, new_state = samples, None, {}
+        if self.edges is not None:
+            bounds, edges = self.edges.step(samples.shape[1], _own(state, "edges"))
+            new_state = _named(edges, "edges")
         for name, stage in self.stages().items():
-            if name == "recurrent0":
-                x = as_sequence(x)
-            own = {key.removeprefix(f"{name}_"): value for key, value in state.items() if key.startswith(f"{name}_")}
-            if name == "convolution0" and self.config.front_end == "2d":
-                x = x.unsqueeze(1)
-            x, own = stage.step(x, own)  # type: ignore[operator]
-            new_state.update({f"{name}_{key}": value for key, value in own.items()})
+            own = _own(state, name)
+            if isinstance(stage, Features):
+                x, own = stage.step(x, own, *self._recording(bounds))
+            else:
+                x, own = stage.step(self._enter(name, x, bounds), own)  # type: ignore[operator]
+            x = self._leave(name, x, bounds)
+            new_state.update(_named(own, name))
         return x, new_state
+
+    def ending(self, state: State, samples_left: int) -> State:
+        """Return the state of streams whose recording ends after this many samples of the next step, or before it."""
+        if self.edges is None:
+            return state
+        return {**state, "edges_left": torch.full_like(state["edges_left"], samples_left)}
 
     def padded_samples(self, samples: int) -> int:
         """Return the length of a recording after padding the look-ahead with zeros."""
-        return (self.output_frames(samples) + self.delay_frames) * self.config.frame_samples
+        size = self.config.frame_samples
+        return max(self.output_frames(samples) + self.delay_frames, -(-samples // size)) * size
 
     def forward(
         self, samples: Tensor, lengths: Tensor, augment: nn.Module | None = None, dropped: float = 0.0
@@ -131,26 +178,72 @@ class DeepSpeech2(nn.Module):
         Returns:
             Log-probabilities float32 [batch, frames, labels], and the valid frames of each recording, int64 [batch].
         """
-        frames = -(-lengths // self.config.frame_samples)
         total = self.padded_samples(samples.shape[1])
+        if self.edges is None:
+            bounds, frames = None, -(-lengths // self.config.frame_samples)
+            masks = self._masks(frames + self.delay_frames, total, samples.device)
+        else:
+            bounds, frames = self.edges.whole(lengths.to(samples.device), total), self.edges.frames(lengths)["output"]
+            masks = bounds.masks
         with torch.autocast(samples.device.type, enabled=False):
-            x = self.features(functional.pad(samples, (0, total - samples.shape[1])))
+            x = self.features(functional.pad(samples, (0, total - samples.shape[1])), *self._recording(bounds))
             if augment is not None:
                 x = augment(x)
-        delayed = frames + self.delay_frames
-        mask = frame_mask(delayed, total // self.config.frame_samples, samples.device)
-        if self.config.front_end == "2d":
-            x = x.unsqueeze(1)
-        ratio = self.config.time_stride
-        for convolution, layer in zip(self.convolutions, self.config.convolutions, strict=True):
-            ratio //= layer.stride
-            x = convolution(x, mask.repeat_interleave(ratio, dim=1))
-        x = as_sequence(x)
-        for i, recurrent in enumerate(self.recurrents):
-            x = recurrent(x, mask, dropped if i else 0.0)
-        if self.lookahead is not None:
-            x = self.lookahead(x)
-        return self.output(x, mask, dropped)[:, self.delay_frames :], frames
+        x = self._leave("features", x, bounds)
+        for name, stage in list(self.stages().items())[1:]:
+            x = self._enter(name, x, bounds)
+            if isinstance(stage, CausalConvolution):
+                x = stage(x, masks[name])
+            elif isinstance(stage, Recurrent):
+                skipped = 0 if bounds is None else bounds.skipped
+                x = stage(x, masks[name][:, skipped:], dropped if name != "recurrent0" else 0.0)
+            else:
+                x = stage(x, masks[name], dropped) if isinstance(stage, Output) else stage(x)
+            x = self._leave(name, x, bounds)
+        return x[:, self.delay_frames :], frames
+
+    def _masks(self, frames: Tensor, total: int, device: torch.device) -> dict[str, Tensor]:
+        """Return for each layer which of its frames belong to the first output frames [batch] of a recording."""
+        size = self.config.frame_samples
+        return {
+            name: frame_mask(frames * (size // layer.samples), total // layer.samples, device)
+            for name, layer in self.layers.items()
+        }
+
+    def _recording(self, bounds: Bounds | None) -> tuple[Span | None, Tensor | None]:
+        return (None, None) if bounds is None else (bounds.span, bounds.masks["features"])
+
+    def _enter(self, name: str, x: Tensor, bounds: Bounds | None) -> Tensor:
+        """Arrange the input of a layer; recurrent layers skip the frames before the beginning of a recording."""
+        if name == "convolution0" and self.config.front_end == "2d":
+            return x.unsqueeze(1)
+        if name == "recurrent0":
+            x = as_sequence(x)
+            return x if bounds is None else x[:, bounds.skipped :]
+        return x
+
+    def _leave(self, name: str, x: Tensor, bounds: Bounds | None) -> Tensor:
+        """Arrange the output of a layer: outside of the recording zeros enter windows, and the output is the blank."""
+        if bounds is None:
+            return x
+        is_last_recurrent = name == f"recurrent{self.config.layers - 1}"
+        if is_last_recurrent:
+            x = functional.pad(x, (0, 0, bounds.skipped, 0))
+        if self.enters_window(name):
+            return bounds.zeros_outside(name, x, 1 if is_last_recurrent else x.dim() - 1)
+        if name == "output":
+            blank = torch.full_like(x[:1, :1], IMPOSSIBLE)
+            blank[..., BLANK] = 0.0
+            return torch.where(bounds.masks[name][:, :, None], x, blank)
+        return x
+
+
+def _own(state: State, name: str) -> State:
+    return {key.removeprefix(f"{name}_"): value for key, value in state.items() if key.startswith(f"{name}_")}
+
+
+def _named(state: State, name: str) -> State:
+    return {f"{name}_{key}": value for key, value in state.items()}
 
 
 def frame_mask(frames: Tensor, total: int, device: torch.device) -> Tensor:

@@ -1,7 +1,8 @@
-"""Label sets: characters, or the paper's non-overlapping bigrams (Deep Speech 2, section 3.5)."""
+"""Label sets: characters of any alphabet, or the paper's non-overlapping bigrams (Deep Speech 2, section 3.5)."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -53,14 +54,38 @@ class Labels:
         return "".join(self.symbols[index] for index in indices)
 
 
-def bigram_labels(texts: Iterable[str], min_count: int = 5) -> Labels:
-    """Return the characters and, in alphabetical order, the pairs that occur at least ``min_count`` times."""
+def character_labels(characters: str) -> Labels:
+    """Return the blank and these characters, in their order.
+
+    Raises:
+        ConfigError: A character can never occur in a text, because it is upper case, not composed (NFC) or a control
+            character; or one occurs twice.
+    """
+    if not characters.strip():
+        raise ConfigError(f"labels = {characters!r} has no letter; list the characters of the texts")
+    composed = unicodedata.normalize("NFC", characters)
+    if composed != characters:
+        raise ConfigError(f"labels are written with combining characters; write them composed (NFC): {composed!r}")
+    for character in characters:
+        if character.lower() != character:
+            raise ConfigError(f"label {character!r} is upper case, and texts are lower-cased; write the small letter")
+        if character != " " and (character.isspace() or not character.isprintable()):
+            raise ConfigError(f"label U+{ord(character):04X} is not printable; remove it")
+    return Labels(("", *characters))
+
+
+def bigram_labels(texts: Iterable[str], min_count: int = 5, characters: Labels | None = None) -> Labels:
+    """Return the characters and, in alphabetical order, the pairs that occur at least ``min_count`` times.
+
+    ``characters`` are the English ones by default.
+    """
+    single = CHARACTERS if characters is None else characters.symbols
     counts: Counter[str] = Counter()
     for text in texts:
         for word in text.split():
             counts.update(word[start : start + 2] for start in range(0, len(word) - 1, 2))
     pairs = sorted(pair for pair, count in counts.items() if count >= min_count)
-    return Labels((*CHARACTERS, *(pair for pair in pairs if set(pair) <= set(CHARACTERS))))
+    return Labels((*single, *(pair for pair in pairs if set(pair) <= set(single))))
 
 
 def frames_needed(indices: Sequence[int]) -> int:

@@ -6,14 +6,13 @@ Convolutions take [batch, channels, (frequency,) time], recurrent layers and the
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edgespeech.reference.kernels import lstm_tiles, masked_norm
-from edgespeech.reference.model.config import ConvolutionConfig
+from edgespeech.reference.model.alignment import Alignment
+from edgespeech.reference.model.config import Cell, ConvolutionConfig
 
 State = dict[str, Tensor]
 CLIP = 20.0
@@ -112,18 +111,27 @@ class MaskedBatchNorm(nn.Module):
 
 
 class CausalConvolution(nn.Module):
-    """Convolution, batch norm, clipped ReLU (section 3.4); over time (1-D) or over frequency and time (2-D).
+    """Convolution, batch norm, clipped or plain ReLU (section 3.4); over time (1-D) or over frequency and time (2-D).
 
-    ``frequencies`` is the height of a 2-D input, None for 1-D. Output frame t depends on the input frames before
-    ``(t + 1) * stride``. The state ``context`` holds the frames that the next output still needs: ``kernel - stride``
-    when the input length was a multiple of the stride.
+    ``frequencies`` is the height of a 2-D input, None for 1-D, and ``delay_in`` the frames by which the input lags
+    behind. Output frame t depends on the input frames before ``(t + 1) * stride``. The state ``context`` holds the
+    frames that the next output still needs: ``alignment.context`` when the input length was a multiple of the stride.
     """
 
-    def __init__(self, config: ConvolutionConfig, in_channels: int, frequencies: int | None, batch_norm: bool) -> None:
+    def __init__(
+        self,
+        config: ConvolutionConfig,
+        in_channels: int,
+        frequencies: int | None,
+        batch_norm: bool,
+        delay_in: int = 0,
+    ) -> None:
         super().__init__()
         self.config = config
         self.in_channels = in_channels
         self.frequencies = frequencies
+        left, right = config.padding or (config.kernel - config.stride, 0)
+        self.alignment = Alignment(config.kernel, config.stride, left, right, delay_in)
         self.convolution: nn.Conv1d | nn.Conv2d
         if frequencies is None:
             self.convolution = nn.Conv1d(in_channels, config.channels, config.kernel, config.stride)
@@ -133,23 +141,20 @@ class CausalConvolution(nn.Module):
                 config.channels,
                 (config.frequency_kernel, config.kernel),
                 (config.frequency_stride, config.stride),
-                padding=(config.frequency_kernel // 2, 0),
+                padding=(config.frequency_pad, 0),
             )
         self.batch_norm = MaskedBatchNorm(config.channels, channel_dim=1) if batch_norm else None
 
     @property
     def out_frequencies(self) -> int | None:
         """Height of the output in 2-D; None in 1-D."""
-        if self.frequencies is None:
-            return None
-        padded = self.frequencies + 2 * (self.config.frequency_kernel // 2)
-        return (padded - self.config.frequency_kernel) // self.config.frequency_stride + 1
+        return None if self.frequencies is None else self.config.out_frequencies(self.frequencies)
 
     def initial_state(self, batch: int) -> State:
-        """Return ``context``, zeros [batch, in_channels, (frequencies,) kernel - stride]."""
+        """Return ``context``, zeros [batch, in_channels, (frequencies,) alignment.context]."""
         height = () if self.frequencies is None else (self.frequencies,)
-        length = self.config.kernel - self.config.stride
-        return {"context": self.convolution.weight.new_zeros(batch, self.in_channels, *height, length)}
+        size = (batch, self.in_channels, *height, self.alignment.context)
+        return {"context": self.convolution.weight.new_zeros(size)}
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Process whole recordings; ``mask`` bool [batch, output frames] keeps padding out of the statistics."""
@@ -162,11 +167,13 @@ class CausalConvolution(nn.Module):
         return y, {"context": buffer[..., y.shape[-1] * self.config.stride :]}
 
     def _convolve(self, buffer: Tensor, mask: Tensor | None) -> Tensor:
+        buffer = buffer[..., : buffer.shape[-1] - self.alignment.shift]
         if buffer.shape[-1] < self.config.kernel:
             height = () if self.out_frequencies is None else (self.out_frequencies,)
             return buffer.new_zeros(len(buffer), self.config.channels, *height, 0)
         y = self.convolution(buffer)
-        return clipped_relu(y if self.batch_norm is None else self.batch_norm(y, mask))
+        y = y if self.batch_norm is None else self.batch_norm(y, mask)
+        return clipped_relu(y) if self.config.activation == "clipped_relu" else y.relu()
 
 
 class ClippedRnn(nn.Module):
@@ -191,24 +198,24 @@ class ClippedRnn(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Batch norm of the layer's input, then a unidirectional GRU, LSTM or clipped-ReLU recurrence.
+    """Batch norm of the input, a unidirectional GRU, LSTM, tanh or clipped-ReLU recurrence, layer norm of the output.
 
     Normalising the input replaces the paper's BN(W h): both act on the input term only, and this one allows fused
-    kernels. The states are ``hidden`` [batch, hidden] and, for the LSTM, ``cell``.
+    kernels. The states are ``hidden`` [batch, hidden] and, for the LSTM, ``cell``; none of them is normalised.
     """
 
-    def __init__(self, cell: Literal["gru", "lstm", "rnn"], width: int, hidden: int, batch_norm: bool) -> None:
+    def __init__(self, cell: Cell, width: int, hidden: int, batch_norm: bool, layer_norm: bool = False) -> None:
         super().__init__()
         self.cell = cell
         self.hidden = hidden
         self.batch_norm = MaskedBatchNorm(width, channel_dim=2) if batch_norm else None
-        self.rnn: nn.GRU | nn.LSTM | ClippedRnn
-        if cell == "gru":
-            self.rnn = nn.GRU(width, hidden, batch_first=True)
-        elif cell == "lstm":
-            self.rnn = nn.LSTM(width, hidden, batch_first=True)
-        else:
+        self.rnn: nn.RNN | nn.GRU | nn.LSTM | ClippedRnn
+        if cell == "rnn":
             self.rnn = ClippedRnn(width, hidden)
+        else:
+            module = {"gru": nn.GRU, "lstm": nn.LSTM, "tanh": nn.RNN}[cell]
+            self.rnn = module(width, hidden, batch_first=True)
+        self.layer_norm = nn.LayerNorm(hidden) if layer_norm else None
 
     def initial_state(self, batch: int) -> State:
         """Return zero states, each [batch, hidden]."""
@@ -221,16 +228,20 @@ class Recurrent(nn.Module):
             x = self.batch_norm(x, mask)
         x = dropout(x, dropped, self.training)
         if self.training and isinstance(self.rnn, nn.LSTM) and lstm_tiles.fits(self.rnn, x):
-            return lstm_tiles.run(self.rnn, x)
+            return self._normalised(lstm_tiles.run(self.rnn, x))
         batch = len(x)
         if x.is_cuda:
             # In float16 cuDNN then runs an LSTM as one kernel instead of two for each frame.
             x = functional.pad(x, (0, 0, 0, 0, 0, -batch % CUDNN_BATCH))
-        return self._recur(x, self.initial_state(len(x)))[0][:batch]
+        return self._normalised(self._recur(x, self.initial_state(len(x)))[0][:batch])
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Process any number of new frames."""
-        return self._recur(x if self.batch_norm is None else self.batch_norm(x), state)
+        y, state = self._recur(x if self.batch_norm is None else self.batch_norm(x), state)
+        return self._normalised(y), state
+
+    def _normalised(self, y: Tensor) -> Tensor:
+        return y if self.layer_norm is None else self.layer_norm(y)
 
     def _recur(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if not x.shape[1]:
@@ -238,11 +249,11 @@ class Recurrent(nn.Module):
         if isinstance(self.rnn, nn.LSTM):
             y, (hidden, cell) = self.rnn(x, (state["hidden"].unsqueeze(0), state["cell"].unsqueeze(0)))
             return y, {"hidden": hidden.squeeze(0), "cell": cell.squeeze(0)}
-        if isinstance(self.rnn, nn.GRU):
-            y, hidden = self.rnn(x, state["hidden"].unsqueeze(0))
-            return y, {"hidden": hidden.squeeze(0)}
-        y, hidden = self.rnn(x, state["hidden"])
-        return y, {"hidden": hidden}
+        if isinstance(self.rnn, ClippedRnn):
+            y, hidden = self.rnn(x, state["hidden"])
+            return y, {"hidden": hidden}
+        y, hidden = self.rnn(x, state["hidden"].unsqueeze(0))
+        return y, {"hidden": hidden.squeeze(0)}
 
 
 class RowConvolution(nn.Module):
@@ -252,9 +263,10 @@ class RowConvolution(nn.Module):
     tau input frames. The initial weights pass the frame itself and a little of the future.
     """
 
-    def __init__(self, width: int, lookahead_frames: int) -> None:
+    def __init__(self, width: int, lookahead_frames: int, delay_in: int = 0) -> None:
         super().__init__()
         self.lookahead_frames = lookahead_frames
+        self.alignment = Alignment(lookahead_frames + 1, 1, 0, lookahead_frames, delay_in)
         weight = torch.randn(lookahead_frames + 1, width) * 0.02
         weight[0] += 1.0
         self.weight = nn.Parameter(weight)
@@ -278,3 +290,19 @@ class RowConvolution(nn.Module):
             for tap in range(1, self.lookahead_frames + 1):
                 y = torch.addcmul(y, buffer[:, tap : tap + frames], weight[tap])
         return clipped_relu(y), {"context": buffer[:, frames:]}
+
+
+class Connected(nn.Linear):
+    """Linear layer and ReLU, frame by frame: [batch, time, width] to [batch, time, out_features]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map every frame by itself, [batch, time, in_features]."""
+        return super().forward(x).relu()
+
+    def initial_state(self, batch: int) -> State:
+        """Return an empty dict: this layer keeps no state."""
+        return {}
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Process any number of new frames."""
+        return self(x), state

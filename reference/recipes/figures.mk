@@ -47,26 +47,32 @@ recipe: work/pronunciations.tsv ## train the default model from nothing into wor
 	@$(call finished,edge)
 	$(TRAIN) reference/recipes/edge_tune.toml --resume
 	@$(call finished,edge_tune)
-	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt --half -o work/edge.pt
+	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt --half -o work/edge.pt --overwrite
 
 recipe-check: .venv/.all ## whether work/edge.pt differs from the default bundle by more than noise (ten minutes; SPEECH=)
-	$(IN) -m edgespeech.demo.cli export work/edge.pt -o work/recipe_bundle $(EXPORT_OPTIONS) --lm runtime/default_bundle/lm.bin
+	$(IN) -m edgespeech.demo.cli export work/edge.pt -o work/recipe_bundle --overwrite $(EXPORT_OPTIONS) \
+		--lm runtime/default_bundle/lm.bin
 	$(IN) -m edgespeech.demo.cli lm tune $(SPEECH)/librispeech/dev.jsonl --bundle work/recipe_bundle --search-beam 128 --beams 512
 	$(IN) -m edgespeech.demo.cli evaluate $(UNSEEN) --bundle work/recipe_bundle --against runtime/default_bundle
 
 work/speech.jsonl: | .venv/.all
 	mkdir -p work
 	$(IN) -m edgespeech.demo.cli data check $(CORPORA:%=$(SPEECH)/%/train.jsonl) --dev $(SPEECH)/librispeech/dev.jsonl \
-		--dev $(SPEECH)/speechocean762/dev.jsonl -o $@
+		--dev $(SPEECH)/speechocean762/dev.jsonl -o $@ --overwrite
 
 work/pronunciations.tsv: work/speech.jsonl
-	$(IN) -m edgespeech.demo.cli data pronounce work/speech.jsonl -o $@
+	$(IN) -m edgespeech.demo.cli data pronounce work/speech.jsonl -o $@ --overwrite
 
-bench-table: .venv/.all ## measure the table of precisions in README.md again (SPEECH=; ten minutes of an idle machine)
+bench-table: .venv/.all ## measure the table of precisions in README.md again (SPEECH=; on an idle machine, prints how long it takes)
 	$(IN) -m edgespeech.demo.cli bench --checkpoint models/edge.pt --speech $(SPEECH)/librispeech/train.jsonl --threads 1 \
 		--no-streams --dev $(SPEECH)/librispeech/dev.jsonl --into README.md#bench
 
-bench-agree: .venv/.cpu ## whether two runs of bench on this machine agree (four minutes)
+WEB_FIGURES ?= clips latency hour
+web-figures: .venv/.all ## measure the page in a headless Chromium (SPEECH=; WEB_FIGURES="clips peer" with PEER= and PEER_ORT=)
+	$(IN) -m tests.demo.web.figures $(WEB_FIGURES) --limit 12 --speech $(SPEECH)/librispeech/dev.jsonl \
+		$(if $(PEER),--peer $(PEER) --peer-ort $(PEER_ORT))
+
+bench-agree: .venv/.cpu ## whether two runs of bench on this machine agree (prints how long each takes)
 	@mkdir -p work
 	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-first.json
 	$(IN) -m edgespeech.demo.cli bench --threads 1 --json > work/bench-second.json

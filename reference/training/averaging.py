@@ -17,7 +17,7 @@ from edgespeech.reference.model.checkpoint import load_checkpoint, load_plain
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.labels import Labels
 from edgespeech.reference.training.config import training_config_from
-from edgespeech.reference.training.trainer import STATE_FORMAT
+from edgespeech.runtime.foreign.torch_files import STATE_FORMAT
 
 
 def average_checkpoints(paths: Sequence[Path], weights: Sequence[float]) -> tuple[DeepSpeech2, dict[str, Any]]:

@@ -12,6 +12,7 @@ import msgspec
 from edgespeech.errors import ConfigError
 from edgespeech.reference.data.config import AugmentationConfig, DataConfig
 from edgespeech.reference.model.config import Above, ModelConfig, NonNegative, Positive, Record, Seed, UnitInterval
+from edgespeech.reference.model.labels import character_labels
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,7 +74,10 @@ class OptimisationConfig(Record, frozen=True):
 class TrainingConfig(Record, frozen=True):
     """One training run; paths such as its ``output`` folder are relative to the configuration file.
 
-    ``start`` is a checkpoint of the same model to start from (fine-tuning); by default the weights are random.
+    Attributes:
+        start: Checkpoint of the same model to start from (fine-tuning); by default the weights are random.
+        labels: Characters that the model outputs, such as ``" 'abcdefghijklmnopqrstuvwxyzäöüß"``; by default the
+            English letters, space and apostrophe. Texts with other characters are not trained on.
     """
 
     data: DataConfig
@@ -81,11 +85,14 @@ class TrainingConfig(Record, frozen=True):
     start: str | None = None
     name: str = "edgespeech"
     licence: str = ""
+    labels: str | None = None
     model: ModelConfig = ModelConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     optimisation: OptimisationConfig = OptimisationConfig()
 
     def __post_init__(self) -> None:
+        if self.labels is not None:
+            character_labels(self.labels)
         weight, layer = self.optimisation.phoneme_weight, self.optimisation.phoneme_layer
         if weight and self.data.pronunciations is None:
             raise ValueError(f"phoneme_weight {weight:g} needs pronunciations in [data]: give both or none")
@@ -99,8 +106,11 @@ def training_config_from(value: dict[str, Any]) -> TrainingConfig:
     """Convert the tables of a recipe or of a training state, in which keys may have their former names.
 
     Raises:
-        ConfigError: A key is given under both names.
+        ConfigError: A key is given under both names, or the labels are in a table or invalid.
     """
+    for name, table in value.items():
+        if isinstance(table, dict) and "labels" in table:
+            raise ConfigError(f"labels is a key of the whole recipe, not of [{name}]; move it above the first table")
     return msgspec.convert({name: _with_new_names(name, table) for name, table in value.items()}, TrainingConfig)
 
 
@@ -121,11 +131,11 @@ def read_training_config(path: Path) -> TrainingConfig:
         return training_config_from(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}; give a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}; correct that line") from None
     except msgspec.ValidationError as error:
         raise ConfigError(
             f"{path}: {error}; reference/training/config.py and reference/data/config.py list every key"
         ) from None
+    except (ValueError, RecursionError) as error:  # also of numbers and tables that are too large for Python
+        raise ConfigError(f"{path} is not TOML: {error}; correct that line") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

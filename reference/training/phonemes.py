@@ -38,7 +38,7 @@ class WithPhonemes(nn.Module):
         finally:
             hook.remove()
         (hidden,) = outputs
-        valid = frame_mask(frames + self.model.delay_frames, hidden.shape[1], hidden.device)
+        valid = frame_mask(frames + self.model.recurrent_extra_frames, hidden.shape[1], hidden.device)
         return log_probs, frames, self.head(hidden, valid)
 
     def loss(self, log_probs: Tensor, frames: Tensor, texts: tuple[str, ...]) -> Tensor:
@@ -52,7 +52,7 @@ class WithPhonemes(nn.Module):
         losses = functional.ctc_loss(
             log_probs.transpose(0, 1),
             torch.tensor([symbol for one in targets for symbol in one], dtype=torch.int64, device=log_probs.device),
-            frames + self.model.delay_frames,
+            frames + self.model.recurrent_extra_frames,
             lengths,
             reduction="none",
             zero_infinity=True,

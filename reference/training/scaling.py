@@ -141,7 +141,8 @@ def train_fractions(
     if config.start is not None:
         raise ConfigError("start: its checkpoint was trained on all of the data, so the study is invalid; remove start")
     manifests = [base / path for path in config.data.train]
-    clips, _ = usable_clips(manifests, build_labels(config.model, manifests), config.model, config.data)
+    labels = build_labels(config.model, manifests, config.labels)
+    clips, _ = usable_clips(manifests, labels, config.model, config.data)
     for fraction in fractions:
         part = take_fraction(clips, float(fraction), config.optimisation.seed)
         output = folder / f"{fraction.numerator}of{fraction.denominator}"
@@ -156,7 +157,8 @@ def train_fractions(
         lines = history.read_text(encoding="utf-8").splitlines() if history.is_file() else []
         if not lines:
             raise ConfigError(f"fraction {fraction}: no epoch was finished in {minutes:g} minutes; give more --minutes")
-        results = [json.loads(line) for line in lines]
+        # A training that was killed between an epoch and its state repeats the epoch.
+        results = list({one["epoch"]: one for one in map(json.loads, lines)}.values())
         yield Point(
             fraction=str(fraction),
             hours=sum(clip.seconds for clip in part) / 3600.0,

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from edgespeech.reference.data.acoustics import audio_files
 from edgespeech.reference.data.augment import WaveAugmenter
 from edgespeech.reference.data.batches import Batch, BatchMaker, BucketSampler, ClipDataset, Key, ResidentLoader
-from edgespeech.reference.data.clips import Clip, build_labels, take_fraction, usable_clips
+from edgespeech.reference.data.clips import NO_LABEL, Clip, build_labels, take_fraction, usable_clips
 from edgespeech.reference.model.labels import Labels
 from edgespeech.reference.training.config import TrainingConfig
 from edgespeech.reference.training.interruption import outlive_signals
@@ -41,18 +41,26 @@ class TrainingSpeech:
         for batch in islice(self.sampler.batches(epoch), MEASURED_BATCHES):
             yield self.load([(epoch, index) for index in batch])
 
+    def largest_batch(self, epoch: int) -> Batch:
+        """Load the batch of an epoch with the most audio, padding included."""
+        seconds = self.sampler.seconds
+        batch = max(self.sampler.batches(epoch), key=lambda one: len(one) * max(seconds[index] for index in one))
+        return self.load([(epoch, index) for index in batch])
+
 
 def load_speech(config: TrainingConfig, base: Path, workers: Workers) -> TrainingSpeech:
     """Read the manifests, whose paths are relative to ``base``, and prepare the loader."""
     data, seed = config.data, config.optimisation.seed
     manifests = [base / path for path in data.train]
-    labels = build_labels(config.model, manifests)
+    labels = build_labels(config.model, manifests, config.labels)
     clips, dropped = usable_clips(manifests, labels, config.model, data)
     clips = take_fraction(clips, data.fraction, seed)
     dev, dev_dropped = usable_clips([base / path for path in data.dev], labels, config.model, data)
     for name, counter in (("train", dropped), ("dev", dev_dropped)):
         for reason, count in counter.items():
             log.info("%s: %d clips dropped: %s", name, count, reason)
+    if NO_LABEL in dropped + dev_dropped:
+        log.info("`edgespeech data check` lists the characters without a label")
     make = _batch_maker(config, base, workers)
     # A fraction is repeated until an epoch has as many clips as with all of them: only the data differs, not the
     # number of updates.

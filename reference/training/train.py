@@ -11,7 +11,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,11 @@ from edgespeech.reference.training.config import TrainingConfig, read_training_c
 from edgespeech.reference.training.greedy import GreedyResult, evaluate_greedy
 from edgespeech.reference.training.interruption import explain_full_memory, load_batches, stop_on_signals
 from edgespeech.reference.training.progress import TrainingProgress
-from edgespeech.reference.training.speech import TrainingSpeech, load_speech
+from edgespeech.reference.training.speech import MEASURED_BATCHES, TrainingSpeech, load_speech
 from edgespeech.reference.training.trainer import Position, Trainer, build_trainer
 from edgespeech.reference.training.workers import Workers, in_first_worker
+from edgespeech.runtime.files import appending
+from edgespeech.runtime.measure.progress import track
 
 log = logging.getLogger("edgespeech.reference.training.train")  # `__name__` is "__main__" under torchrun
 log.addFilter(in_first_worker)
@@ -42,7 +45,7 @@ STATE = "last.pt"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of a call of `train`; ``wer`` is the greedy word error rate of the best checkpoint on dev."""
+    """Result of a call of `train`; ``best`` is written when an epoch ends, ``wer`` is its greedy error rate on dev."""
 
     finished: bool
     position: Position
@@ -69,6 +72,7 @@ def train(config: TrainingConfig, base: Path, *, resume: bool = False, minutes: 
         torch.manual_seed(config.optimisation.seed)
         speech = load_speech(config, base, workers)
         trainer = prepare_trainer(config, base, speech, workers, resume)
+        trainer.try_largest(speech.largest_batch(trainer.position.epoch), workers.device)
 
         def must_stop() -> bool:
             return signalled() or (minutes is not None and time.monotonic() - began > minutes * 60.0)
@@ -89,17 +93,19 @@ def prepare_trainer(
         log.info("%d phonemes; %d of %d clips have pronunciations", phonemes, found, len(speech.clips))
     total_steps = config.optimisation.epochs * len(speech.sampler)
     trainer = build_trainer(config, model, workers.device, total_steps, pronunciations)
-    path = base / config.output / STATE
-    if resume and path.is_file():
-        trainer.restore(load_plain(path), path)
-        log.info("resuming at epoch %d, step %d", trainer.position.epoch + 1, trainer.position.step)
-    elif config.start is None:
-        measure_features(model, speech.first_batches(max(1, config.augmentation.growing_passes)))
     log.info(
         "%d clips, %.2f h; dev %d clips; %.2f M parameters; %s; %s",
         len(speech.clips), sum(clip.seconds for clip in speech.clips) / 3600, len(speech.dev),
         sum(p.numel() for p in model.parameters()) / 1e6, workers, str(trainer.precision).removeprefix("torch."),
     )  # fmt: skip
+    path = base / config.output / STATE
+    if resume and path.is_file():
+        trainer.restore(load_plain(path), path)
+        log.info("resuming at epoch %d, step %d", trainer.position.epoch + 1, trainer.position.step)
+    elif config.start is None:
+        batches = speech.first_batches(max(1, config.augmentation.growing_passes))
+        total = min(MEASURED_BATCHES, len(speech.sampler))
+        measure_features(model, track(batches, "measuring the features", total) if workers.is_first else batches)
     return trainer
 
 
@@ -154,9 +160,13 @@ class _Run:
             while position.epoch < epochs:
                 if not self._train_epoch(progress, must_stop):
                     self._save()
-                    log.info("stopped at epoch %d, step %d; continue with --resume", position.epoch + 1, position.step)
+                    without = "" if best.exists() else ", too early for a best.pt"
+                    where = position.epoch + 1, position.step, without
+                    log.info("stopped at epoch %d, step %d%s; continue with --resume", *where)
                     return Outcome(False, position, position.best_wer, best)
                 self._end_epoch(progress)
+        if (fitting := self._trainer.fitting).split:
+            log.info("%d batches were split for the memory, and %d clips left out", fitting.split, fitting.left_out)
         log.info("done: best greedy WER on dev %.2f%% in %s", 100.0 * position.best_wer, best)
         return Outcome(True, position, position.best_wer, best)
 
@@ -211,8 +221,8 @@ def keep(trainer: Trainer, result: GreedyResult, output: Path, config: TrainingC
         "dev_loss": round(result.loss, 4),
     }
     output.mkdir(parents=True, exist_ok=True)
-    with (output / "history.jsonl").open("a", encoding="utf-8") as history:
-        history.write(json.dumps(line) + "\n")
+    with appending(output / "history.jsonl") as history:
+        history.write(json.dumps(line).encode() + b"\n")
     if trainer.record_wer(result.errors.wer):
         provenance = {"name": config.name, "licence": config.licence, "train": list(config.data.train), **line}
         save_checkpoint(trainer.averaged, output / "best.pt", provenance)
@@ -225,19 +235,25 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--minutes", type=float)
     arguments = parser.parse_args()
-    _log_to_stderr()
     try:
-        config = read_training_config(arguments.config)
-        train(config, arguments.config.parent, resume=arguments.resume, minutes=arguments.minutes)
+        with _logging_to_stderr():
+            config = read_training_config(arguments.config)
+            train(config, arguments.config.parent, resume=arguments.resume, minutes=arguments.minutes)
     except EdgespeechError as error:
         print(f"edgespeech: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 
-def _log_to_stderr() -> None:
-    logger = logging.getLogger("edgespeech")
+@contextmanager
+def _logging_to_stderr() -> Iterator[None]:
+    logger, handler = logging.getLogger("edgespeech"), _StderrHandler()
     logger.setLevel(logging.INFO)
-    logger.addHandler(_StderrHandler())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 class _StderrHandler(logging.Handler):

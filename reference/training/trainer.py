@@ -6,12 +6,13 @@ import math
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edgespeech.errors import CheckpointError
@@ -20,10 +21,11 @@ from edgespeech.reference.data.batches import Batch
 from edgespeech.reference.data.pronunciation import Pronunciations
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig
+from edgespeech.reference.training.memory import Fitting
 from edgespeech.reference.training.muon import Muon
 from edgespeech.reference.training.phonemes import WithPhonemes
+from edgespeech.runtime.foreign.torch_files import STATE_FORMAT
 
-STATE_FORMAT = "edgespeech-training"
 MUON_MOMENTUM = 0.95
 
 
@@ -51,6 +53,7 @@ class Trainer:
     total_steps: int
     phonemes: WithPhonemes | None = None
     position: Position = field(default_factory=Position)
+    fitting: Fitting = field(default_factory=Fitting)
 
     @property
     def network(self) -> nn.Module:
@@ -76,12 +79,55 @@ class Trainer:
 
     def step(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
         """Update the weights; returns the loss over labels, without phonemes, in nats per label."""
-        optimisation, augmentation = self.config.optimisation, self.config.augmentation
-        augment = SpecAugment(augmentation.in_pass(self.position.epoch))
-        dropout = optimisation.dropout * augmentation.strength(self.position.epoch)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate()
+        loss = self._gradients(network, batch, device)
+        for optimiser in self.optimisers:
+            self.scaler.unscale_(optimiser)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimisation.clip_norm)
+        for optimiser in self.optimisers:
+            self.scaler.step(optimiser)
+        self.scaler.update()
+        self.average.update_parameters(self.model)
+        self.position.step += 1
+        return loss
+
+    def try_largest(self, batch: Batch, device: torch.device) -> None:
+        """Compute the gradients of the largest batch and drop them, so that too little memory shows at once."""
+        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        self.network.train()
+        self._gradients(self.network, batch, device)
+        self._reset()
+        with torch.no_grad():
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(buffers[name])
+
+    def _gradients(self, network: nn.Module, batch: Batch, device: torch.device) -> Tensor:
+        """Compute the gradients of a batch, in parts if it does not fit into the memory; returns the loss."""
+        losses: list[Tensor] = []
+
+        def reset() -> None:
+            losses.clear()
+            self._reset()
+
+        def add(part: Batch, share: float, is_last: bool) -> None:
+            alone = isinstance(network, DistributedDataParallel) and not is_last
+            with cast(DistributedDataParallel, network).no_sync() if alone else nullcontext():
+                losses.append(share * self._backward(network, part, share, device))
+
+        # Workers that wait for each other's gradients cannot begin again.
+        self.fitting.run(batch, add, reset, retry=not isinstance(network, DistributedDataParallel))
+        return torch.stack(losses).sum()
+
+    def _reset(self) -> None:
+        self.network.zero_grad(set_to_none=True)
+
+    def _backward(self, network: nn.Module, batch: Batch, share: float, device: torch.device) -> Tensor:
+        """Add the gradients of a batch times ``share``; returns the loss over labels, without phonemes."""
+        optimisation, augmentation = self.config.optimisation, self.config.augmentation
+        augment = SpecAugment(augmentation.in_pass(self.position.epoch))
+        dropout = optimisation.dropout * augmentation.strength(self.position.epoch)
         mixed = self.precision != torch.float32
         with torch.autocast(device.type, self.precision) if mixed else nullcontext():
             log_probs, frames, *others = network(
@@ -92,16 +138,7 @@ class Trainer:
         if self.phonemes is not None:
             weight = optimisation.phoneme_weight
             total = (1.0 - weight) * loss + weight * self.phonemes.loss(others[0], frames, batch.texts)
-        self.network.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(total))
-        for optimiser in self.optimisers:
-            self.scaler.unscale_(optimiser)
-        nn.utils.clip_grad_norm_(self.network.parameters(), optimisation.clip_norm)
-        for optimiser in self.optimisers:
-            self.scaler.step(optimiser)
-        self.scaler.update()
-        self.average.update_parameters(self.model)
-        self.position.step += 1
+        torch.autograd.backward(self.scaler.scale(total * share))
         return loss.detach()
 
     def end_batch(self, seconds: float) -> None:

@@ -54,6 +54,16 @@ def test_silent_noise_changes_nothing(noise: Samples) -> None:
     assert np.array_equal(add_noise(speech, noise, 0.0, np.random.default_rng(0)), speech)
 
 
+@pytest.mark.parametrize(("samples", "taps"), [(1, 1), (5, 3), (1000, 1), (3, 900), (4097, 513)])
+def test_a_room_is_a_convolution(samples: int, taps: int) -> None:
+    speech, response = white(samples, 1), white(taps, 2)
+    direct = int(np.argmax(np.abs(response)))
+    expected = np.convolve(speech, response)[direct : direct + samples]
+    wet = reverberate(speech, response)
+    assert wet.dtype == np.float32
+    np.testing.assert_allclose(wet * (np.linalg.norm(expected) / np.linalg.norm(wet)), expected, atol=1e-6)
+
+
 def test_a_room_keeps_length_loudness_and_time() -> None:
     response = (white(4000) * np.exp(-np.arange(4000) / 500)).astype(np.float32)
     response[700] = 1.5  # the direct sound

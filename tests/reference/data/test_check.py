@@ -13,6 +13,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from edgespeech.runtime.manifest import read_manifest
+from tests.markdown_tables import cells
 
 Command = Callable[..., Any]
 RATE = 16000
@@ -83,13 +84,13 @@ def test_speakers_sentences_and_recordings_of_dev_are_dropped(
 def test_the_table_has_hours_and_reasons_with_an_example(edgespeech: Command, configuration: Path) -> None:
     outcome = edgespeech("data", "check", configuration)
     assert (outcome.code, outcome.err) == (0, "")
-    lines = outcome.out.splitlines()
-    assert lines[0].split() == "to train on clips hours kept hours speakers".split()
-    assert lines[1].split()[:2] == ["corpus/train.jsonl", "7"]
-    assert lines[3].split() == "dropped from reason for example clips hours".split()
-    assert lines[4].split() == ["corpus/train.jsonl", "duplicate", "1.wav", "2", "0.00"]
-    assert any(line.split()[1:] == ["missing", "file", "lost.wav", "1", "0.00"] for line in lines)
-    assert any(line.startswith("kept apart (dev)") for line in lines)
+    lines = [cells(line) for line in outcome.out.splitlines()]
+    assert lines[0] == ["to train on", "clips", "hours", "kept", "hours", "speakers"]
+    assert lines[2][:2] == ["corpus/train.jsonl", "7"]
+    assert lines[4] == ["dropped from", "reason", "for example", "clips", "hours"]
+    assert lines[6] == ["corpus/train.jsonl", "duplicate", "1.wav", "2", "0.00"]
+    assert ["corpus/train.jsonl", "missing file", "lost.wav", "1", "0.00"] in lines
+    assert any(line[:1] == ["kept apart (dev)"] for line in lines)
 
 
 def test_manifests_are_checked_with_and_without_dev(edgespeech: Command, tmp_path: Path) -> None:
@@ -145,3 +146,71 @@ def test_errors_are_one_line_and_write_nothing(edgespeech: Command, configuratio
         assert outcome.err.count("\n") == 1 and outcome.err.startswith("edgespeech: ")
         assert re.search(message, outcome.err)
     assert not (tmp_path / "clean.jsonl").exists()
+
+
+def german(folder: Path) -> Path:
+    texts = ["Das Schiff fährt.", "öfter fahren wir, ja", "zwei mal 2", "ganz ohne", "Grüße - überall"]
+    return write_speech(folder, "train", [(f"{index}.wav", "eva", text) for index, text in enumerate(texts)])
+
+
+def test_characters_without_a_label_are_listed_with_place_and_advice(edgespeech: Command, tmp_path: Path) -> None:
+    outcome = edgespeech("data", "check", german(tmp_path / "x"), "--headers-only")
+    assert outcome.code == 0
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in outcome.out.splitlines() if "U+" in line]
+    assert rows == [
+        ["ü", "U+00FC", "LATIN SMALL LETTER U WITH DIAERESIS", "train.jsonl:5", "2", "1"],
+        ["ä", "U+00E4", "LATIN SMALL LETTER A WITH DIAERESIS", "train.jsonl:1", "1", "1"],
+        [".", "U+002E", "FULL STOP", "train.jsonl:1", "1", "1"],
+        ["ö", "U+00F6", "LATIN SMALL LETTER O WITH DIAERESIS", "train.jsonl:2", "1", "1"],
+        [",", "U+002C", "COMMA", "train.jsonl:2", "1", "1"],
+        ["2", "U+0032", "DIGIT TWO", "train.jsonl:3", "1", "1"],
+        ["ß", "U+00DF", "LATIN SMALL LETTER SHARP S", "train.jsonl:5", "1", "1"],
+        ["-", "U+002D", "HYPHEN-MINUS", "train.jsonl:5", "1", "1"],
+    ]
+    assert outcome.err.splitlines() == [
+        "if ßäöü are letters of the language, list them: labels in the recipe, or --labels for manifests",
+        "write numbers as the words that are spoken",
+    ]
+    found = json.loads(edgespeech("data", "check", german(tmp_path / "y"), "--headers-only", "--json").out)
+    assert found["characters"][1] == {
+        "character": "ä", "code": "U+00E4", "name": "LATIN SMALL LETTER A WITH DIAERESIS", "count": 1, "texts": 1,
+        "manifest": str(tmp_path / "y" / "train.jsonl"), "line": 1,
+    }  # fmt: skip
+
+
+def test_texts_are_normalised_as_evaluate_does(edgespeech: Command, tmp_path: Path) -> None:
+    manifest, clean = german(tmp_path / "x"), tmp_path / "clean.jsonl"
+    write_speech(tmp_path / "z", "dev", [("1.wav", "ann", "Üben, üben!")])
+    labels = "abcdefghijklmnopqrstuvwxyz 'äöüß"
+    outcome = edgespeech("data", "check", manifest, "--headers-only", "--labels", labels, "-o", clean)
+    assert "3 of the 4 texts can be used with --normalise: lower case, no punctuation" in outcome.err
+    assert [one.text for one in read_manifest(clean)] == ["ganz ohne"]
+    arguments = [manifest, "--headers-only", "--labels", labels, "-o", clean, "--overwrite", "--normalise"]
+    outcome = edgespeech("data", "check", *arguments)
+    assert outcome.err.splitlines()[0].startswith(f"{manifest}: 3 of 5 texts were normalised (lower case, no punct")
+    texts = ["das schiff fährt", "öfter fahren wir ja", "ganz ohne", "grüße überall"]
+    assert [one.text for one in read_manifest(clean)] == texts
+    (tmp_path / "run.toml").write_text(
+        f"labels = \"{labels}\"\noutput = 'out'\n[data]\ntrain = ['x/train.jsonl']\ndev = ['z/dev.jsonl']\n"
+    )
+    outcome = edgespeech("data", "check", tmp_path / "run.toml", "--headers-only", "--json", "--normalise")
+    assert [one["character"] for one in json.loads(outcome.out)["characters"]] == ["2"]
+    outcome = edgespeech("data", "check", tmp_path / "run.toml", "--labels", labels)
+    assert outcome.code == 2 and "give labels in the recipe" in outcome.err
+
+
+def test_without_any_usable_clip_the_error_names_the_characters(edgespeech: Command, tmp_path: Path) -> None:
+    train = write_speech(tmp_path / "x", "train", [("1.wav", "eva", "fährt"), ("2.wav", "eva", "schön, ja")])
+    outcome = edgespeech("data", "check", train, "--headers-only")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "2 text with a character that no label has; no label for 'ä' U+00E4 (1), 'ö' U+00F6 (1)" in outcome.err
+    assert "if äö are letters of the language, list them: labels in the recipe" in outcome.err
+
+
+def test_control_characters_and_accents_are_shown_as_far_as_possible(edgespeech: Command, tmp_path: Path) -> None:
+    lines = [("1.wav", "a", "one\u200b two\x07"), ("2.wav", "a", "x\u0302 y"), ("3.wav", "a", "good")]
+    train = write_speech(tmp_path / "x", "train", [*lines, ("4.wav", "a", "".join(map(chr, range(0x4E00, 0x4E20))))])
+    outcome = edgespeech("data", "check", train, "--headers-only")
+    assert "U+200B" in outcome.out and "ZERO WIDTH SPACE" in outcome.out and "(Cc)" in outcome.out
+    assert "\u25cc\u0302" in outcome.out and "\u200b" not in outcome.out and "\x07" not in outcome.out
+    assert outcome.out.count("U+") == 20 and "15 rarer characters have no label either; --json lists" in outcome.err

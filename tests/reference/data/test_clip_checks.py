@@ -91,6 +91,16 @@ def test_invalid_files_and_texts_are_dropped(tmp_path: Path) -> None:
         check_clip(fast, replace(good, text="ab" * 31), False, True)
 
 
+@pytest.mark.parametrize("decode", [True, False])
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_recordings_that_are_cut_off_are_dropped(tmp_path: Path, suffix: str, decode: bool) -> None:
+    whole = utterance(tmp_path, tone(2.0))
+    path = tmp_path / f"cut.{suffix}"
+    soundfile.write(path, tone(2.0), RATE)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert reason(replace(whole, path=path, duration=None), decode=decode) == "damaged file"
+
+
 def clips(*paces: float) -> list[Clip]:
     return [Clip(Path("a.wav"), 20.0 / pace, "a" * 20, (3,) * 20) for pace in paces]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespeech.errors import ConfigError, ManifestError
-from edgespeech.reference.data.clips import Clip, manifest_texts, take_fraction, usable_clips
+from edgespeech.reference.data.clips import Clip, build_labels, manifest_texts, take_fraction, usable_clips
 from edgespeech.reference.data.config import DataConfig
 from edgespeech.reference.model.config import ModelConfig
 from edgespeech.reference.model.labels import CHARACTERS, Labels
@@ -54,6 +54,17 @@ def test_repeated_letters_need_one_more_frame(tmp_path: Path) -> None:
     clips, dropped = usable_clips([manifest(tmp_path, lines)], LABELS, MODEL, data_config())
     assert [clip.text for clip in clips] == ["a" * 13, "ab" * 12 + "a"]
     assert dropped == {"more labels than output frames": 2}
+
+
+def test_texts_are_composed_and_get_the_labels_of_the_recipe(tmp_path: Path) -> None:
+    lines = [{"audio_filepath": tone(tmp_path, "one.wav", 1.0), "text": text} for text in ("Gru\u0308\u00dfe", "naïve")]
+    path = manifest(tmp_path, lines)
+    labels = build_labels(MODEL, [path], " abcdefghijklmnopqrstuvwxyzäöüß")
+    clips, dropped = usable_clips([path], labels, MODEL, data_config())
+    assert [clip.text for clip in clips] == ["grüße"] and labels.decode(clips[0].targets) == "grüße"
+    assert dropped == {"text with a character that no label has": 1}
+    with pytest.raises(ConfigError, match="`edgespeech data check` names the characters$"):
+        usable_clips([path], LABELS, MODEL, data_config())
 
 
 def test_a_manifest_without_a_usable_clip_is_an_error(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_librispeech_becomes_a_manifest(edgespeech: Command, books: Path, tmp_pa
         ("it's", 0.5, "ls19"),
     ]
     assert found[0].audio_filepath == "../LibriSpeech/train-clean-100/19/198/19-198-0000.flac"
-    assert edgespeech("data", "librispeech", tmp_path, "-o", output).code == 0
+    assert edgespeech("data", "librispeech", tmp_path, "-o", output, "--overwrite").code == 0
     assert [one.text for one in read_manifest(output)] == ["go on", "the boys' day", "it's"]
 
 

@@ -64,7 +64,7 @@ def test_a_missing_table_names_the_command(tmp_path: Path) -> None:
 
 
 def test_a_batch_with_the_wrong_number_of_lines_is_looked_up_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut_lines(words: list[str]) -> list[str]:
+    def cut_lines(words: list[str], voice: str) -> list[str]:
         return [sound for word in words for sound in ([f"{word} 1", "2"] if word == "long" else [word])]
 
     monkeypatch.setattr(pronunciation, "_espeak", cut_lines)

@@ -213,5 +213,5 @@ def test_the_command_takes_the_held_out_fraction_under_both_names(
     outcome = edgespeech("lm", "build", text, "-o", output, "--prune", "0", option, "0")
     assert (outcome.code, outcome.out) == (0, f"{output}\n")
     assert "no lines were held out, so no perplexity is measured" in outcome.err
-    outcome = edgespeech("lm", "build", text, "-o", output, option, "0.7")
+    outcome = edgespeech("lm", "build", text, "-o", tmp_path / "other.bin", option, "0.7")
     assert outcome.code == 2 and "held-out fraction of 0.7 is out of range" in outcome.err

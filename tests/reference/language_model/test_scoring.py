@@ -87,7 +87,7 @@ def test_info_prints_facts_and_perplexity(edgespeech: Callable[..., Any], tmp_pa
     text.write_text("A!\n\nb a nix\n")
     outcome = edgespeech("lm", "info", BINARY, "--text", text)
     assert outcome.code == 0, outcome.err
-    assert "n-grams    7 / 6" in outcome.out and "perplexity 6.8" in outcome.out
+    assert "| n-grams        | 7 / 6 " in outcome.out and "perplexity 6.8" in outcome.out
     found = json.loads(edgespeech("lm", "info", BINARY, "--text", text, "--json").out)
     assert found["perplexity"]["perplexity"] == pytest.approx(10 ** (-(A + B_A_UNKNOWN) / 6), rel=1e-4)
     outcome = edgespeech("lm", "info", BINARY, "--text", tmp_path / "none.txt")

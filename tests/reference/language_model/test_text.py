@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import logging
 import lzma
 from pathlib import Path
 
 import pytest
 
 from edgespeech.errors import LanguageModelError, ManifestError
-from edgespeech.reference.language_model.text import LABELS, Exclusion, holds_manifest, read_lines, spoken_line
+from edgespeech.reference.language_model.text import (
+    LABELS,
+    Exclusion,
+    LostAccents,
+    holds_manifest,
+    read_lines,
+    spoken_line,
+)
 
 ALPHABET = frozenset("".join(LABELS))
 
@@ -40,6 +48,57 @@ def test_accented_letters_with_labels_are_kept() -> None:
     assert spoken_line("Ça va", ALPHABET | {"ç"}) == "ça va"
 
 
+GERMAN = ALPHABET | set("äöüß")
+SPANISH = ALPHABET | set("áéíñóúü")
+RUSSIAN = frozenset(" абвгдежзийклмнопрстуфхцчшщъыьэюяё")
+
+
+@pytest.mark.parametrize(
+    ("line", "alphabet", "spoken"),
+    [
+        ("Größe, Fähre, Übel: SPASS.", GERMAN, "größe fähre übel spass"),
+        ("Gro\u0308\u00dfe", GERMAN, "größe"),  # an accent of its own
+        ("Gro\u0308\u00dfe", ALPHABET, None),
+        ("Fa\u0308hre nai\u0308ve", ALPHABET, "fahre naive"),
+        ("Donau\u00addampf\u200bschiff", GERMAN, "donaudampfschiff"),
+        ("Café und Straße", GERMAN, "cafe und straße"),
+        ("Dr. Müller und Mr. X", GERMAN, "dr müller und mr x"),
+        ("yo vi la luz", SPANISH, "yo vi la luz"),
+        ("el rey Alfonso XIV", SPANISH, None),
+        ("el niño dijo 'sí'", SPANISH, "el niño dijo sí"),
+        ("Это ёлка, май", RUSSIAN, "это ёлка май"),
+        ("Это Café", RUSSIAN, None),
+        ("yo vi la luz", ALPHABET, None),  # in English a Roman numeral
+    ],
+)
+def test_a_line_is_normalised_to_any_alphabet(line: str, alphabet: frozenset[str], spoken: str | None) -> None:
+    assert spoken_line(line, alphabet) == spoken
+
+
+def test_lost_accents_are_reported_where_they_are_more_than_foreign_words(caplog: pytest.LogCaptureFixture) -> None:
+    for alphabet, texts, warned in (
+        (ALPHABET, ["Größe fährt", "übel", "Öl", "Haus"], True),
+        (GERMAN, ["Größe fährt", "übel", "Öl", "Haus"], False),
+        (ALPHABET, ["a café", "naïve", "déjà vu", *["plain words"] * 200], False),
+        (ALPHABET, ["a café"], False),
+    ):
+        caplog.clear()
+        accents = LostAccents(alphabet)
+        for text in texts:
+            accents.add(text)
+        accents.warn("letters.txt")
+        assert bool(caplog.messages) == warned
+    with caplog.at_level(logging.WARNING):
+        accents = LostAccents(ALPHABET)
+        for text in ["ä", "äö", "ü"]:
+            accents.add(text)
+        accents.warn("letters.txt")
+    assert caplog.messages == [
+        "letters.txt: 3 of 3 lines lose the accents of ä, ö, ü, which have no labels; if these are letters of the "
+        "language, list them with --labels"
+    ]
+
+
 def test_compressed_and_plain_texts_read_alike(tmp_path: Path) -> None:
     text = b"one line\n\nanother\n"
     for name, data in {
@@ -56,8 +115,8 @@ def test_the_texts_of_a_manifest_are_read(tmp_path: Path) -> None:
     manifest = tmp_path / "train.jsonl"
     manifest.write_text('{"audio_filepath": "a.wav", "text": "yes"}\n{"text": "no", "duration": 1}\n')
     assert list(read_lines(manifest)) == ["yes", "no"]
-    manifest.write_text('{"audio_filepath": "a.wav"}\n')
-    with pytest.raises(ManifestError, match="train.jsonl contains a line without a text"):
+    manifest.write_text('\n\n{"text": "yes"}\n\n{"audio_filepath": "a.wav"}\n')
+    with pytest.raises(ManifestError, match="train.jsonl:5: the line has no text"):
         list(read_lines(manifest))
 
 
@@ -76,19 +135,19 @@ def test_a_byte_order_mark_is_not_part_of_a_text(tmp_path: Path) -> None:
     assert not holds_manifest(tmp_path / "a.txt")
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("broken.gz", gzip.compress(b"text " * 100)[:-9]),
-        ("broken.xz", lzma.compress(b"text " * 100)[:-9]),
-        ("plain.gz", b"text"),
-        ("plain.xz", b"text"),
-        ("plain.bz2", b"text"),
-        ("latin.txt", "café".encode("latin-1")),
-    ],
-)
-def test_a_damaged_text_is_named_in_one_line(tmp_path: Path, name: str, data: bytes) -> None:
-    (tmp_path / name).write_bytes(data)
+DAMAGED = {
+    "broken.gz": gzip.compress(b"text " * 100)[:-9],
+    "broken.xz": lzma.compress(b"text " * 100)[:-9],
+    "plain.gz": b"text",
+    "plain.xz": b"text",
+    "plain.bz2": b"text",
+    "latin.txt": "café".encode("latin-1"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_text_is_named_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(DAMAGED[name])
     with pytest.raises(LanguageModelError, match=name) as caught:
         list(read_lines(tmp_path / name))
     assert "\n" not in str(caught.value)

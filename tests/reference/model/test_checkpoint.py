@@ -13,7 +13,13 @@ import pytest
 import torch
 
 from edgespeech.errors import CheckpointError
-from edgespeech.reference.model.checkpoint import load_checkpoint, save_atomically, save_checkpoint
+from edgespeech.reference.model.checkpoint import (
+    load_checkpoint,
+    model_from_state_dict,
+    save_atomically,
+    save_checkpoint,
+    weight_shapes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +96,17 @@ def test_files_that_are_not_checkpoints_are_rejected(content: dict[str, Any], tm
     good = tmp_path / "good.pt"
     torch.save(content, good)
     rejected(tmp_path / "nowhere.pt", "no checkpoint at")
-    rejected(tmp_path, "no checkpoint at")
-    for name, data in {"text": b"hello\n", "empty": b"", "truncated": good.read_bytes()[:-500]}.items():
+    rejected(tmp_path, "no checkpoint at", "a folder that holds good.pt")
+    for name, data, words in (
+        ("text", b"hello\n", "is text"),
+        ("empty", b"", "is empty (0 bytes)"),
+        ("truncated", good.read_bytes()[:-500], "cut off or damaged"),
+    ):
         (tmp_path / name).write_bytes(data)
-        rejected(tmp_path / name, "damaged or not a checkpoint")
+        rejected(tmp_path / name, "damaged or not a checkpoint", words)
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("hello.txt", "hello")
-    rejected(tmp_path / "other.zip", "damaged or not a checkpoint")
+    rejected(tmp_path / "other.zip", "damaged or not a checkpoint", "a zip archive without weights of torch")
     torch.save([1, 2], tmp_path / "list.pt")
     rejected(tmp_path / "list.pt", "contains a list")
 
@@ -168,3 +178,50 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         save_atomically({"step": lambda: None}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_model_is_made_of_plain_tensors(tiny_model: Any, tmp_path: Path) -> None:
+    weights = {name: value.double() for name, value in tiny_model.state_dict().items()}
+    made = model_from_state_dict(weights, tiny_model.config, tiny_model.labels)
+    samples = torch.randn(1, 4000) * 0.1
+    with torch.no_grad():
+        assert torch.equal(made(samples, torch.tensor([4000]))[0], tiny_model(samples, torch.tensor([4000]))[0])
+    assert {name: tuple(value.shape) for name, value in weights.items()} == weight_shapes(made.config, made.labels)
+    save_checkpoint(made, str(tmp_path / "made.pt"))
+    loaded, provenance = load_checkpoint(str(tmp_path / "made.pt"))
+    assert provenance == {} and loaded.config == tiny_model.config
+
+
+def without(weights: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in weights.items() if name not in names}
+
+
+MISFITS: list[tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = [
+    (lambda w: without(w, "output.linear.weight", "features.mean"),
+     r"they lack 2 of \d+ tensors, such as features.mean \[16\]; rename them"),
+    (lambda w: {**w, "fc.weight": torch.zeros(2), "fc.bias": torch.zeros(2)},
+     "they have 2 that it does not know, such as fc.weight; rename them"),
+    (lambda w: {f"module.{name}": value for name, value in w.items()},
+     r"they lack \d+ of \d+ tensors, .* and have \d+ that it does not know, such as module.features.mean"),
+    (lambda w: {**w, "output.linear.weight": w["output.linear.weight"].T},
+     r"output.linear.weight has the shape \[12, 29\], wanted \[29, 12\]; correct one of them, see docs/guide"),
+    (lambda w: {**w, "output.linear.bias": [0.0] * 29}, "output.linear.bias is of type list, wanted a tensor"),
+    (lambda w: {**w, "output.linear.bias": torch.full((29,), torch.nan)}, "linear.bias has weights that are not fin"),
+    (lambda w: {}, r"they lack (\d+) of \1 tensors"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), MISFITS)
+def test_tensors_that_do_not_fit_are_named(
+    model: Any, change: Callable[[dict[str, Any]], dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message) as caught:
+        model_from_state_dict(change(model.state_dict()), model.config, model.labels)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [torch.zeros(2), object(), {1, 2}.__iter__()])
+def test_a_provenance_that_could_not_be_read_again_is_refused(model: Any, tmp_path: Path, value: object) -> None:
+    with pytest.raises(CheckpointError, match="the provenance cannot be saved"):
+        save_checkpoint(model, tmp_path / "model.pt", {"name": "tiny", "data": value})
+    assert not (tmp_path / "model.pt").exists()

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgespeech.reference.model.config import FeatureConfig
-from edgespeech.reference.model.features import Features, mel_filters
+from edgespeech.reference.model.config import FeatureConfig, kaldi_features
+from edgespeech.reference.model.edges import Span
+from edgespeech.reference.model.features import Features
+from edgespeech.reference.model.filters import mel_filters
+from edgespeech.reference.model.normalisation import RunningStatistics
 
 Floats = NDArray[np.float64]
 Scale = Literal["mel", "linear"]
@@ -133,3 +136,83 @@ def test_frame_t_ends_with_its_last_sample(hop: int, last_seen: Callable[..., in
     samples = torch.sin(torch.arange(200.0) ** 1.5 / 20)[None]
     for frame in range(200 // hop):
         assert last_seen(features, samples, 1, frame, 2) == (frame + 1) * hop - 1
+
+
+def framed(samples: NDArray[np.float32], window: int, hop: int) -> Floats:
+    """Return the whole windows of samples, float64 [frames, window]."""
+    starts = range(0, len(samples) - window + 1, hop)
+    return np.stack([samples[start : start + window].astype(np.float64) for start in starts])
+
+
+@pytest.mark.parametrize("mode", ["reflect", "constant"])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_centred_magnitudes_equal_those_of_numpy(
+    mode: Any, symmetric: bool, noise: Callable[[int], NDArray[np.float32]]
+) -> None:
+    config = FeatureConfig(
+        window="hamming",
+        symmetric_window=symmetric,
+        gain=32768.0,
+        spectrum="magnitude",
+        scale="linear",
+        logarithm="log1p",
+        padding=(160, 160),
+        reflect=mode == "reflect",
+    )
+    for length in (1600, 1601, 1759):
+        samples = noise(length)
+        window = 0.54 - 0.46 * np.cos(2.0 * np.pi * np.arange(320) / (319 if symmetric else 320))
+        frames = framed(np.pad(samples, 160, mode=mode) * np.float32(32768.0), 320, 160)
+        expected = np.log1p(np.abs(np.fft.rfft(frames * window))).T
+        # What follows the end must not matter.
+        behind = torch.from_numpy(np.append(samples, noise(400)))[None]
+        ours = Features(config)(behind, Span(0, torch.tensor([length])))[0, :, : expected.shape[1]].numpy()
+        assert expected.shape == (161, 1 + length // 160)
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_kaldi_filter_bank_equals_its_formula(noise: Callable[[int], NDArray[np.float32]]) -> None:
+    config = kaldi_features(40)
+    samples = noise(4000) + np.float32(0.2)
+    frames = framed(samples * np.float32(32768.0), 400, 160)
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    before = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
+    window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(400) / 399)) ** 0.85
+    power = np.abs(np.fft.rfft((frames - 0.97 * before) * window, 512)) ** 2
+    edges = np.linspace(1127.0 * np.log(1 + 20 / 700), 1127.0 * np.log(1 + 8000 / 700), 42)
+    filters = np.zeros((40, 257))
+    for b in range(40):
+        for k in range(256):
+            mel_k = 1127.0 * np.log(1 + k * 31.25 / 700)
+            rising, falling = mel_k - edges[b], edges[b + 2] - mel_k
+            filters[b, k] = max(0.0, min(rising, falling) / (edges[1] - edges[0]))
+    expected = np.log(np.maximum(power @ filters.T, 1e-7)).T
+    features = Features(config)
+    delay = features.alignment.delay
+    assert (delay, expected.shape) == (2, (40, 23))
+    ours = features(torch.from_numpy(np.pad(samples, (0, 200)))[None])[0, :, delay:].numpy()
+    np.testing.assert_allclose(ours[:, :23], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_running_statistics_equal_their_recurrence() -> None:
+    torch.manual_seed(2)
+    x, counted = torch.randn(1, 6, 500) * 3 + 4, torch.ones(1, 500, dtype=torch.bool)
+    counted[:, :2] = False
+    mean, power, seen, expected = 0.0, 1.0, 0, []
+    for t in range(500):
+        if t >= 2:
+            seen += 1
+            rate = 1.0 / min(50 + seen, 200)
+            mean += rate * (float(x[0, :, t].mean()) - mean)
+            power += rate * (float(x[0, :, t].square().mean()) - power)
+        expected.append((x[0, :, t] - mean) / (power - mean**2) ** 0.5)
+    statistics = RunningStatistics(50, 200)
+    whole, state = statistics.step(x, statistics.initial_state(1), counted)
+    torch.testing.assert_close(whole[0], torch.stack(expected, dim=1), atol=1e-3, rtol=1e-3)
+    assert float(state["frames"]) == 200.0
+    state, pieces = statistics.initial_state(1), []
+    for start in range(0, 500, 7):
+        y, state = statistics.step(x[:, :, start : start + 7], state, counted[:, start : start + 7])
+        pieces.append(y)
+    torch.testing.assert_close(torch.cat(pieces, dim=2), whole, atol=1e-3, rtol=1e-3)
+    assert abs(float(whole[0, :, 300:].mean())) < 0.1 and float(whole[0, :, 300:].std()) == pytest.approx(1.0, abs=0.1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgespeech.errors import ConfigError
-from edgespeech.reference.model.labels import BLANK, CHARACTERS, Labels, bigram_labels, frames_needed
+from edgespeech.reference.model.labels import BLANK, CHARACTERS, Labels, bigram_labels, character_labels, frames_needed
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 BIGRAMS = bigram_labels(["the cat sat on the mat", "she's the one"], min_count=1)
@@ -58,6 +58,38 @@ def test_a_character_without_a_label_is_named(labels: Labels, text: str) -> None
         labels.encode(text)
     assert repr(foreign) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+GERMAN = " 'abcdefghijklmnopqrstuvwxyzäöüß"
+
+
+def test_characters_of_any_alphabet_become_labels() -> None:
+    labels = character_labels(GERMAN)
+    assert labels.symbols == ("", *GERMAN)
+    assert labels.decode(labels.encode("größe fährt")) == "größe fährt"
+    pairs = bigram_labels(["über über"], min_count=2, characters=labels)
+    assert pairs.symbols == ("", *GERMAN, "er", "üb")
+    assert character_labels(" कखगािी").encode("कि")  # vowel signs are characters of their own
+
+
+@pytest.mark.parametrize(
+    ("characters", "message"),
+    [
+        ("", "has no letter"),
+        (" ", "has no letter"),
+        ("abcA", "label 'A' is upper case"),
+        ("abcÄ", "label 'Ä' is upper case"),
+        ("aba", "label 'a' occurs twice"),
+        ("abc a\u0308", "write them composed (NFC): 'abc ä'"),
+        ("abc\t", "label U+0009 is not printable"),
+        ("abc\u00a0", "label U+00A0 is not printable"),
+        ("abc\u200b", "label U+200B is not printable"),
+    ],
+)
+def test_characters_that_no_text_can_have_are_rejected(characters: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        character_labels(characters)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("symbols", [[], ["a", "b"], ["", "a", "a"]])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edgespeech.reference.model.config import ConvolutionConfig
 from edgespeech.reference.model.layers import (
     CausalConvolution,
+    Connected,
     MaskedBatchNorm,
     Recurrent,
     RowConvolution,
@@ -24,6 +25,8 @@ from edgespeech.reference.model.layers import (
 
 FRAMES = 23
 STEPS = [(1, 1), (3, 1), (3, 3), (4, 2), (5, 3), (4, 4), (7, 2)]
+# Kernel, stride, padding in front and behind, and the inputs too new for the last output.
+PADDED = [(5, 1, 2, 2, 0), (3, 2, 0, 0, 1), (11, 2, 10, 10, 1), (11, 2, 5, 5, 0), (5, 3, 1, 4, 2), (4, 2, 3, 0, 1)]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Case:
     shape: tuple[int, ...]
     time: int
     stride: int = 1
+    unseen: int = 0  # newest inputs that the last output does not see
 
     def layer(self) -> Any:
         """Build the layer in evaluation mode, with random weights and statistics."""
@@ -67,8 +71,13 @@ def convolution(kernel: int, stride: int, height: int | None) -> Case:
     )
 
 
-def recurrent(cell: Any, batch_norm: bool) -> Case:
-    return Case(lambda: Recurrent(cell, 5, 6, batch_norm), (5,), time=1)
+def padded_convolution(kernel: int, stride: int, left: int, right: int, unseen: int) -> Case:
+    config = ConvolutionConfig(channels=4, kernel=kernel, stride=stride, padding=(left, right), activation="relu")
+    return Case(lambda: CausalConvolution(config, 3, None, batch_norm=True), (3,), 2, stride, unseen)
+
+
+def recurrent(cell: Any, batch_norm: bool, layer_norm: bool = False) -> Case:
+    return Case(lambda: Recurrent(cell, 5, 6, batch_norm, layer_norm), (5,), time=1)
 
 
 def lookahead(tau: int) -> Case:
@@ -78,9 +87,12 @@ def lookahead(tau: int) -> Case:
 CASES = {
     **{f"convolution1d-{k}-{s}": convolution(k, s, None) for k, s in STEPS},
     **{f"convolution2d-{k}-{s}": convolution(k, s, 7) for k, s in STEPS},
-    **{f"{cell}-norm": recurrent(cell, batch_norm=True) for cell in ("gru", "lstm", "rnn")},
-    **{f"{cell}-plain": recurrent(cell, batch_norm=False) for cell in ("gru", "lstm", "rnn")},
+    **{f"padded-{'-'.join(map(str, one))}": padded_convolution(*one) for one in PADDED},
+    **{f"{cell}-norm": recurrent(cell, batch_norm=True) for cell in ("gru", "lstm", "rnn", "tanh")},
+    **{f"{cell}-plain": recurrent(cell, batch_norm=False) for cell in ("gru", "lstm", "rnn", "tanh")},
+    **{f"{cell}-layer": recurrent(cell, False, layer_norm=True) for cell in ("gru", "lstm")},
     **{f"lookahead-{tau}": lookahead(tau) for tau in (0, 1, 4, 30)},
+    "connected": Case(lambda: Connected(5, 4), (5,), time=1),
 }
 every_layer = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
@@ -131,7 +143,23 @@ def test_output_t_does_not_depend_on_later_input(case: Case, last_seen: Callable
             module.running_mean.zero_()
     outputs = range(FRAMES // case.stride)
     positions = [last_seen(layer, x, case.time, t) for t in outputs]
-    assert positions == [(t + 1) * case.stride - 1 for t in outputs]
+    assert positions == [(t + 1) * case.stride - 1 - case.unseen for t in outputs]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "left", "right", "unseen"), PADDED)
+@pytest.mark.parametrize("late", [0, 1, 3])
+def test_a_padded_convolution_comes_late_by_its_delay(
+    kernel: int, stride: int, left: int, right: int, unseen: int, late: int
+) -> None:
+    torch.manual_seed(1)
+    config = ConvolutionConfig(channels=4, kernel=kernel, stride=stride, padding=(left, right))
+    layer = CausalConvolution(config, 3, None, batch_norm=False, delay_in=late)
+    x = torch.randn(2, 3, FRAMES)
+    with torch.no_grad():
+        expected = clipped_relu(layer.convolution(nn.functional.pad(x, (left, right))))
+        behind = (layer.alignment.delay + expected.shape[2]) * stride - late - FRAMES
+        streamed = layer(nn.functional.pad(x, (late, behind)))
+    torch.testing.assert_close(streamed[:, :, layer.alignment.delay :], expected, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("tau", [1, 2, 5])
@@ -162,11 +190,42 @@ def test_plain_recurrence_equals_its_formula_and_clips() -> None:
     assert float(torch.stack(expected).max()) == 20.0
 
 
-def test_convolution_clips_at_twenty() -> None:
+def test_tanh_recurrence_equals_its_formula() -> None:
+    layer, x = recurrent("tanh", batch_norm=False).layer(), torch.randn(1, FRAMES, 5)
+    named = {name: value.detach() for name, value in layer.rnn.named_parameters()}
+    h, expected = torch.zeros(6), []
+    for t in range(FRAMES):
+        bias = named["bias_ih_l0"] + named["bias_hh_l0"]
+        h = torch.tanh(named["weight_ih_l0"] @ x[0, t] + named["weight_hh_l0"] @ h + bias)
+        expected.append(h)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x)[0], torch.stack(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_layer_norm_normalises_the_output_but_not_the_state() -> None:
+    layer, x = recurrent("gru", False, layer_norm=True).layer(), torch.randn(2, FRAMES, 5)
+    with torch.no_grad():
+        y, state = layer.step(x, layer.initial_state(2))
+        plain, last = layer.rnn(x)
+    spread = plain.var(2, correction=0, keepdim=True) + 1e-5
+    expected = (plain - plain.mean(2, keepdim=True)) / spread.sqrt() * layer.layer_norm.weight + layer.layer_norm.bias
+    torch.testing.assert_close(y, expected.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state["hidden"], last[0])
+
+
+def test_convolution_clips_at_twenty_or_not_at_all() -> None:
     case = convolution(3, 1, None)
     with torch.no_grad():
         y = case.layer()(case.input() * 100)
+        free = padded_convolution(3, 1, 2, 0, 0).layer()(case.input() * 100)
     assert (float(y.min()), float(y.max())) == (0.0, 20.0)
+    assert float(free.min()) == 0.0 and float(free.max()) > 20.0
+
+
+def test_a_connected_layer_equals_its_formula() -> None:
+    layer, x = Connected(5, 4), torch.randn(2, FRAMES, 5)
+    expected = torch.einsum("btw,ow->bto", x, layer.weight) + layer.bias
+    torch.testing.assert_close(layer(x), expected.clamp(min=0.0))
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.25, 0.9])

@@ -94,6 +94,11 @@ def test_keys_that_are_left_out_have_defaults(read: Callable[[str], object]) -> 
         (MINIMAL + "[optimisation]\nlearning_rate = -1.0", "learning_rate"),
         (MINIMAL + "[optimisation]\nlearning_rate = nan", "learning_rate"),
         (MINIMAL + "[optimisation]\nseed = -1", "seed"),
+        ("labels = 'abcÄ'\n" + MINIMAL, "label 'Ä' is upper case"),
+        ("labels = 'aba'\n" + MINIMAL, "occurs twice"),
+        ("labels = 3\n" + MINIMAL, "labels"),
+        (MINIMAL + "[model]\nlabels = 'abc'", "labels is a key of the whole recipe, not of [model]"),
+        (MINIMAL + "labels = 'abc'", "labels is a key of the whole recipe, not of [data]; move it above the first"),
     ],
 )
 def test_a_mistake_is_named_in_one_line(read: Callable[[str], object], text: str, named: str) -> None:

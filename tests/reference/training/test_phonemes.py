@@ -24,6 +24,7 @@ from edgespeech.reference.training.train import train
 from edgespeech.reference.training.trainer import Trainer, build_optimisers
 from tests.reference.tones import TEXTS, configuration, write_tones
 from tests.reference.training.test_train import SCRIPT
+from tests.tiny_models import PADDED_SHAPES
 
 SOUNDS = {"a": "l oU", "b": "m i", "c": "h aI"}
 PHONEMES = {"l", "oU", "m", "i", "h", "aI"}
@@ -66,6 +67,16 @@ def test_the_head_does_not_change_the_outputs_of_the_model(tiny_model_factory: A
     assert sounds.shape == (2, expected.shape[1] + model.delay_frames, 1 + len(PHONEMES))
     assert torch.allclose(sounds.exp().sum(2), torch.ones(sounds.shape[:2]))
     assert not model.recurrents[0]._forward_hooks
+
+
+def test_models_with_zeros_at_their_edges_have_a_head_too(tiny_model_factory: Any, folder: Path) -> None:
+    network = wrapped(tiny_model_factory(**PADDED_SHAPES["gru-2d-reflect"]), folder)
+    samples, lengths = torch.randn(2, 16000) * 0.1, torch.tensor([16000, 12000])
+    _, frames, sounds = network(samples, lengths)
+    assert sounds.shape[1] == int(frames.max()) + network.model.config.lookahead_frames
+    loss = network.loss(sounds, frames, ("ab", "c"))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert 0.0 < float(loss.detach()) < 1e3
 
 
 def test_clips_without_pronunciation_or_enough_frames_count_as_zero(tiny_model_factory: Any, folder: Path) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 import torch
 
@@ -54,3 +58,46 @@ def test_other_workers_log_nothing(
     monkeypatch.setenv("RANK", "1")
     train(configuration(epochs=1), tmp_path)
     assert caplog.messages == []
+
+
+def test_a_terminal_shows_how_far_the_features_are_measured_before_the_first_step(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Up to 32 large batches are read before the first step, which takes half a minute."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    write_tones(tmp_path)
+    summary: list[bool] = []
+
+    def measure(model: object, batches: Iterable[object]) -> None:
+        summary.append(any("parameters" in line for line in caplog.messages))
+        list(batches)
+
+    monkeypatch.setattr("edgespeech.reference.training.train.measure_features", measure)
+    train(configuration(epochs=1), tmp_path, minutes=0.0)
+    assert summary == [True], "the first line comes before the work"
+    shown = click.unstyle(capsys.readouterr().err)
+    batches = {found[1] for found in re.finditer(r"(\d+/\d+) \S+ measuring the features", shown)}
+    done, total = max(batches, key=lambda text: int(text.split("/")[0])).split("/")
+    assert done == total and int(total) > 1
+
+
+def test_the_best_checkpoint_is_named_once_there_is_one(
+    edgespeech: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the first epoch there is only ``last.pt``."""
+    write_tones(tmp_path)
+    (tmp_path / "tones.toml").touch()
+    monkeypatch.setattr(
+        "edgespeech.reference.training.config.read_training_config", lambda path: configuration(epochs=1)
+    )
+    outcome = edgespeech("train", tmp_path / "tones.toml", "--minutes", "0")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err.splitlines()[-1] == (
+        "stopped at epoch 1, step 1, too early for a best.pt; continue with --resume"
+    )
+    outcome = edgespeech("train", tmp_path / "tones.toml", "--resume")
+    assert (outcome.code, outcome.out) == (0, f"{tmp_path / 'out' / 'best.pt'}\n")

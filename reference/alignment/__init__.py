@@ -1,0 +1,1 @@
+"""Long recordings and their texts: which sentence is where, cut into clips to train on; needs no torch."""

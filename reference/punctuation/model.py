@@ -1,0 +1,57 @@
+"""The tagger in torch: hashed words, dilated convolutions over words, a score for each mark and each case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgespeech.runtime.punctuation.features import TABLE_ROWS
+from edgespeech.runtime.punctuation.tags import OUTPUTS
+
+
+@dataclass(frozen=True)
+class TaggerShape:
+    """Sizes of the tagger; a layer per dilation, each of which sees that many words to the left and to the right."""
+
+    embedding: int = 48
+    width: int = 192
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
+
+
+class Layer(nn.Module):
+    """A convolution over the words before, here and behind, added to its input."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.convolution = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Process float32 [batch, words, width]."""
+        y = self.convolution(self.norm(x).transpose(1, 2))
+        return x + functional.relu(y).transpose(1, 2)
+
+
+class Tagger(nn.Module):
+    """Scores of marks and cases; a sequence begins and ends with what is known, so nothing is padded."""
+
+    def __init__(self, shape: TaggerShape = TaggerShape()) -> None:  # noqa: B008 (frozen)
+        super().__init__()
+        self.shape = shape
+        self.table = nn.EmbeddingBag(TABLE_ROWS, shape.embedding, mode="sum")
+        nn.init.normal_(self.table.weight, std=0.5)
+        self.widen = nn.Linear(shape.embedding, shape.width)
+        self.layers = nn.ModuleList(Layer(shape.width, dilation) for dilation in shape.dilations)
+        self.norm = nn.LayerNorm(shape.width)
+        self.scores = nn.Linear(shape.width, OUTPUTS)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return scores, float32 [batch, words, OUTPUTS], for features, int64 [batch, words, COLUMNS]."""
+        batch, words, columns = features.shape
+        x = self.widen(self.table(features.reshape(-1, columns)).reshape(batch, words, -1))
+        for layer in self.layers:
+            x = layer(x)
+        return torch.as_tensor(self.scores(self.norm(x)))
