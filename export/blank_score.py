@@ -21,9 +21,14 @@ def shift_blank(model: DeepSpeech2, score: float) -> DeepSpeech2:
     Raises:
         UsageError: The score is out of range.
     """
-    if not math.fabs(score) <= MAX_SCORE:
-        raise UsageError(f"blank score is {score:g}; wanted a number from {-MAX_SCORE:g} to {MAX_SCORE:g}, such as -1")
+    require_blank_score(score)
     shifted = copy.deepcopy(model)
     with torch.no_grad():
         shifted.output.linear.bias[0] += score
     return shifted
+
+
+def require_blank_score(score: float) -> None:
+    """Raise UsageError if a blank score is out of range."""
+    if not math.fabs(score) <= MAX_SCORE:
+        raise UsageError(f"blank score is {score:g}; wanted a number from {-MAX_SCORE:g} to {MAX_SCORE:g}, such as -1")

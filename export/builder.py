@@ -10,17 +10,24 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
 
 OPSET = 17
 IR_VERSION = 8
 
 
+def array(tensor: Tensor) -> NDArray[np.float32]:
+    """Convert a torch tensor to a float32 array."""
+    return np.asarray(tensor.detach().cpu().numpy(), np.float32)
+
+
 @dataclass(frozen=True)
 class StateTensor:
-    """A streaming state: input ``name``, output ``name_out``, float32 [batch, *shape], initially zero."""
+    """A streaming state: input ``name``, output ``name_out``, float32 [batch, *shape], initially ``initial``."""
 
     name: str
     shape: tuple[int, ...]
+    initial: float = 0.0
 
     @property
     def output(self) -> str:
@@ -53,18 +60,46 @@ class GraphBuilder:
             self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
+    def scalar(self, name: str, value: float | np.int64) -> str:
+        """Store a number of shape [], float32 or int64, and return the name; `weight` would make it [1]."""
+        kind = np.int64 if isinstance(value, np.int64) else np.float32
+        self.weights.setdefault(name, numpy_helper.from_array(np.array(value, kind), name))
+        return name
+
     def integers(self, *values: int) -> str:
         """Store an int64 vector as a constant and return its name."""
         return self.weight("integers_" + "_".join(map(str, values)), np.array(values, np.int64))
 
-    def state(self, name: str, shape: Sequence[int]) -> str:
+    def state(self, name: str, shape: Sequence[int], initial: float = 0.0) -> str:
         """Declare a state and return the name of its input."""
-        self.states.append(StateTensor(name, tuple(shape)))
+        self.states.append(StateTensor(name, tuple(shape), initial))
         return name
 
     def set_new_state(self, name: str, value: str) -> None:
         """Make a tensor the new value of a declared state."""
         self.nodes.append(helper.make_node("Identity", [value], [f"{name}_out"], name=f"{name}_out"))
+
+    def last(self, x: str, length: int, axis: int) -> str:
+        """Return the last elements of x along an axis."""
+        bounds = (-length, np.iinfo(np.int64).max, axis)
+        return str(self.add("Slice", [x, *(self.integers(v) for v in bounds)], name="last"))
+
+    def without(self, x: str, first: int, newest: int, axis: int) -> str:
+        """Leave out the first and the newest elements of x along an axis; nothing is emitted if there are none."""
+        if not first and not newest:
+            return x
+        bounds = (first, -newest if newest else np.iinfo(np.int64).max, axis)
+        return str(self.add("Slice", [x, *(self.integers(v) for v in bounds)], name="without"))
+
+    def with_context(self, name: str, x: str, shape: Sequence[int], axis: int) -> str:
+        """Prepend the context of earlier steps to x along an axis; its end becomes the context of the next step."""
+        length = shape[axis - 1]
+        if length == 0:
+            return x
+        context = self.state(f"{name}_context", shape)
+        buffer = str(self.add("Concat", [context, x], name=f"{name}_buffer", axis=axis))
+        self.set_new_state(context, self.last(buffer, length, axis))
+        return buffer
 
     def model(
         self, name: str, samples: int | str, labels: int, output: str, metadata: dict[str, str]

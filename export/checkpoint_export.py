@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.errors import UsageError
 from edgespeech.export.blank_score import shift_blank
 from edgespeech.export.builder import StateTensor
+from edgespeech.export.edges_graph import LEFT
 from edgespeech.export.fold import fold_batch_norm
+from edgespeech.export.inputs import check_inputs, comparison_speech
 from edgespeech.export.parity import Parity, measure_parity, require_parity
 from edgespeech.export.request import ExportRequest
 from edgespeech.export.streaming_graph import build_graph, chunk_samples
@@ -35,13 +36,10 @@ from edgespeech.runtime.bundle import (
     StateEntry,
     write_bundle,
 )
-from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest, read_samples
 
 log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
-MAX_COMPARED_UTTERANCES = 8
 _DEFAULTS = ExportRequest()
 
 
@@ -74,9 +72,8 @@ def export_checkpoint(checkpoint: str | Path, output: str | Path, request: Expor
         UsageError: The chunk or the blank score is out of range, or the output folder cannot be written.
         VerificationError: The graph differs from the model; nothing is written.
     """
-    utterances = comparison_utterances(request.speech)
     trained = load_trained(Path(checkpoint))
-    speech = [read_samples(utterance, trained.model.config.features.sample_rate) for utterance in utterances]
+    speech = comparison_speech(request.speech, trained.model.config.features.sample_rate)
     return export_model(trained, Path(output), speech, request)
 
 
@@ -85,20 +82,21 @@ def load_trained(checkpoint: Path) -> TrainedModel:
     return TrainedModel(checkpoint, *load_checkpoint(checkpoint))
 
 
-def comparison_utterances(manifest: Path | None) -> list[Utterance]:
-    """Return the first utterances of a manifest, or of the sample clips for None; raise ManifestError if unusable."""
-    return read_manifest(manifest or SAMPLE_CLIPS, check_files=True)[:MAX_COMPARED_UTTERANCES]
-
-
 def export_model(
     trained: TrainedModel, output: Path, speech: Sequence[Floats], request: ExportRequest
 ) -> ExportedBundle:
     """Write a loaded model as a bundle, compared on float32 recordings at its rate; raises as `export_checkpoint`."""
+    check_inputs(trained.model, output, request)
+    return write_model(trained, output, speech, request)
+
+
+def write_model(
+    trained: TrainedModel, output: Path, speech: Sequence[Floats], request: ExportRequest
+) -> ExportedBundle:
+    """Write a bundle as `export_model` does, of inputs that were checked."""
     trained = _with_blank_score(trained, request.blank_score)
     model = trained.model
     chunk = chunk_samples(model, request.chunk_ms)
-    if request.lm is not None:
-        _require_usable(request.lm, model)
     folded = fold_batch_norm(model)
     graph, states = build_graph(folded, request.form, chunk)
     parameters = sum(parameter.numel() for parameter in folded.parameters())
@@ -133,12 +131,6 @@ def _with_blank_score(trained: TrainedModel, score: float) -> TrainedModel:
     return TrainedModel(trained.checkpoint, shift_blank(trained.model, score), provenance)
 
 
-def _require_usable(lm: Path, model: DeepSpeech2) -> None:
-    LanguageModel(lm)
-    if not any(" " in label for label in model.labels.symbols):
-        raise UsageError("these labels have no space, so a word language model cannot be used; leave --lm out")
-
-
 def _describe(
     trained: TrainedModel,
     chunk: int,
@@ -147,7 +139,9 @@ def _describe(
     files: dict[str, FileEntry],
 ) -> Manifest:
     model, provenance = trained.model, trained.provenance
-    entries = tuple(StateEntry(name=state.name, output=state.output, shape=state.shape) for state in states)
+    entries = tuple(
+        StateEntry(name=state.name, output=state.output, shape=state.shape, initial=state.initial) for state in states
+    )
     return Manifest(
         format=FORMAT,
         version=VERSION,
@@ -159,6 +153,7 @@ def _describe(
             chunk_samples=chunk,
             chunk_free=request.form == "fused",
             delay_frames=model.delay_frames,
+            end_state=LEFT if model.edges is not None else "",
         ),
         graph=GraphFacts(form=request.form, precision="fp32", states=entries),
         files=files,

@@ -53,8 +53,9 @@ def _fold_forwards(weights: dict[str, Tensor], weight: str, bias: str, scale: Te
 @torch.no_grad()
 def fold_error(model: DeepSpeech2, folded: DeepSpeech2, speech: Sequence[NDArray[np.float32]]) -> float:
     """Return the largest difference of log-probabilities over recordings (float32 samples), NaN if any is NaN."""
-    differences = []
+    differences = [0.0]
     for samples in speech:
         batch, lengths = torch.from_numpy(samples).unsqueeze(0), torch.tensor([len(samples)])
-        differences.append(float((model(batch, lengths)[0] - folded(batch, lengths)[0]).abs().max()))
+        difference = model(batch, lengths)[0] - folded(batch, lengths)[0]
+        differences.append(float(np.abs(difference.numpy()).max(initial=0.0)))
     return float(np.max(differences))

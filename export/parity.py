@@ -80,9 +80,14 @@ def measure_parity(model: DeepSpeech2, folded: DeepSpeech2, graph: AcousticModel
     return Parity(len(chunked), seconds, fold, *(float(np.max(values)) for values in (chunked, states, whole)))
 
 
-def _enough(speech: Sequence[Floats], chunk: int) -> list[Floats]:
+def require_sound(speech: Sequence[Floats]) -> None:
+    """Raise VerificationError if all samples of the speech to compare on are zero."""
     if not any(np.any(samples) for samples in speech):
         raise VerificationError("the speech to compare on is empty or silent; give --speech a manifest of recordings")
+
+
+def _enough(speech: Sequence[Floats], chunk: int) -> list[Floats]:
+    require_sound(speech)
     recordings = [samples for samples in speech if len(samples)]
     while sum(-(-len(samples) // chunk) for samples in recordings) < MIN_CHUNKS:
         recordings += recordings
@@ -98,6 +103,8 @@ def _step_both(
     padded = np.pad(samples, (0, length - len(samples)))[None]
     ours, theirs = graph.initial_state(), folded.initial_state(1)
     for start in range(0, length, chunk):
+        if 0 <= (left := len(samples) - start) < chunk:
+            ours, theirs = graph.ending(ours, left), folded.ending(theirs, left)
         piece = padded[:, start : start + chunk]
         log_probs, ours = graph.step(piece, ours)
         expected, theirs = folded.step(torch.from_numpy(piece), theirs)
@@ -108,7 +115,7 @@ def _step_both(
 
 
 def _largest(difference: Floats) -> float:
-    return float(np.abs(difference).max())  # NaN if any is NaN
+    return float(np.abs(difference).max(initial=0.0))  # NaN if any is NaN
 
 
 def require_parity(parity: Parity, tolerance: float) -> None:

@@ -14,28 +14,36 @@ from edgespeech.export.builder import GraphBuilder
 from edgespeech.reference.model.layers import CLIP, Recurrent
 
 Array = NDArray[np.float32]
+# Gates in the order of torch, of ONNX's operator, and of the cells.
+GATES = {
+    "gru": ("rzn", "zrn", "rzn"),
+    "lstm": ("ifgo", "iofg", "ifog"),
+    "rnn": ("h", "h", "h"),
+    "tanh": ("h", "h", "h"),
+}
 
 
 def gate_blocks(stage: Recurrent, order: str) -> tuple[Array, Array, Array, Array]:
     """Return W, U, input bias and recurrent bias of a folded layer with its gates in another order.
 
-    The order consists of torch's letters, ``rzn`` or ``ifgo``; it is empty if there is one gate only.
+    The order consists of torch's letters, ``rzn`` or ``ifgo``, or of one letter.
     """
-    own = {"gru": "rzn", "lstm": "ifgo", "rnn": "h"}[stage.cell]
+    own, _, _ = GATES[stage.cell]
     parameters = dict(stage.rnn.named_parameters())
     blocks = []
     for key in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
         value = np.asarray(parameters[key].detach().numpy(), np.float32)
         gates = dict(zip(own, np.split(value, len(own)), strict=True))
-        blocks.append(np.concatenate([gates[letter] for letter in order or own]))
+        blocks.append(np.concatenate([gates[letter] for letter in order]))
     return blocks[0], blocks[1], blocks[2], blocks[3]
 
 
-def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str) -> str:
-    """Emit one GRU, LSTM or RNN operator and return its output."""
-    input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(
-        stage, {"gru": "zrn", "lstm": "iofg", "rnn": ""}[stage.cell]
-    )
+def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, lengths: str | None = None) -> str:
+    """Emit one GRU, LSTM or RNN operator and return its output.
+
+    With ``lengths``, int32 [batch], the frames are in reverse order, and only the last ones that came are processed.
+    """
+    input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(stage, GATES[stage.cell][1])
     keys = ("hidden", "cell") if stage.cell == "lstm" else ("hidden",)
     first = builder.integers(0)
     states = [builder.state(f"{name}_{key}", (stage.hidden,)) for key in keys]
@@ -44,7 +52,7 @@ def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str) 
         builder.weight(f"{name}.W", input_weight[None]),
         builder.weight(f"{name}.R", recurrent_weight[None]),
         builder.weight(f"{name}.B", np.concatenate([input_bias, recurrent_bias])[None]),
-        "",
+        lengths or "",
         *(builder.add("Unsqueeze", [state, first], name=f"{state}_in") for state in states),
     ]
     attributes: dict[str, object] = {"hidden_size": stage.hidden}
@@ -52,18 +60,24 @@ def fused_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str) 
         attributes["linear_before_reset"] = 1
     if stage.cell == "rnn":
         attributes |= {"activations": ["Relu"], "clip": CLIP}
+    if lengths is not None:
+        attributes["direction"] = "reverse"
     outputs = builder.add(
-        {"gru": "GRU", "lstm": "LSTM", "rnn": "RNN"}[stage.cell], inputs, 1 + len(keys), name, **attributes
+        {"gru": "GRU", "lstm": "LSTM"}.get(stage.cell, "RNN"), inputs, 1 + len(keys), name, **attributes
     )
     for state, value in zip(states, outputs[1:], strict=True):
         builder.set_new_state(state, builder.add("Squeeze", [value, first], name=f"{state}_new"))
     return str(builder.add("Squeeze", [outputs[0], builder.integers(1)], name=f"{name}.frames"))
 
 
-def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, frames: int) -> str:
-    """Emit the input product of all frames as one MatMul, then one cell per frame, and return their outputs."""
-    order = {"gru": "rzn", "lstm": "ifog", "rnn": ""}[stage.cell]
-    input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(stage, order)
+def cells_recurrent(
+    builder: GraphBuilder, name: str, stage: Recurrent, x: str, frames: int, begun: list[str] | None = None
+) -> str:
+    """Emit the input product of all frames as one MatMul, then one cell per frame, and return their outputs.
+
+    With ``begun``, [batch, 1] for each frame, states stay zero where it is zero.
+    """
+    input_weight, recurrent_weight, input_bias, recurrent_bias = gate_blocks(stage, GATES[stage.cell][2])
     hidden = stage.hidden
     if stage.cell != "gru":
         input_bias, recurrent_bias = input_bias + recurrent_bias, np.zeros_like(recurrent_bias)
@@ -81,17 +95,22 @@ def cells_recurrent(builder: GraphBuilder, name: str, stage: Recurrent, x: str, 
         c = c_name = builder.state(f"{name}_cell", (hidden,))
     weight = builder.weight(f"{name}.U", recurrent_weight.T)
     outputs = []
-    for term in steps:
+    for frame, term in enumerate(steps):
         recurrent = builder.add("MatMul", [h, weight], name=f"{name}.recurrent_product")
         if stage.cell == "gru":
             bias = builder.weight(f"{name}.candidate_bias", recurrent_bias[2 * hidden :])
             h = _gru_cell(builder, name, hidden, term, recurrent, bias, h)
         elif stage.cell == "lstm":
             h, c = _lstm_cell(builder, name, hidden, term, recurrent, c)
+        elif stage.cell == "tanh":
+            h = str(builder.add("Tanh", [builder.add("Add", [term, recurrent], name=f"{name}.sum")], name=f"{name}.h"))
         else:
             total = builder.add("Add", [term, recurrent], name=f"{name}.sum")
             bounds = [builder.weight(n, np.array(v, np.float32)) for n, v in (("zero", 0.0), ("clip", CLIP))]
             h = str(builder.add("Clip", [total, *bounds], name=f"{name}.clipped"))
+        if begun is not None:
+            h = str(builder.add("Mul", [h, begun[frame]], name=f"{name}.h_begun"))
+            c = str(builder.add("Mul", [c, begun[frame]], name=f"{name}.c_begun")) if c else c
         outputs.append(h)
     builder.set_new_state(h_name, h)
     if c_name:

@@ -12,24 +12,20 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 
 from edgespeech.errors import UsageError
-from edgespeech.export.builder import GraphBuilder, StateTensor
+from edgespeech.export.builder import GraphBuilder, StateTensor, array
+from edgespeech.export.edges_graph import EdgesGraph
+from edgespeech.export.features_graph import emit_features
 from edgespeech.export.recurrent_graph import cells_recurrent, fused_recurrent
 from edgespeech.export.request import Form
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2, Output
 from edgespeech.reference.model.features import Features
-from edgespeech.reference.model.layers import CLIP, CausalConvolution, Recurrent, RowConvolution
+from edgespeech.reference.model.layers import CLIP, CausalConvolution, Connected, Recurrent, RowConvolution
 from edgespeech.runtime.bundle import MAX_CHUNK_SECONDS
 
 DEFAULT_CHUNK_MS = 320.0
-
-
-def array(tensor: Tensor) -> NDArray[np.float32]:
-    """Convert a torch tensor to a float32 array."""
-    return np.asarray(tensor.detach().cpu().numpy(), np.float32)
 
 
 def chunk_samples(model: DeepSpeech2, chunk_ms: float | None) -> int:
@@ -58,30 +54,29 @@ def build_graph(model: DeepSpeech2, form: Form, chunk: int) -> tuple[onnx.ModelP
     if model.config.batch_norm:
         raise ValueError("fold the batch norm first")
     builder = GraphBuilder()
-    frames = chunk // model.config.frame_samples
+    edges = None if model.edges is None else EdgesGraph(builder, model.edges, None if form == "fused" else chunk)
     x = "samples"
     for name, stage in model.stages().items():
         if isinstance(stage, Features):
-            x = _features(builder, name, stage, x)
+            x = emit_features(builder, name, stage, x, edges)
+            if edges is not None:
+                x = edges.zeros_outside(name, x, [1])
             if model.config.front_end == "2d":
                 x = builder.add("Unsqueeze", [x, builder.integers(1)], name="one_channel")
         elif isinstance(stage, CausalConvolution):
             x = _convolution(builder, name, stage, x)
+            if edges is not None and model.enters_window(name):
+                x = edges.zeros_outside(name, x, [1] if model.config.front_end == "1d" else [1, 2])
         elif isinstance(stage, Recurrent):
             if name == "recurrent0":
-                x = _time_major(builder, model, x)
-            if form == "fused":
-                x = fused_recurrent(builder, name, stage, x)
-            else:
-                if name == "recurrent0":
-                    x = builder.add("Flatten", [x], name="rows", axis=2)
-                x = cells_recurrent(builder, name, stage, x, frames)
-                if name == f"recurrent{model.config.layers - 1}":
-                    x = builder.add("Reshape", [x, builder.integers(frames, -1, stage.hidden)], name="frames")
+                x = _recurrent_stack(builder, model, x, form, chunk, edges)
         elif isinstance(stage, RowConvolution):
             x = _lookahead(builder, name, stage, x)
+        elif isinstance(stage, Connected):
+            x = _connected(builder, name, stage, x)
         elif isinstance(stage, Output):
             x = _output(builder, stage, x)
+            x = x if edges is None else edges.blank_outside(name, x, len(model.labels))
         else:
             raise TypeError(f"no graph for the stage {name}: {type(stage).__name__}")
     samples: int | str = "samples" if form == "fused" else chunk
@@ -90,58 +85,71 @@ def build_graph(model: DeepSpeech2, form: Form, chunk: int) -> tuple[onnx.ModelP
     return graph, builder.states
 
 
-def _last(builder: GraphBuilder, x: str, length: int, axis: int) -> str:
-    bounds = (-length, np.iinfo(np.int64).max, axis)
-    return str(builder.add("Slice", [x, *(builder.integers(v) for v in bounds)], name="last"))
-
-
-def _with_context(builder: GraphBuilder, name: str, x: str, shape: tuple[int, ...], axis: int) -> str:
-    """Prepend the context of earlier steps to x along an axis; its end becomes the context of the next step."""
-    length = shape[axis - 1]
-    if length == 0:
-        return x
-    context = builder.state(f"{name}_context", shape)
-    buffer = str(builder.add("Concat", [context, x], name=f"{name}_buffer", axis=axis))
-    builder.set_new_state(context, _last(builder, buffer, length, axis))
-    return buffer
-
-
-def _features(builder: GraphBuilder, name: str, stage: Features, samples: str) -> str:
-    config = stage.config
-    framed = _with_context(builder, name, samples, (config.window_samples - config.hop_samples,), 1)
-    framed = builder.add("Unsqueeze", [framed, builder.integers(1)], name="framed")
-    kernels = builder.weight(f"{name}.fourier", array(stage.kernels))
-    spectrum = builder.add("Conv", [framed, kernels], name=f"{name}.fourier_transform", strides=[config.hop_samples])
-    squares = builder.add("Mul", [spectrum, spectrum], name=f"{name}.squares")
-    # Both halves have the same filters, so the product adds real and imaginary squares.
-    filters = builder.weight(f"{name}.filters", np.concatenate([array(stage.filters)] * 2, axis=1))
-    power = builder.add("MatMul", [filters, squares], name=f"{name}.power")
-    floor = builder.weight(f"{name}.floor", np.array(config.floor, np.float32))
-    log_power = builder.add("Log", [builder.add("Add", [power, floor], name=f"{name}.floored")], name=f"{name}.log")
-    mean = builder.weight(f"{name}.mean", array(stage.mean)[:, None])
-    inverse = builder.weight(f"{name}.inverse_deviation", array(stage.inverse_deviation)[:, None])
-    centred = builder.add("Sub", [log_power, mean], name=f"{name}.centred")
-    return str(builder.add("Mul", [centred, inverse], name=f"{name}.normal"))
-
-
 def _convolution(builder: GraphBuilder, name: str, stage: CausalConvolution, x: str) -> str:
     config, convolution = stage.config, stage.convolution
     shape = tuple(stage.initial_state(1)["context"].shape[1:])
-    x = _with_context(builder, name, x, shape, len(shape))
+    x = builder.with_context(name, x, shape, len(shape))
+    x = builder.without(x, 0, stage.alignment.shift, len(shape))
     attributes: dict[str, Any] = {"strides": [config.stride]}
     if stage.frequencies is not None:
-        pad = config.frequency_kernel // 2
+        pad = config.frequency_pad
         attributes = {"strides": [config.frequency_stride, config.stride], "pads": [pad, 0, pad, 0]}
     assert convolution.bias is not None
     weight = builder.weight(f"{name}.weight", array(convolution.weight))
     bias = builder.weight(f"{name}.bias", array(convolution.bias))
     x = builder.add("Conv", [x, weight, bias], name=f"{name}.convolution", **attributes)
+    if config.activation == "relu":
+        return str(builder.add("Relu", [x], name=f"{name}.relu"))
     return _clipped_relu(builder, x, f"{name}.clipped")
 
 
 def _clipped_relu(builder: GraphBuilder, x: str, name: str) -> str:
     bounds = [builder.weight("zero", np.array(0.0, np.float32)), builder.weight("clip", np.array(CLIP, np.float32))]
     return str(builder.add("Clip", [x, *bounds], name=name))
+
+
+def _recurrent_stack(
+    builder: GraphBuilder, model: DeepSpeech2, x: str, form: Form, chunk: int, edges: EdgesGraph | None
+) -> str:
+    """Emit all recurrent layers, from [batch, channels, (frequencies,) time] to [time, batch, hidden].
+
+    Frames before the beginning of a recording must not change a state. An operator leaves out the last frames of a
+    sequence but not the first, so it gets them in reverse order; cells have a mask.
+    """
+    frames, hidden = chunk // model.config.frame_samples, model.config.hidden
+    x = _time_major(builder, model, x)
+    lengths = begun = None
+    if edges is not None:
+        lengths, begun = (edges.lengths(), None) if form == "fused" else (None, edges.begun(frames))
+    x = x if lengths is None else _reversed(builder, x)
+    if form == "cells":
+        x = builder.add("Flatten", [x], name="rows", axis=2)
+    for number, stage in enumerate(model.recurrents):
+        assert isinstance(stage, Recurrent)
+        name = f"recurrent{number}"
+        if form == "fused":
+            x = fused_recurrent(builder, name, stage, x, lengths)
+        else:
+            x = cells_recurrent(builder, name, stage, x, frames, begun)
+        if stage.layer_norm is not None:
+            x = _layer_norm(builder, name, stage.layer_norm, x)
+    if form == "cells":
+        x = builder.add("Reshape", [x, builder.integers(frames, -1, hidden)], name="frames")
+    x = x if lengths is None else _reversed(builder, x)
+    if edges is not None and model.lookahead is not None:
+        x = edges.zeros_outside(f"recurrent{model.config.layers - 1}", x, [2], time_major=True)
+    return x
+
+
+def _reversed(builder: GraphBuilder, x: str) -> str:
+    bounds = (-1, np.iinfo(np.int64).min, 0, -1)
+    return str(builder.add("Slice", [x, *(builder.integers(v) for v in bounds)], name="reversed"))
+
+
+def _layer_norm(builder: GraphBuilder, name: str, norm: nn.LayerNorm, x: str) -> str:
+    weights = [builder.weight(f"{name}.norm_{key}", array(getattr(norm, key))) for key in ("weight", "bias")]
+    normal = builder.add("LayerNormalization", [x, *weights], name=f"{name}.normal", axis=-1, epsilon=norm.eps)
+    return str(normal)
 
 
 def _time_major(builder: GraphBuilder, model: DeepSpeech2, x: str) -> str:
@@ -162,7 +170,7 @@ def _lookahead(builder: GraphBuilder, name: str, stage: RowConvolution, x: str) 
     context = builder.state(f"{name}_context", (stage.lookahead_frames, width))
     past = builder.add("Transpose", [context], name=f"{name}.past", perm=[1, 0, 2])
     buffer = builder.add("Concat", [past, x], name=f"{name}_buffer", axis=0)
-    newest = _last(builder, buffer, stage.lookahead_frames, 0)
+    newest = builder.last(buffer, stage.lookahead_frames, 0)
     builder.set_new_state(context, builder.add("Transpose", [newest], name=f"{name}.newest", perm=[1, 0, 2]))
     # onnxruntime's kernel for a 2-D depthwise convolution is three times as fast as the one for a 1-D convolution.
     height = builder.integers(2)
@@ -173,6 +181,13 @@ def _lookahead(builder: GraphBuilder, name: str, stage: RowConvolution, x: str) 
     y = _clipped_relu(builder, y, f"{name}.clipped")
     y = builder.add("Squeeze", [y, height], name=f"{name}.line")
     return str(builder.add("Transpose", [y], name=f"{name}.frames", perm=[2, 0, 1]))
+
+
+def _connected(builder: GraphBuilder, name: str, stage: Connected, x: str) -> str:
+    weight = builder.weight(f"{name}.weight", array(stage.weight).T)
+    bias = builder.weight(f"{name}.bias", array(stage.bias))
+    x = builder.add("Add", [builder.add("MatMul", [x, weight], name=f"{name}.product"), bias], name=f"{name}.sum")
+    return str(builder.add("Relu", [x], name=f"{name}.relu"))
 
 
 def _output(builder: GraphBuilder, stage: Output, x: str) -> str:

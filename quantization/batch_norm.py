@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from edgespeech.errors import UsageError, VerificationError
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.layers import MaskedBatchNorm
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table
 
 Samples = NDArray[np.float32]
 BATCH_SECONDS = 60.0
@@ -184,8 +184,8 @@ def largest_movement(movements: Iterable[LayerMovement]) -> float:
     return max((max(one.mean_rms, one.deviation_rms) for one in movements), default=0.0)
 
 
-def movement_table(movements: Sequence[LayerMovement]) -> str:
-    """Lay out the movements as text, one line for each batch norm."""
+def movement_table(movements: Sequence[LayerMovement]) -> Table:
+    """Lay out the movements, one row for each batch norm."""
     headings = (
         "layer", "frames", "mean moved by (deviations), rms", "largest", "deviation changed by (factor), rms", "largest"
     )  # fmt: skip
@@ -194,4 +194,4 @@ def movement_table(movements: Sequence[LayerMovement]) -> str:
         rms, largest = np.exp([movement.deviation_rms, movement.deviation_largest])
         figures = (movement.mean_rms, movement.mean_largest, rms, largest)
         rows.append((movement.layer, f"{movement.frames}", *(f"{figure:.3f}" for figure in figures)))
-    return text_table(headings, rows)
+    return Table(headings, rows)

@@ -18,17 +18,18 @@ from edgespeech.errors import UsageError
 from edgespeech.quantization.budget import keep_within_budget
 from edgespeech.quantization.float16 import to_float16
 from edgespeech.quantization.graph.float_graph import FloatGraph, require_float32
-from edgespeech.quantization.quantizer import Quantizer, require_form
+from edgespeech.quantization.quantizer import Quantizer, require_form, require_weights
 from edgespeech.quantization.report.picture import draw_report, require_matplotlib
 from edgespeech.quantization.report.report import QuantizationReport, measure_report, save_report
-from edgespeech.quantization.report.table import render_report, render_sensitivity
+from edgespeech.quantization.report.table import report_page, sensitivity_table
 from edgespeech.quantization.requests import Budget, QuantizeRequest
 from edgespeech.quantization.sensitivity import Evaluate, LayerCost, measure_sensitivity
-from edgespeech.runtime.bundle import ACOUSTIC, Bundle, load_bundle
-from edgespeech.runtime.files import require_writable
+from edgespeech.runtime.bundle import ACOUSTIC, Bundle, load_bundle, require_bundle_folder
+from edgespeech.runtime.files import printable_name, require_writable
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest, read_samples
 from edgespeech.runtime.measure.evaluation import evaluate_manifest
-from edgespeech.runtime.measure.tables import find_marks, insert_between_marks
+from edgespeech.runtime.measure.references import read_references
+from edgespeech.runtime.measure.tables import Page, find_marks, insert_between_marks, markdown_text
 from edgespeech.runtime.measure.word_errors import WordErrors
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -47,34 +48,43 @@ class QuantizedBundle(Bundle):
     report: QuantizationReport | None = None
     sensitivity: tuple[LayerCost, ...] = ()
 
-    def tables(self) -> str:
-        """Render the measurements as plain text; empty if there are none."""
+    def page(self) -> Page:
+        """Lay out the measurements; empty if there are none."""
         if self.report is not None:
-            return render_report(self.report)
-        return render_sensitivity(self.sensitivity) if self.sensitivity else ""
+            return report_page(self.report)
+        return [sensitivity_table(self.sensitivity)] if self.sensitivity else []
+
+    def tables(self) -> str:
+        """Write the measurements as Markdown; empty if there are none."""
+        return markdown_text(self.page())
 
 
 def quantize_bundle(source: str | Path, output: str | Path, request: QuantizeRequest) -> QuantizedBundle:
     """Write a bundle with smaller weights, compared on speech; an older bundle in ``output`` is replaced.
+
+    All inputs are checked before the work begins.
 
     Raises:
         EdgespeechError: The bundle, a manifest or an option is invalid, or the result was refused; nothing is written.
     """
     bundle = load_bundle(source)
     require_float32(bundle)
+    require_bundle_folder(Path(output))
     _check(request)
     place = find_marks(request.into) if request.into else None
     if request.precision != "fp16":
-        FloatGraph.of(bundle)
         require_form(bundle, request.precision)
+        require_weights(FloatGraph.of(bundle), request.keep)
     baseline = None if request.baseline is None else load_bundle(request.baseline)
     speech = read_calibration_speech(request.speech, bundle.manifest.audio.sample_rate)
-    evaluate = None if request.dev is None else _evaluator(request.dev, request.dev_limit, bundle, baseline)
+    evaluate = None
+    if request.dev is not None:
+        read_references(request.dev, request.dev_limit)
+        evaluate = _evaluator(request.dev, request.dev_limit, bundle, baseline)
     job = _Job(bundle, Path(output), request, speech, baseline, evaluate)
     written = job.to_float16() if request.precision == "fp16" else job.to_integers()
     if place is not None:
-        tables = written.tables()
-        insert_between_marks(*place, "\n".join(["```", *([tables] if tables else []), "```"]))
+        insert_between_marks(*place, written.tables())
     return written
 
 
@@ -147,7 +157,7 @@ class _Job:
             return QuantizedBundle(written.folder, written.manifest)
         with tempfile.TemporaryDirectory() as folder:
             report = self._report(to_float16(self.bundle, Path(folder) / "fp16", speech, compute=compute))
-        written = to_float16(self.bundle, self.output, speech, report.summary(), compute, logging.DEBUG)
+        written = to_float16(self.bundle, self.output, speech, self._measured(report), compute, logging.DEBUG)
         return QuantizedBundle(written.folder, written.manifest, report)
 
     def to_integers(self) -> QuantizedBundle:
@@ -171,8 +181,16 @@ class _Job:
         with tempfile.TemporaryDirectory() as folder:
             tried = quantizer.write(Path(folder) / precision, precision, model)
             report = self._report(tried, calibration=quantizer.calibration, kept=keep, costs=costs)
-        written = quantizer.write(self.output, precision, model, report.summary(), logging.DEBUG)
+        written = quantizer.write(self.output, precision, model, self._measured(report), logging.DEBUG)
         return QuantizedBundle(written.folder, written.manifest, report, costs)
+
+    def _measured(self, report: QuantizationReport) -> dict[str, Any]:
+        """Return what the manifest of the bundle keeps, with the name of the speech that errors were counted on."""
+        errors, dev = report.after.error_rates, self.request.dev
+        if errors is None or dev is None:
+            return report.summary()
+        name = printable_name(f"{dev.absolute().parent.name}/{dev.name}")
+        return {**report.summary(), "wer_speech": f"{name}, {errors.words} words"}
 
     def _report(self, tried: Bundle, **found: Any) -> QuantizationReport:
         report = measure_report(

@@ -127,7 +127,7 @@ def calibrate_model(model: DeepSpeech2, manifest: Path) -> CalibratedModel:
         )
     with Progress("calibrating", passes * clips) as progress:
         calibrated, movements = calibrate_batch_norm(model, recordings, progress.advance)
-    log.info("%s", movement_table(movements))
+    log.info("%s", movement_table(movements).text())
     if largest_movement(movements) < NEGLIGIBLE_MOVEMENT:
         log.info("the statistics already matched this speech: they moved by less than a hundredth of a deviation")
     return CalibratedModel(calibrated, movements, clips, seconds)

@@ -68,7 +68,7 @@ def _corrected_biases(graph: FloatGraph, channels: Mapping[str, Channels]) -> di
         value = graph.weights[name]  # [inputs, outputs], or [1, outputs, inputs] of a recurrent operator
         if not _is_halved(name, value):
             return np.zeros(value.shape[1], np.float32)
-        # Weights beyond the range of float16 become infinite here; the comparison on speech refuses them.
+        # Weights beyond the range of float16 become infinite here; `to_float16` refuses them.
         with np.errstate(invalid="ignore", over="ignore"):
             lost = value - value.astype(np.float16)
             return np.asarray(lost[0] @ channels[tensor].mean if lost.ndim == 3 else channels[tensor].mean @ lost)
@@ -82,6 +82,15 @@ def _corrected_biases(graph: FloatGraph, channels: Mapping[str, Channels]) -> di
             shifts = [shift(*pair) for pair in zip(layer.weights, inputs, strict=True)]
             biases[name] = (graph.weights[name] + np.concatenate(shifts)).astype(np.float32)
     return biases
+
+
+def _require_range(graph: onnx.ModelProto) -> None:
+    lost = [one.name for one in graph.graph.initializer if not np.isfinite(numpy_helper.to_array(one)).all()]
+    if lost:
+        raise VerificationError(
+            f"{len(lost)} weights, such as {lost[0]}, have values beyond the range of float16: no bundle was written; "
+            "choose int8, whose scales fit the weights"
+        )
 
 
 def to_float16(
@@ -100,7 +109,8 @@ def to_float16(
 
     Raises:
         UsageError: The bundle is not float32, or the speech is empty or silent.
-        VerificationError: Log-probabilities are too far from float32; nothing is written.
+        VerificationError: Weights are beyond the range of float16, or log-probabilities too far from float32; nothing
+            is written.
     """
     require_float32(bundle)
     require_sound(speech)
@@ -111,6 +121,8 @@ def to_float16(
         parsed = FloatGraph(graph)
         per_channel = [tensor for layer in parsed.layers() for tensor in parsed.channel_tensors(layer)]
         graph, kind = store_as_float16(graph, observe(bundle, graph, [], per_channel, speech)[1]), "fp16 weights"
+
+    _require_range(graph)
 
     def describe(files: dict[str, FileEntry]) -> Manifest:
         facts = msgspec.structs.replace(bundle.manifest.graph, precision="fp16")

@@ -62,9 +62,7 @@ class Quantizer:
         Raises:
             UsageError: A weight to keep is not in the graph, or the bundle's form has no such precision.
         """
-        names = [layer.name for layer in self.layers]
-        if unknown := sorted(set(keep) - set(names)):
-            raise UsageError(f"weight {unknown[0]!r} is not in the graph; wanted some of {', '.join(names)}")
+        require_weights(self.graph, keep)
         require_form(self.bundle, precision)
         plan: dict[str, LayerPrecision] = {}
         for layer in self.layers:
@@ -139,6 +137,13 @@ def require_precision(precision: str) -> None:
     """Raise UsageError if a precision is unknown."""
     if precision not in get_args(Precision):
         raise UsageError(f"precision {precision!r} is unknown; wanted one of {', '.join(get_args(Precision))}")
+
+
+def require_weights(graph: FloatGraph, names: Collection[str]) -> None:
+    """Raise UsageError if one of the names is not that of a weight which can become integers."""
+    known = [layer.name for layer in graph.layers() if layer.quantizable]
+    if unknown := sorted(set(names) - set(known)):
+        raise UsageError(f"weight {unknown[0]!r} is not in the graph; wanted some of {', '.join(known)}")
 
 
 def require_form(bundle: Bundle, precision: str) -> None:

@@ -16,6 +16,7 @@ from edgespeech.quantization.graph.activation_ranges import BOUNDED_BY_ONE, METH
 from edgespeech.quantization.graph.float_graph import FloatGraph
 from edgespeech.quantization.graph.integer_graph import IntegerRewriter
 from edgespeech.runtime.bundle import Bundle
+from edgespeech.runtime.measure.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -57,23 +58,25 @@ def calibrate_ranges(
     calibrated = [group for group in groups if not group.bounded]
     bounded = {tensor: BOUNDED_BY_ONE for group in groups if group.bounded for tensor in group.tensors}
     per_channel = [tensor for layer in graph.layers() if layer.quantizable for tensor in graph.channel_tensors(layer)]
-    histograms, channels = observe(bundle, graph.model, calibrated, per_channel, fitted)
+    with Progress("calibrating", len(fitted) + len(METHODS) * (choice == "auto")) as progress:
+        histograms, channels = observe(bundle, graph.model, calibrated, per_channel, fitted, progress.advance)
 
-    def ranges(method: Method) -> dict[str, Range]:
-        chosen = {}
-        for group, histogram in zip(calibrated, histograms, strict=True):
-            chosen.update(dict.fromkeys(group.tensors, histogram.range(method)))
-        return {**bounded, **chosen}
+        def ranges(method: Method) -> dict[str, Range]:
+            chosen = {}
+            for group, histogram in zip(calibrated, histograms, strict=True):
+                chosen.update(dict.fromkeys(group.tensors, histogram.range(method)))
+            return {**bounded, **chosen}
 
-    if choice != "auto":
-        method = cast(Method, choice)
-        return RangeCalibration(method, ranges(method), channels, {})
-    reference = stream_log_probs(bundle, graph.model, held_out)
-    all_layers = [layer.name for layer in graph.layers() if layer.quantizable]
-    divergences: dict[Method, float] = {}
-    for method in METHODS:
-        model = IntegerRewriter(graph, ranges(method), channels).rewrite(all_layers)
-        divergences[method] = divergence(reference, stream_log_probs(bundle, model, held_out)).kl
+        if choice != "auto":
+            method = cast(Method, choice)
+            return RangeCalibration(method, ranges(method), channels, {})
+        reference = stream_log_probs(bundle, graph.model, held_out)
+        all_layers = [layer.name for layer in graph.layers() if layer.quantizable]
+        divergences: dict[Method, float] = {}
+        for method in METHODS:
+            model = IntegerRewriter(graph, ranges(method), channels).rewrite(all_layers)
+            divergences[method] = divergence(reference, stream_log_probs(bundle, model, held_out)).kl
+            progress.advance()
     best = min(METHODS, key=lambda method: divergences[method])
     tried = ", ".join(f"{method} {kl:.2e}" for method, kl in divergences.items())
     where = "the same" if len(speech) < 2 else f"{len(held_out)} held-out"

@@ -7,7 +7,7 @@ minimises the loss of information (Kullback-Leibler divergence of the histogram)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -185,8 +185,11 @@ def observe(
     groups: Iterable[RangeGroup],
     per_channel: Sequence[str],
     speech: Sequence[Floats],
+    advance: Callable[[], object] = lambda: None,
 ) -> tuple[list[Histogram], dict[str, Channels]]:
     """Stream recordings through the float32 graph and collect statistics of its activations.
+
+    ``advance`` is called after each recording.
 
     Returns:
         One histogram for each group, and the channels of each activation in ``per_channel``.
@@ -199,7 +202,7 @@ def observe(
     counted = [(group.observed, Histogram()) for group in groups]
     channels = {tensor: ChannelCounter() for tensor in per_channel}
     tensors = list(dict.fromkeys([*channels, *(tensor for observed, _ in counted for tensor in observed)]))
-    for values in stream_tensors(bundle, graph, tensors, speech):
+    for values in stream_tensors(bundle, graph, tensors, speech, advance):
         for observed, histogram in counted:
             for tensor in observed:
                 histogram.add(values[tensor])
@@ -215,7 +218,11 @@ def require_sound(speech: Sequence[Floats]) -> None:
 
 
 def stream_tensors(
-    bundle: Bundle, graph: onnx.ModelProto, tensors: Sequence[str], speech: Iterable[Floats]
+    bundle: Bundle,
+    graph: onnx.ModelProto,
+    tensors: Sequence[str],
+    speech: Iterable[Floats],
+    advance: Callable[[], object] = lambda: None,
 ) -> Iterator[dict[str, Floats]]:
     """Run a graph over recordings with carried states, and yield the values of tensors after each chunk."""
     onnxruntime: Any = import_module("onnxruntime")
@@ -237,3 +244,4 @@ def stream_tensors(
             values = session.run(outputs, {facts.input: padded[:, start : start + size], **state})
             state = dict(zip((entry.name for entry in facts.states), values[len(tensors) :], strict=True))
             yield {name: np.asarray(value, np.float32) for name, value in zip(tensors, values, strict=False)}
+        advance()

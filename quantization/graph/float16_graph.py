@@ -10,9 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgespeech.quantization.graph.float_graph import FEATURE_PREFIX
+from edgespeech.quantization.graph.float_graph import EDGES_PREFIX, FEATURE_PREFIX
 
 FLOAT32_OPERATORS = {"Log", "LogSoftmax", "Softmax"}
+RECURRENT = {"GRU", "LSTM", "RNN"}
+LENGTHS = 4  # input of a recurrent operator that is an integer
 
 
 def compute_in_float16(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -34,8 +36,10 @@ def compute_in_float16(graph: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.graph.node:
         is_full = node.output[0] in full
         inputs = []
-        for name in node.input:
-            if name in weights and weights[name].dtype == np.float32 and not is_full:
+        for position, name in enumerate(node.input):
+            if position == LENGTHS and node.op_type in RECURRENT:
+                inputs.append(name)
+            elif name in weights and weights[name].dtype == np.float32 and not is_full:
                 halved[name] = numpy_helper.from_array(weights[name].astype(np.float16), f"{name}.half")
                 inputs.append(f"{name}.half")
             elif not name or name in weights or (name in full) == is_full:
@@ -62,13 +66,14 @@ def compute_in_float16(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _float32_tensors(graph: onnx.ModelProto, constants: set[str]) -> set[str]:
-    """Return tensors that stay float32: inputs, features and all that leads to them, and all from log-softmax on."""
+    """Return tensors that stay as they are: inputs, features and edges and all before them, all from log-softmax on."""
     producers = {output: node for node in graph.graph.node for output in node.output}
     inputs = {value.name for value in graph.graph.input}
     features = [node for node in graph.graph.node if node.name.startswith(FEATURE_PREFIX)]
     border = set(features[-1].output)
     full: set[str] = set()
-    wanted = list(border)
+    edges = [node for node in graph.graph.node if node.name.startswith(EDGES_PREFIX)]
+    wanted = [*border, *(output for node in edges for output in node.output)]
     while wanted:
         name = wanted.pop()
         if name not in full | constants | inputs:

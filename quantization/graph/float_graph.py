@@ -14,6 +14,8 @@ from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import Bundle
 
 FEATURE_PREFIX = "features."
+# Where a recording begins and ends, and the product with it.
+EDGES_PREFIX, INSIDE_SUFFIX = "edges.", ".inside"
 RECURRENT_SUFFIX = ".U"
 # Output of a recurrent layer.
 FRAMES_SUFFIX = ".frames"
@@ -22,6 +24,7 @@ FLOAT_LAYERS = {
     "lookahead.": "one weight per channel and frame: nothing to gain",
     "output.": "small, and the noisiest layer in integers",
 }
+LARGE_OUTPUT = 1000  # labels from which the output layer is not small
 KINDS = {"MatMul": "matrix", "Conv": "convolution", "GRU": "recurrent", "LSTM": "recurrent", "RNN": "recurrent"}
 REARRANGING = {"Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 
@@ -35,11 +38,13 @@ class Layer:
     nodes: tuple[int, ...]  # indices of the nodes that use it; unrolled cells share one weight
     sources: tuple[str, ...]  # activations that it multiplies, one for each node
     weights: tuple[str, ...]  # names of the initializers
+    outputs: int  # columns of a matrix; 0 for other kinds
 
     @property
     def quantizable(self) -> bool:
         """Whether the layer is worth quantizing to integers."""
-        return not self.name.startswith(tuple(FLOAT_LAYERS))
+        is_large_output = self.name.startswith("output.") and self.outputs >= LARGE_OUTPUT
+        return is_large_output or not self.name.startswith(tuple(FLOAT_LAYERS))
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class FloatGraph:
                 tuple(indices),
                 tuple(self.nodes[index].input[0] for index in indices),
                 weights,
+                self.weights[weights[0]].shape[1] if self.nodes[indices[0]].op_type == "MatMul" else 0,
             )
             for weights, indices in uses.items()
         ]
@@ -169,7 +175,7 @@ class FloatGraph:
             data = list(node.input) if node.op_type == "Concat" else list(node.input[:1])
             for name in node.output:
                 root(name)
-                if node.op_type in REARRANGING:
+                if node.op_type in REARRANGING or node.name.endswith(INSIDE_SUFFIX):
                     for source in data:
                         parent[root(source)] = root(name)
         for layer in self.layers():

@@ -72,10 +72,11 @@ def integer_lstm(
         )
         for name, integers in zip(node.input[1:3], (weight, recurrent), strict=True)
     )
-    inputs = [clipped, own, back, biases, "", hidden, cell, "", own_scales, zeros, back_scales, zeros]
+    inputs = [clipped, own, back, biases, node.input[4], hidden, cell, "", own_scales, zeros, back_scales, zeros]
     wide = [f"{output}.wide" for output in node.output]
+    direction = {one.name: helper.get_attribute_value(one) for one in node.attribute if one.name == "direction"}
     operator = helper.make_node(
-        "DynamicQuantizeLSTM", inputs, wide, name=node.name, domain="com.microsoft", hidden_size=len(units)
+        "DynamicQuantizeLSTM", inputs, wide, name=node.name, domain="com.microsoft", hidden_size=len(units), **direction
     )
     nodes.append(operator)
     bounds = [constant(f"lstm.{name}", np.array([value])) for name, value in

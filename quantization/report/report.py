@@ -22,6 +22,7 @@ from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.files import replacing
 from edgespeech.runtime.measure.chunk_time import ChunkTime, measure_chunk_times
 from edgespeech.runtime.measure.memory import Memory, measure_memory
+from edgespeech.runtime.measure.progress import Progress
 from edgespeech.runtime.measure.word_errors import WordErrors
 
 Floats = NDArray[np.float32]
@@ -102,24 +103,27 @@ def measure_report(
     """
     before, graph = baseline or original, FloatGraph(onnx.load(str(original.acoustic_path)))
     final = onnx.load(str(quantized.acoustic_path))
-    noise = measure_layer_noise(original, graph, final, speech)
-    entries = GraphAudit(graph.model, final).entries(dict.fromkeys(kept, "kept in higher precision"))
-    tensors = tuple(replace(entry, output_sqnr_db=noise.get(entry.name)) for entry in entries)
-    both = {"before": before, "after": quantized}
-    chunk_samples = quantized.manifest.audio.chunk_samples
-    times = measure_chunk_times(both, np.concatenate(list(speech)), chunk_samples)
-    sides = {
-        name: Side(
-            name=bundle.folder.name,
-            form=bundle.manifest.graph.form,
-            precision=bundle.manifest.graph.precision,
-            acoustic_bytes=bundle.manifest.files[ACOUSTIC].bytes,
-            chunk_time=times[name],
-            memory=measure_memory(bundle),
-            error_rates=evaluate(bundle) if evaluate else None,
-        )
-        for name, bundle in both.items()
-    }
+    with Progress("measuring: layers", 4) as progress:
+        noise = measure_layer_noise(original, graph, final, speech)
+        entries = GraphAudit(graph.model, final).entries(dict.fromkeys(kept, "kept in higher precision"))
+        tensors = tuple(replace(entry, output_sqnr_db=noise.get(entry.name)) for entry in entries)
+        both = {"before": before, "after": quantized}
+        chunk_samples = quantized.manifest.audio.chunk_samples
+        progress.advance(title="measuring: compute time")
+        times = measure_chunk_times(both, np.concatenate(list(speech)), chunk_samples)
+        sides = {}
+        for name, bundle in both.items():
+            progress.advance(title="measuring: memory and word errors" if evaluate else "measuring: memory")
+            sides[name] = Side(
+                name=bundle.folder.name,
+                form=bundle.manifest.graph.form,
+                precision=bundle.manifest.graph.precision,
+                acoustic_bytes=bundle.manifest.files[ACOUSTIC].bytes,
+                chunk_time=times[name],
+                memory=measure_memory(bundle),
+                error_rates=evaluate(bundle) if evaluate else None,
+            )
+        progress.advance()
     exact, rounded = (stream_log_probs(original, model, speech) for model in (graph.model, final))
     return QuantizationReport(
         before=sides["before"],

@@ -1,4 +1,4 @@
-"""Lay out the report as tables for a terminal."""
+"""Lay out the report as a page of tables and notes."""
 
 from __future__ import annotations
 
@@ -6,32 +6,30 @@ from collections.abc import Iterator, Sequence
 
 from edgespeech.quantization.report.report import QuantizationReport, Side
 from edgespeech.quantization.sensitivity import LayerCost
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Bullets, Page, Table
 
 
-def render_report(report: QuantizationReport) -> str:
-    """Render all tables and notes as plain text."""
-    tables = [_tensors(report), _comparison(report)]
-    if report.sensitivity:
-        tables.append(render_sensitivity(report.sensitivity))
-    return "\n".join([*tables, *_notes(report)])
+def report_page(report: QuantizationReport) -> Page:
+    """Lay out all tables, and the notes below them."""
+    alone = [sensitivity_table(report.sensitivity)] if report.sensitivity else []
+    return [_tensors(report), _comparison(report), *alone, Bullets(list(_notes(report)))]
 
 
-def render_sensitivity(costs: Sequence[LayerCost]) -> str:
-    """Render the table of layers that were quantized alone."""
+def sensitivity_table(costs: Sequence[LayerCost]) -> Table:
+    """Lay out the layers that were quantized alone."""
     rows = []
     for cost in costs:
         increase = "" if cost.wer_increase is None else f"{100 * cost.wer_increase:+.2f}"
         rows.append((cost.weight, cost.precision, f"{cost.kl:.2e}", f"{cost.sqnr_db:.1f}", increase))
     headings = ("weight", "precision", "KL, nats per frame", "SQNR, dB", "WER, %")
-    return text_table(headings, rows, left=2, title="Layers quantized alone")
+    return Table(headings, rows, left=2, title="Layers quantized alone")
 
 
 def _decibels(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _tensors(report: QuantizationReport) -> str:
+def _tensors(report: QuantizationReport) -> Table:
     headings = ("tensor", "shape", "in the graph", "why", "bytes before", "after", "weight dB", "output dB")
     rows = [
         (
@@ -48,10 +46,10 @@ def _tensors(report: QuantizationReport) -> str:
     ]
     before, after = (sum(getattr(entry, key) for entry in report.tensors) for key in ("bytes_before", "bytes_after"))
     rows.append(("all", "", "", "", f"{before}", f"{after}", "", ""))
-    return text_table(headings, rows, left=4, title="Trained tensors, read back from the graph")
+    return Table(headings, rows, left=4, title="Trained tensors, read back from the graph")
 
 
-def _comparison(report: QuantizationReport) -> str:
+def _comparison(report: QuantizationReport) -> Table:
     before, after = report.before, report.after
     headings = (
         "", f"{before.precision} {before.form}", f"{after.precision} {after.form}", "ratio or difference"
@@ -64,7 +62,7 @@ def _comparison(report: QuantizationReport) -> str:
         for name, key in (("WER", "wer"), ("deletions", "deletion_rate"), ("CER", "cer")):
             one, other = (100 * getattr(side.error_rates, key) for side in (before, after))
             rows.append((f"{name}, %", f"{one:.2f}", f"{other:.2f}", f"{other - one:+.2f}"))
-    return text_table(headings, rows, title="One run, one thread")
+    return Table(headings, rows, title="One run, one thread")
 
 
 def _measures(before: Side, after: Side) -> Iterator[tuple[str, float, float, str, int]]:

@@ -45,11 +45,15 @@ def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]
                     chunk_samples=chunk,
                     chunk_free=form == "fused",
                     delay_frames=model.delay_frames,
+                    end_state="" if model.edges is None else "edges_left",
                 ),
                 graph=bundles.GraphFacts(
                     form=form,
                     precision="fp32",
-                    states=tuple(bundles.StateEntry(name=s.name, output=s.output, shape=s.shape) for s in states),
+                    states=tuple(
+                        bundles.StateEntry(name=s.name, output=s.output, shape=s.shape, initial=s.initial)
+                        for s in states
+                    ),
                 ),
                 files=files,
             )

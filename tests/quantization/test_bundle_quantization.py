@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
@@ -48,6 +50,29 @@ def test_a_bundle_is_quantized(
     assert json.loads(report.read_text())["after"]["precision"] == precision
     assert sorted(os.listdir(tmp_path)) == ["report.json", "report.png", "small"]
     assert edgespeech("verify", output).code == 0
+
+
+@pytest.mark.parametrize(("choice", "steps"), [("auto", 2 + 4), ("minmax", 2)])
+def test_a_terminal_shows_what_calibrates_and_measures(
+    edgespeech: Command,
+    cells_bundle: Bundle,
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    choice: str,
+    steps: int,
+) -> None:
+    """One of three recordings is held out, and ``auto`` tries four methods."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    arguments = ["--precision", "int8", "--calibration", choice, "--speech", manifest, "--dev", manifest]
+    outcome = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "small", *arguments)
+    assert outcome.code == 0, outcome.err
+    shown = click.unstyle(outcome.err)
+    assert re.search(rf"{steps}/{steps} \S+ calibrating", shown)
+    for step in ("layers", "compute time", "memory and word errors"):
+        assert f"measuring: {step}" in shown
+    assert "4/4" in shown
 
 
 def test_the_sample_clips_calibrate_by_default(edgespeech: Command, cells_bundle: Bundle, tmp_path: Path) -> None:
@@ -100,7 +125,7 @@ def test_tables_are_written_into_a_document(
     assert outcome.code == 0, outcome.err
     text = notes.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "Layers quantized alone" in text and text.count("```") == 2
+    assert "Layers quantized alone\n\n| weight " in text and "```" not in text
     refused = edgespeech("quantize", cells_bundle.folder, "-o", tmp_path / "t", *arguments, "--into", f"{notes}#int9")
     assert refused.code == 2 and "int9" in refused.err and not (tmp_path / "t").exists()
 

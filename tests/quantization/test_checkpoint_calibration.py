@@ -74,7 +74,7 @@ def test_the_command_measures_the_statistics_on_speech(
     calibrated = {"manifest": "speech.jsonl", "clips": 4, "seconds": seconds}
     assert provenance == {"name": "tiny", "licence": "none", "calibrated": calibrated}
     expected, movements = calibrate_batch_norm(before, used)
-    assert movement_table(movements) in outcome.err
+    assert movement_table(movements).text() in outcome.err
     for name, value in expected.state_dict().items():
         assert torch.equal(written.state_dict()[name], value)
 
@@ -93,10 +93,10 @@ def test_only_the_part_named_by_a_manifest_line_is_read(
 
 def test_half_calibrates_the_rounded_weights(edgespeech: Run, spoiled: Path, speech: Path) -> None:
     before = spoiled.stat().st_size
-    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half").code == 0
+    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half", "--overwrite").code == 0
     assert spoiled.stat().st_size < before
     first = load_checkpoint(spoiled)[0].state_dict()
-    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half").code == 0
+    assert edgespeech("calibrate", spoiled, "--speech", speech, "-o", spoiled, "--half", "--overwrite").code == 0
     for name, value in load_checkpoint(spoiled)[0].state_dict().items():
         assert torch.equal(first[name], value)
 
@@ -122,7 +122,7 @@ def test_word_errors_are_counted_on_the_dev_manifest(
     command = ("calibrate", spoiled, "--speech", speech, "-o", tmp_path / "calibrated.pt", "--dev")
     assert "greedy, on 1 clips, 1.0 s: WER" in edgespeech(*command, dev).err
     textless = write_manifest(tmp_path / "textless.jsonl", [np.zeros(16000, np.float32)], text="")
-    outcome = edgespeech(*command, textless)
+    outcome = edgespeech(*command, textless, "--overwrite")
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
     assert "no usable clip" in outcome.err and "1 no text" in outcome.err
 

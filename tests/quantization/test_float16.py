@@ -44,7 +44,7 @@ def full(
     """A float32 bundle whose weights are large enough to become float16."""
     model = tiny_model_factory(hidden=40)
     graph, states = build_graph(fold_batch_norm(model), request.param, tiny_bundle.manifest.audio.chunk_samples)
-    entries = tuple(StateEntry(name=s.name, output=s.output, shape=s.shape) for s in states)
+    entries = tuple(StateEntry(name=s.name, output=s.output, shape=s.shape, initial=s.initial) for s in states)
 
     def describe(files: dict[str, FileEntry]) -> Manifest:
         replace = msgspec.structs.replace

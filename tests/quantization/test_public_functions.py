@@ -62,6 +62,8 @@ def test_a_notebook_quantizes_a_bundle(
     assert Recognizer(small).sample_rate == 16000
     assert small.report is not None and small.report.after.error_rates is not None
     assert small.manifest.measured["wer_percent"] == 100 * small.report.after.error_rates.wer
+    words = small.report.after.error_rates.words
+    assert small.manifest.measured["wer_speech"] == f"{manifest.parent.name}/{manifest.name}, {words} words"
     assert small.sensitivity == small.report.sensitivity != ()
     assert "Layers quantized alone" in small.tables() and "WER, %" in small.tables()
     assert capfd.readouterr() == ("", "")

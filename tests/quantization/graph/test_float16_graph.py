@@ -41,7 +41,8 @@ def test_layers_compute_in_float16_and_features_and_softmax_in_float32(full: Bun
     products = [node for node in half.graph.node if node.op_type in PRODUCTS]
     for node in products:
         wanted = TensorProto.FLOAT if node.name.startswith("features.") else TensorProto.FLOAT16
-        assert {types[name] for name in [*node.input, *node.output] if name in types} == {wanted}, node.name
+        found = {types[name] for name in [*node.input, *node.output] if name in types}
+        assert found - {TensorProto.INT32} == {wanted}, node.name  # integers are the lengths of sequences
     assert len(products) > 5
     for node in half.graph.node:
         if node.op_type in {"Log", "LogSoftmax"}:

@@ -16,13 +16,15 @@ from edgespeech.errors import MissingDependencyError, UsageError, VerificationEr
 from edgespeech.quantization.quantizer import Quantizer, quantize
 from edgespeech.quantization.report.picture import draw_report
 from edgespeech.quantization.report.report import QuantizationReport, measure_report, save_report
-from edgespeech.quantization.report.table import render_report
+from edgespeech.quantization.report.table import report_page
 from edgespeech.quantization.sensitivity import LayerCost
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.files import require_writable
 from edgespeech.runtime.measure.chunk_time import measure_chunk_times
 from edgespeech.runtime.measure.memory import measure_memory
+from edgespeech.runtime.measure.tables import markdown_text
 from edgespeech.runtime.measure.word_errors import WordErrors
+from tests.markdown_tables import cells
 
 Samples = NDArray[np.float32]
 
@@ -75,10 +77,10 @@ def test_the_summary_has_both_error_rates_in_percent(report: QuantizationReport)
 
 
 def test_tables_have_all_figures(report: QuantizationReport) -> None:
-    text = render_report(report)
-    (row,) = [line.split() for line in text.splitlines() if line.startswith("recurrent0.U ")][:1]
-    assert row[:5] == ["recurrent0.U", "40", "x", "160", "int8"]
-    assert any(line.split() == ["WER,", "%", "20.00", "20.25", "+0.25"] for line in text.splitlines())
+    text = markdown_text(report_page(report))
+    rows = [cells(line) for line in text.splitlines() if line.startswith("|")]
+    assert next(row for row in rows if row[0] == "recurrent0.U")[1:3] == ["40 x 160", "int8"]
+    assert ["WER, %", "20.00", "20.25", "+0.25"] in rows
     assert "kept in higher precision" in text and "Layers quantized alone" in text
     assert f"int8 {report.shares['int8']:.1%}" in text
 
@@ -115,7 +117,7 @@ def test_a_report_that_cannot_be_written_is_refused(report: QuantizationReport, 
 
 def test_a_float16_bundle_has_a_report(tiny_bundle: Bundle, speech: list[Samples], tmp_path: Path) -> None:
     half = quantize(tiny_bundle, tmp_path / "half", "fp16", speech)
-    text = render_report(measure_report(tiny_bundle, half, speech[:1]))
+    text = markdown_text(report_page(measure_report(tiny_bundle, half, speech[:1])))
     assert "fp16 on a CPU is smaller, not faster" in text and "no --dev manifest" in text
 
 
