@@ -68,12 +68,14 @@ class AcousticModel:
         self.audio = bundle.manifest.audio
         self._graph = bundle.manifest.graph
         self._labels = len(bundle.manifest.labels)
+        # onnxruntime's threads do not survive a fork: the child would wait for them without an end.
+        self._only_in_process = os.getpid() if threads > 1 else None
         self._outputs = [self._graph.output, *(state.output for state in self._graph.states)]
         self.nodes: int | None = None
         self.nodes_on_cpu: dict[str, int] | None = None
         if provider == "cpu":
             self._session: Any = _open(onnxruntime, bundle, options, [wanted])
-            _return_freed_memory()
+            return_freed_memory()
             self._check(bundle)
         else:
             self._open_and_profile(onnxruntime, bundle, options, provider)
@@ -125,6 +127,14 @@ class AcousticModel:
             for state in self._graph.states
         }
 
+    def ending(self, state: State, samples_left: int) -> State:
+        """Return the state of streams whose recording ends after this many samples of the next step, or before it.
+
+        Only models that were trained with zeros behind the end distinguish this state from the one given.
+        """
+        name = self.audio.end_state
+        return {**state, name: np.full_like(state[name], samples_left)} if name else state
+
     def step(self, samples: Floats, state: State) -> tuple[Floats, State]:
         """Process one chunk.
 
@@ -136,13 +146,18 @@ class AcousticModel:
             Natural-log probabilities float32 [batch, frames, labels], and the new state.
 
         Raises:
-            UsageError: The length of the chunk is not valid for the graph.
-            BundleError: The graph fails, or returns a wrong number of frames.
+            UsageError: The length of the chunk is not valid for the graph, or this process was forked from the one that
+                made the model with several threads.
+            BundleError: The graph fails, or returns a wrong number of frames or a state of another size.
         """
         length = samples.shape[1]
         fits = length > 0 and length % self.audio.frame_samples == 0
         if length != self.audio.chunk_samples and not (self.audio.chunk_free and fits):
             raise UsageError(f"a chunk of {length} samples came; the graph wants {self.audio.chunk_samples}")
+        if self._only_in_process not in (None, os.getpid()):
+            raise UsageError(
+                "threads of onnxruntime do not survive a fork; make the recognizer afterwards, or threads=1"
+            )
         try:
             outputs = self._session.run(self._outputs, {self._graph.input: samples, **state})
         except Exception as error:  # onnxruntime raises classes that it does not export
@@ -151,11 +166,16 @@ class AcousticModel:
         if outputs[0].shape != wanted:
             given = list(outputs[0].shape)
             raise BundleError(f"the acoustic graph gave {given}, wanted {list(wanted)}; export the bundle again")
-        names = (entry.name for entry in self._graph.states)
-        return outputs[0], dict(zip(names, outputs[1:], strict=True))
+        after = dict(zip((entry.name for entry in self._graph.states), outputs[1:], strict=True))
+        for name, value in after.items():
+            if value.shape != state[name].shape:
+                raise BundleError(f"the acoustic graph changes the size of its state {name}; export the bundle again")
+        return outputs[0], after
 
-    def stream(self, samples: Floats, size: int | None = None) -> Floats:
+    def stream(self, samples: Floats, size: int | None = None, length: int | None = None) -> Floats:
         """Process recordings, float32 [batch, samples], in chunks of ``size`` samples, the last one padded with zeros.
+
+        They end after ``length`` samples, and what follows is silence; None if their end is not known.
 
         Returns:
             Log-probabilities float32 [batch, frames, labels], including the ``delay_frames`` at the beginning.
@@ -164,6 +184,8 @@ class AcousticModel:
         padded = np.pad(samples, ((0, 0), (0, -samples.shape[1] % size)))
         state, pieces = self.initial_state(len(samples)), [np.zeros((len(samples), 0, self._labels), np.float32)]
         for start in range(0, padded.shape[1], size):
+            if length is not None and 0 <= length - start < size:
+                state = self.ending(state, length - start)
             log_probs, state = self.step(padded[:, start : start + size], state)
             pieces.append(log_probs)
         return np.concatenate(pieces, axis=1)
@@ -177,8 +199,8 @@ def _open(onnxruntime: Any, bundle: Bundle, options: Any, providers: list[str]) 
         raise BundleError(f"{bundle.acoustic_path} does not load: {reason}; export the bundle again") from None
 
 
-def _return_freed_memory() -> None:
-    """Make glibc return the memory freed after loading, which is up to half of what the graph needs."""
+def return_freed_memory() -> None:
+    """Make glibc return freed memory: after loading, up to half of what the graph needs."""
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         trim(0)
 

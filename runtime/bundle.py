@@ -3,15 +3,16 @@
 - bundle.json: strict, versioned description: hashes, labels, audio facts, states, decoder defaults
 - acoustic.onnx: samples and states in, natural-log probabilities and new states out
 - lm.bin: KenLM model, optional
+- punctuation.onnx: tagger that writes marks and capitals, optional
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from edgespeech.errors import BundleError, UsageError
+from edgespeech.errors import BundleError
 from edgespeech.runtime.decoder.options import DecoderOptions
+from edgespeech.runtime.files import FolderKind, replacing_folder, require_folder
+from edgespeech.runtime.graph.limits import check_graph
+from edgespeech.runtime.storage.links import find_outer_link
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +33,25 @@ VERSION = 1
 MANIFEST = "bundle.json"
 ACOUSTIC = "acoustic.onnx"
 LANGUAGE_MODEL = "lm.bin"
+PUNCTUATION = "punctuation.onnx"
 DEFAULT_BUNDLE = Path(__file__).parent / "default_bundle"
+_KIND = FolderKind("bundle", MANIFEST, FORMAT)
 
 # Longer steps and look-aheads are mistakes, and would need memory that no device has.
 MAX_CHUNK_SECONDS = 60.0
 
+# No model needs more; a description that asks for more is refused before memory is taken for it.
+MAX_MANIFEST_BYTES = 1 << 24
+MAX_LABELS = 100_000
+MAX_FILES = 64
+MAX_STATE_DIMS = 8
+MAX_STATE_VALUES = 1 << 24  # of all states of a stream: 64 MiB
+
 # Silence appended to a recording: a unidirectional model outputs a letter some frames after its sound.
 TAIL_SECONDS = 0.3
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NonNegative = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]  # a float holds them all
+NonNegative = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -62,7 +75,7 @@ class StateEntry(Record, frozen=True):
     initial: float = 0.0
 
 
-class AudioFacts(Record, frozen=True):
+class AudioFacts(Record, frozen=True, omit_defaults=True):
     """Sample rate, frames, chunks and look-ahead of the acoustic model.
 
     Attributes:
@@ -71,6 +84,8 @@ class AudioFacts(Record, frozen=True):
         chunk_samples: Samples per step of the graph; a multiple of ``frame_samples``.
         chunk_free: Whether the graph also takes other multiples of ``frame_samples``.
         delay_frames: Look-ahead: output t belongs to frame ``t - delay_frames``.
+        end_state: Name of the state that is the number of samples from a step's first one to the end of the recording,
+            for models that were trained with zeros behind it; empty if there is none.
     """
 
     sample_rate: Annotated[int, msgspec.Meta(ge=1000, le=768000)]
@@ -78,6 +93,7 @@ class AudioFacts(Record, frozen=True):
     chunk_samples: Positive
     chunk_free: bool
     delay_frames: NonNegative
+    end_state: str = ""
 
     def __post_init__(self) -> None:
         if self.chunk_samples % self.frame_samples:
@@ -101,9 +117,13 @@ class AudioFacts(Record, frozen=True):
         return self.delay_frames * self.frame_seconds
 
     def frames_decoded(self, samples: int) -> int:
-        """Return the number of frames of a recording, including those of the silence appended to it."""
+        """Return the number of frames of a recording, including those of the silence appended to it.
+
+        A model that is told the end needs no silence, but may have one frame more, at the end itself.
+        """
         own = -(-samples // self.frame_samples)
-        return own + round(TAIL_SECONDS / self.frame_seconds) if samples else 0
+        tail = 1 if self.end_state else round(TAIL_SECONDS / self.frame_seconds)
+        return own + tail if samples else 0
 
 
 class GraphFacts(Record, frozen=True):
@@ -120,6 +140,11 @@ class GraphFacts(Record, frozen=True):
         outputs = [self.output, *(state.output for state in self.states)]
         if len(set(inputs)) != len(inputs) or len(set(outputs)) != len(outputs):
             raise ValueError("an input or output of the graph is listed twice")
+        if any(len(state.shape) > MAX_STATE_DIMS or not math.isfinite(state.initial) for state in self.states):
+            raise ValueError(f"a state has more than {MAX_STATE_DIMS} dimensions, or does not begin with a number")
+        values = sum(math.prod(state.shape) for state in self.states)
+        if values > MAX_STATE_VALUES:
+            raise ValueError(f"the states have {values} values; at most {MAX_STATE_VALUES} are allowed")
 
 
 class DecoderDefaults(Record, frozen=True):
@@ -128,7 +153,7 @@ class DecoderDefaults(Record, frozen=True):
     Without a language model only the beam width and the confidence are used.
     """
 
-    beam_width: Positive = 64
+    beam_width: Annotated[int, msgspec.Meta(ge=1, le=8192)] = 64  # more would need more than 2 GB
     alpha: Annotated[float, msgspec.Meta(ge=0.0, le=100.0)] = 0.5
     beta: Annotated[float, msgspec.Meta(ge=-100.0, le=100.0)] = 1.5
     unknown_score: Annotated[float, msgspec.Meta(ge=-1000.0, le=0.0)] = -10.0
@@ -161,10 +186,14 @@ class Manifest(Record, frozen=True):
     measured: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
+        if len(self.labels) > MAX_LABELS or len(self.files) > MAX_FILES:
+            raise ValueError(f"more than {MAX_LABELS} labels or {MAX_FILES} files")
         if self.blank >= len(self.labels) or self.labels[self.blank] != "":
             raise ValueError(f"label {self.blank} is not the blank (an empty text)")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
+        if self.audio.end_state and self.audio.end_state not in {state.name for state in self.graph.states}:
+            raise ValueError(f"end_state {self.audio.end_state!r} is not the name of a state")
         for name in self.files:
             if name != Path(name).name or name in {"", ".", "..", MANIFEST} or "\\" in name:
                 raise ValueError(f"file name {name!r} is not a plain name")
@@ -189,6 +218,11 @@ class Bundle:
         """Path of the KenLM model, if the bundle has one."""
         return self.folder / LANGUAGE_MODEL if LANGUAGE_MODEL in self.manifest.files else None
 
+    @property
+    def punctuation_path(self) -> Path | None:
+        """Path of the tagger that writes marks and capitals, if the bundle has one."""
+        return self.folder / PUNCTUATION if PUNCTUATION in self.manifest.files else None
+
 
 def load_bundle(path: str | Path | None = None) -> Bundle:
     """Read a bundle and compare every file with its hash.
@@ -202,27 +236,42 @@ def load_bundle(path: str | Path | None = None) -> Bundle:
     folder = DEFAULT_BUNDLE if path is None else Path(path)
     try:
         if not folder.is_dir():
-            what = "is a file" if folder.exists() else "does not exist"
-            raise BundleError(f"bundle {folder} {what}; give the folder that `edgespeech export` wrote")
+            raise _not_a_bundle(folder)
         manifest = _read_manifest(folder)
         for name, entry in manifest.files.items():
             _check_file(folder / name, entry)
+        states = manifest.graph.states
+        check_graph(
+            folder / ACOUSTIC, {one.name: one.shape for one in states}, {one.output: one.shape for one in states}
+        )
+        if PUNCTUATION in manifest.files:
+            check_graph(folder / PUNCTUATION, {}, {})
     except OSError as error:
         raise BundleError(f"cannot read bundle {folder}: {error.strerror}; repair it or give another folder") from None
     log.debug("bundle %s: %s, %s, %s", folder, manifest.name, manifest.graph.form, manifest.graph.precision)
     return Bundle(folder, manifest)
 
 
+def _not_a_bundle(folder: Path) -> BundleError:
+    from edgespeech.runtime.foreign.model_files import not_a_bundle  # many modules, for errors alone
+
+    return BundleError(not_a_bundle(folder))
+
+
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
+    _refuse_link(path)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(raw) > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{path} has more than {MAX_MANIFEST_BYTES} bytes, which no model needs; export it again")
         version = msgspec.json.decode(raw, type=_Header).version
         if version != VERSION:
             raise BundleError(f"{path} has version {version}; this edgespeech reads version {VERSION}: export it again")
         return msgspec.json.decode(raw, type=Manifest)
     except FileNotFoundError:
-        raise BundleError(f"{folder} has no {MANIFEST}; give a folder that `edgespeech export` wrote") from None
+        raise _not_a_bundle(folder) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:160]
         raise BundleError(f"{path} is not a valid bundle description: {reason}; export the bundle again") from None
@@ -233,7 +282,13 @@ class _Header(msgspec.Struct):
     format: str = ""
 
 
+def _refuse_link(path: Path) -> None:
+    if (target := find_outer_link(path.parent, path.name)) is not None:
+        raise BundleError(f"{path} is a link out of its bundle, to {target}; copy the bundle with its files (cp -rL)")
+
+
 def _check_file(path: Path, entry: FileEntry) -> None:
+    _refuse_link(path)
     if not path.is_file():
         raise BundleError(f"{path} is missing; copy the whole bundle again")
     size = path.stat().st_size
@@ -270,15 +325,7 @@ def write_bundle(
         UsageError: The target exists and is not a bundle, or it cannot be written.
     """
     folder = Path(os.path.abspath(folder))
-    try:
-        if folder.exists() and not _may_be_replaced(folder):
-            raise UsageError(f"{folder} exists and is not a bundle; give another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror}; give another folder") from None
-    try:
-        temporary.chmod(0o755)
+    with replacing_folder(folder, _KIND) as temporary:
         for name, content in files.items():
             if isinstance(content, bytes):
                 (temporary / name).write_bytes(content)
@@ -290,34 +337,13 @@ def write_bundle(
         bundle = load_bundle(temporary)
         if check is not None:
             check(bundle)
-        _take_place(temporary, folder)
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror}; free some space or give another folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Bundle(folder, bundle.manifest)
 
 
-def _may_be_replaced(folder: Path) -> bool:
-    if not folder.is_dir() or not (folder / MANIFEST).is_file():
-        return folder.is_dir() and not any(folder.iterdir())
-    try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Header).format == FORMAT
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+def require_bundle_folder(folder: Path, overwrite: bool = True) -> None:
+    """Check that a bundle can be written to a folder, which need not exist, before the work whose result it will hold.
 
-
-def _take_place(temporary: Path, folder: Path) -> None:
-    if not folder.exists():
-        temporary.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    try:
-        folder.rename(old / "bundle")
-        try:
-            temporary.rename(folder)
-        except BaseException:
-            (old / "bundle").rename(folder)
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    Raises:
+        UsageError: It exists and is not a bundle or must not be overwritten, or it cannot be written.
+    """
+    require_folder(folder, _KIND, overwrite)

@@ -1,35 +1,101 @@
-"""Atomic writing of files, checks before long work that a file can be written, and the cache folder."""
+"""Atomic writing of files and folders, checks before long work that they may be written, and the cache folder."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from edgespeech.errors import UsageError
+from edgespeech.runtime.storage.durability import exchange, sync_file, sync_folder, sync_tree
+from edgespeech.runtime.storage.temporaries import exclusive, temporary_file, temporary_folder
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, overwrite: bool = True, sync: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces ``path`` when the block ends without an exception.
 
+    Whatever ends the process, ``path`` is the old file or the new one; with ``sync`` after a loss of power too. A link
+    stays, and the file that it points to is replaced. A device or a pipe is written directly.
+
     Raises:
-        UsageError: The file cannot be written: no such folder, no permission, a full disk.
+        UsageError: The file cannot be written: no such folder, no permission, a full disk. Or it is not to be
+            overwritten, and exists by now.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    target = Path(os.path.realpath(path))
     try:
-        with temporary.open("wb") as file:
+        if _is_special(path):
+            with path.open("wb") as file:
+                yield file
+            return
+        with temporary_file(target) as (temporary, file):
             yield file
-        temporary.replace(path)
+            if not overwrite:
+                require_new(path)
+            with suppress(FileNotFoundError):
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            file.flush()
+            if sync:
+                sync_file(file.fileno())
+            if sys.platform == "win32":
+                file.close()  # an open file cannot be renamed there
+            temporary.replace(target)
+        if sync:
+            sync_folder(target.parent)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; give another file") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to add lines to it; a last line without an end gets one first.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    try:
+        with path.open("ab") as file:
+            if ends_within_a_line(path):
+                file.write(b"\n")
+            yield file
+            file.flush()
+            sync_file(file.fileno())
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; give another file") from None
+
+
+def require_new(path: Path, overwrite: bool = False, can_append: bool = False) -> None:
+    """Check that a file which is to be written does not exist, is empty, or may be overwritten.
+
+    Raises:
+        UsageError: It holds something; the message names ``--overwrite``, and ``--append`` if that is possible.
+    """
+    if overwrite or not holds_content(path):
+        return
+    append = ", --append to add to it" if can_append else ""
+    raise UsageError(f"{path} exists; give --overwrite to replace it{append}, or another file")
+
+
+def holds_content(path: Path) -> bool:
+    """Decide whether a path is a file that is not empty."""
+    return os.path.isfile(path) and os.path.getsize(path) > 0
+
+
+def ends_within_a_line(path: Path) -> bool:
+    """Decide whether the last line of a file has no end, as after a crash; nothing but its last byte is read."""
+    if not holds_content(path):
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def require_writable(path: Path, create: bool = False) -> None:
@@ -42,13 +108,21 @@ def require_writable(path: Path, create: bool = False) -> None:
     """
     if path.is_dir():
         raise UsageError(f"cannot write {path}: it is a folder; give a file in a folder that exists")
+    if _is_special(path):
+        return
+    target = Path(os.path.realpath(path))
     try:
         if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; give a file in a folder that exists") from None
+
+
+def _is_special(path: Path) -> bool:
+    """Decide whether a path is a device, a pipe or a socket, which has no content that could be lost."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def printable_name(path: str | Path) -> str:
@@ -66,6 +140,108 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot create {folder}: {error.strerror}; give another folder") from None
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """A kind of folder that is written as a whole, known by a JSON file in it.
+
+    Attributes:
+        name: Its name in messages, such as ``bundle``.
+        marker: Name of the JSON file.
+        format: Value of ``format`` in it.
+    """
+
+    name: str
+    marker: str
+    format: str
+
+    def may_replace(self, folder: Path) -> bool:
+        """Decide whether a folder that exists is empty or of this kind."""
+        if not folder.is_dir() or not (folder / self.marker).is_file():
+            return folder.is_dir() and not any(folder.iterdir())
+        try:
+            content = json.loads((folder / self.marker).read_bytes())
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(content, dict) and content.get("format") == self.format
+
+
+def require_folder(folder: Path, kind: FolderKind, overwrite: bool = True) -> None:
+    """Check that a folder, which need not exist, can be written, before the work whose result it will hold.
+
+    Raises:
+        UsageError: It exists and is something else or must not be overwritten, or it cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    try:
+        if folder.exists() and not kind.may_replace(folder):
+            raise UsageError(f"{folder} exists and is not a {kind.name}; give another folder")
+        if not overwrite and (folder / kind.marker).exists():
+            raise UsageError(
+                f"{folder} is a {kind.name}; give --overwrite to replace all of its files, or another folder"
+            )
+        above = next(parent for parent in folder.parents if parent.exists())
+        with TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}; give another folder") from None
+
+
+@contextmanager
+def replacing_folder(folder: Path, kind: FolderKind) -> Iterator[Path]:
+    """Make a temporary folder that takes the place of ``folder`` when the block ends without an exception.
+
+    Raises:
+        UsageError: As in `require_folder`, or the disk is full.
+    """
+    folder = Path(os.path.abspath(folder))
+    require_folder(folder, kind)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _put_back(folder)
+        with temporary_folder(folder) as temporary:
+            temporary.chmod(0o755)
+            yield temporary
+            sync_tree(temporary)
+            _take_place(temporary, folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}; free some space or give another folder") from None
+
+
+def _take_place(temporary: Path, folder: Path) -> None:
+    try:
+        temporary.rename(folder)  # in place of an empty folder too
+    except OSError:
+        if not folder.is_dir():
+            raise
+        if not exchange(temporary, folder):
+            _rename_twice(temporary, folder)
+
+
+def _rename_twice(temporary: Path, folder: Path) -> None:
+    """Replace a folder where the system cannot exchange two; between the two steps it has the name of `_kept`."""
+    with exclusive(folder.parent):
+        _put_back(folder)
+        folder.rename(_kept(folder))
+        try:
+            temporary.rename(folder)
+        finally:
+            _put_back(folder)
+
+
+def _put_back(folder: Path) -> None:
+    """Give a folder its name back that a process lost between two renames; remove what was replaced."""
+    if folder.exists():
+        shutil.rmtree(_kept(folder), ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            _kept(folder).rename(folder)
+
+
+def _kept(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
 
 
 def cache_folder() -> Path:

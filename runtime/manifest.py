@@ -6,10 +6,10 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgespeech.errors import ManifestError, UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.files import replacing
+from edgespeech.runtime.foreign.tables import not_a_manifest
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ class Utterance:
     offset: float = 0.0  # seconds from the beginning of the file to that of the utterance
     # Whether the manifest has a text, which is empty for a recording without speech.
     has_text: bool = field(default=True, compare=False)
+    line: int = field(default=0, compare=False)  # its number in the manifest, from 1; 0 if it is in none
+    # How the text was made, by "kind" and further keys; None if nothing is known, as for transcribed speech.
+    provenance: Mapping[str, str | float] | None = field(default=None, compare=False)
 
 
 class _Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +54,7 @@ class _Line(_Text, frozen=True, kw_only=True):
     duration: float | None = None
     speaker: str | None = None
     offset: float = 0.0
+    provenance: Any = None
 
 
 _TEXT_DECODER, _LINE_DECODER = msgspec.json.Decoder(_Text), msgspec.json.Decoder(_Line)
@@ -75,21 +80,21 @@ def read_manifest(path: str | Path, check_files: bool = False) -> list[Utterance
     path = Path(path)
     files = _Files(path)
     utterances: list[Utterance] = []
-    lines: list[int] = []
     for number, line in enumerate(_content(path).split(b"\n"), start=1):
         if not line.strip():
             continue
-        utterances.append(_utterance(line, files, f"{path}:{number}"))
-        lines.append(number)
+        if not utterances and (reason := not_a_manifest(path, line)):
+            raise ManifestError(f"{path}:{number}: invalid JSON, because the file is {reason}")
+        utterances.append(_utterance(line, files, path, number))
     if not utterances:
         raise ManifestError(f"{path} is empty; wanted at least one line with audio_filepath; write one per recording")
     files.report()
     if check_files:
-        missing = [index for index, utterance in enumerate(utterances) if not utterance.path.is_file()]
+        missing = [utterance for utterance in utterances if not os.path.isfile(utterance.path)]
         if missing:
             first = missing[0]
             raise ManifestError(
-                f"{path}:{lines[first]}: audio file {utterances[first].audio_filepath!r} does not exist "
+                f"{path}:{first.line}: audio file {first.audio_filepath!r} does not exist "
                 f"({len(missing)} of {len(utterances)} are missing); paths are relative to the manifest or to the "
                 "working folder; correct them"
             )
@@ -102,18 +107,19 @@ def is_manifest(path: Path, first_line: str) -> bool:
 
 
 def read_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
-    """Yield the text of each line of a manifest that is open already; ``audio_filepath`` is not needed.
+    """Yield the texts of all lines of a manifest that is open already; ``audio_filepath`` is not needed.
 
     Raises:
         ManifestError: A line is not a JSON object, or has neither ``text`` nor ``text_filepath``.
     """
     files = _Files(path)
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            text = _read_text(_decode(line.encode(), _TEXT_DECODER, str(path)), files, str(path))
+            place = f"{path}:{number}"
+            text = _read_text(_decode(line.encode(), _TEXT_DECODER, place), files, place)
             if text is None:
                 raise ManifestError(
-                    f"{path} contains a line without a text; wanted JSON lines with 'text' or 'text_filepath'; add it"
+                    f"{place}: the line has no text; wanted JSON lines with 'text' or 'text_filepath'; add it"
                 )
             yield text
 
@@ -128,7 +134,7 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
     lines = 0
     with replacing(path) as file:
         for utterance in utterances:
-            line: dict[str, str | float] = {"audio_filepath": _relative(os.path.realpath(utterance.path), folder)}
+            line: dict[str, Any] = {"audio_filepath": _relative(os.path.realpath(utterance.path), folder)}
             if utterance.duration is not None:
                 line["duration"] = round(utterance.duration, 3)
             if utterance.speaker is not None:
@@ -137,6 +143,8 @@ def write_manifest(path: Path, utterances: Iterable[Utterance]) -> int:
                 line["offset"] = round(utterance.offset, 3)
             if utterance.has_text:
                 line["text"] = utterance.text
+            if utterance.provenance is not None:
+                line["provenance"] = dict(utterance.provenance)
             try:
                 file.write(msgspec.json.encode(line) + b"\n")
             except UnicodeEncodeError:
@@ -177,8 +185,8 @@ class _Files:
         """Return the absolute path of a file, in the manifest's folder unless only the working folder has it."""
         given = os.path.expanduser(name)
         path, other = self._folder / given, self._working_folder / given
-        if path != other and other.is_file():
-            if not path.is_file():
+        if path != other and os.path.isfile(other):  # unlike `Path.is_file`, it is False for impossible names
+            if not os.path.isfile(path):
                 return other
             if not path.samefile(other):
                 self._ambiguous.append(name)
@@ -201,7 +209,7 @@ def _decode(line: bytes, decoder: msgspec.json.Decoder[_Fields], place: str) -> 
         return decoder.decode(line)
     except msgspec.ValidationError as error:
         raise ManifestError(f"{place}: {error}; wanted an object with audio_filepath and text; correct it") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(f"{place}: invalid JSON ({error}); wanted one object per line; correct it") from None
 
 
@@ -220,10 +228,13 @@ def _read_text(fields: _Text, files: _Files, place: str) -> str | None:
         ) from None
 
 
-def _utterance(line: bytes, files: _Files, place: str) -> Utterance:
+def _utterance(line: bytes, files: _Files, manifest: Path, number: int) -> Utterance:
+    place = f"{manifest}:{number}"
     fields = _decode(line, _LINE_DECODER, place)
     if not fields.audio_filepath:
         raise ManifestError(f"{place}: audio_filepath is empty; wanted the path of a recording; fill it in")
+    if "\0" in fields.audio_filepath:
+        raise ManifestError(f"{place}: audio_filepath has a zero byte, as no path has; correct it")
     for key, seconds in (("duration", fields.duration), ("offset", fields.offset)):
         if seconds is not None and not 0.0 <= seconds < math.inf:
             raise ManifestError(f"{place}: {key} is {seconds}; wanted seconds, 0 or more; correct it or leave it out")
@@ -236,7 +247,16 @@ def _utterance(line: bytes, files: _Files, place: str) -> Utterance:
         speaker=fields.speaker,
         offset=fields.offset,
         has_text=text is not None,
+        line=number,
+        provenance=_provenance(fields.provenance),
     )
+
+
+def _provenance(found: Any) -> Mapping[str, str | float] | None:
+    """Return what `write_manifest` wrote; other programs may mean something else by this key."""
+    if not isinstance(found, dict) or not isinstance(found.get("kind"), str):
+        return None
+    return {key: value for key, value in found.items() if isinstance(value, (str, float, int))}
 
 
 def read_samples(utterance: Utterance, sample_rate: int) -> NDArray[np.float32]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.decoder.hypothesis import Hypothesis
+from edgespeech.runtime.decoder.hypothesis import Hypothesis, join_words
 from edgespeech.runtime.options import DEFAULT_MIN_EVIDENCE
 
 # The longest word must have two letters: noise is decoded as single letters, and hardly anyone says only "i".
+# Characters that are words count together.
 _MIN_LETTERS = 2
 
 _LABELS_PER_WORD = 12.0 / 2.75  # of English text: 12 nats per word are 2.75 nats per label
@@ -43,7 +44,7 @@ class MinEvidence:
         if not self.nats_per_word:
             return True
         words, evidence = hypothesis.words, hypothesis.acoustic_score - blank_score
-        if not any(len(word.word) >= _MIN_LETTERS for word in words):
+        if not any(len(word) >= _MIN_LETTERS for word in join_words(words, plain=True).split()):
             return False
         enough = evidence >= self.nats_per_word / _LABELS_PER_WORD * len(hypothesis.labels)
         dense = evidence >= _MIN_NATS_PER_SECOND * (words[-1].end - words[0].start)

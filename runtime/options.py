@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgespeech.errors import UsageError
@@ -31,6 +31,8 @@ class RecognizerOptions(DecoderOptions):
         chunk_ms: Audio per step in milliseconds, if the graph allows other values than its own.
         threads: CPU threads of the acoustic model.
         provider: onnxruntime execution provider: ``cpu``, ``cuda``, ``tensorrt`` and so on.
+        written: Whether finals are written with marks and capitals, by the bundle's tagger; partials stay plain.
+        numerals: Whether numbers in written finals are digits, for English.
 
     Raises:
         UsageError: A value is out of range, or two options exclude each other.
@@ -69,11 +71,15 @@ class RecognizerOptions(DecoderOptions):
         "NATS",
         names=("--min-evidence", "--noise-gate"),
     )
-    chunk_ms: float | None = option(None, "Audio per step in milliseconds, if the bundle allows a choice.", "MS")
+    chunk_ms: float | None = option(
+        None, "Audio per step in milliseconds, if the bundle allows a choice; default: the bundle's.", "MS"
+    )
     threads: int = option(1, "CPU threads of the acoustic model.", "N")
     provider: str = option(
         "cpu", "Execution provider: cpu, cuda, tensorrt, coreml, xnnpack, openvino or directml.", "NAME"
     )
+    written: bool = False
+    numerals: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +98,8 @@ class RecognizerOptions(DecoderOptions):
         )
         if self.lm is not None and not self.use_lm:
             raise UsageError(f"language model {self.lm} and no language model: the two clash; leave one out")
+        if self.numerals and not self.written:
+            raise UsageError("numerals without written text: plain text has no digits; ask for written text too")
         if self.filler_score is not None and self.grammar is None:
             raise UsageError(
                 f"filler score {self.filler_score:g} without a grammar; give a grammar too, or leave it out"
@@ -106,8 +114,10 @@ class RecognizerRequest:
         bundle: Bundle folder; None for the default bundle.
         options: Everything that differs from the bundle's own settings.
         given: Parameter names of the options that were given, as in ``{"bundle", "beam_width"}``.
+        places: File and line of each phrase of a list, as in ``{"new york": "words.txt:3"}``.
     """
 
     bundle: Path | None
     options: RecognizerOptions
     given: frozenset[str] = frozenset()
+    places: Mapping[str, str] = field(default_factory=dict)

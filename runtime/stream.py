@@ -2,74 +2,62 @@
 
 from __future__ import annotations
 
-import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgespeech.errors import UsageError
+from edgespeech.errors import EdgespeechError, UsageError
 from edgespeech.runtime import audio
-from edgespeech.runtime.acoustic_model import AcousticModel
-from edgespeech.runtime.bundle import AudioFacts
-from edgespeech.runtime.conditioning.conditioner import Conditioner
 from edgespeech.runtime.conditioning.level import LOW_SPEECH_LEVEL
-from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
-from edgespeech.runtime.decoder.hypothesis import Hypothesis
-from edgespeech.runtime.endpoint import Endpointer, frame_levels
-from edgespeech.runtime.min_evidence import MinEvidence
+from edgespeech.runtime.recognition import Parts, Recognition, Steps
 from edgespeech.runtime.transcript import Event
 
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The stages that all streams of a recognizer share, none of which has a state of its own."""
-
-    audio: AudioFacts
-    conditioner: Conditioner
-    model: AcousticModel
-    decoder: BeamSearchDecoder
-    endpointer: Endpointer
-    min_evidence: MinEvidence
-    chunk_samples: int
-    nbest: int = 1
-
-
 class Stream:
-    """Recognises audio as it arrives; made by `Recognizer.stream`.
+    """Recognises audio as it arrives; made by `Recognizer.stream`, and a context manager that closes it.
 
-    The model always receives the same chunks, so the text does not depend on how the audio is cut.
+    The model always receives the same chunks, so the text does not depend on how the audio is cut. A stream belongs to
+    one thread at a time; a second one that calls it meanwhile gets a `UsageError`. A call that an exception of another
+    kind interrupts, such as KeyboardInterrupt, leaves a state that nobody knows, so the stream is of no use afterwards.
     """
 
     def __init__(self, parts: Parts, sample_rate: int, fast_partials: bool = False) -> None:
-        self._parts, self._fast_partials = parts, fast_partials
         self._facts = parts.audio
         self._source_rate = sample_rate
-        self._input = audio.ArrayInput(sample_rate)
         self._resampler = audio.Resampler(sample_rate, self._facts.sample_rate)
+        self._input = audio.ArrayInput(sample_rate)
         self._conditioning = parts.conditioner.initial_state()
-        self._waiting: Floats = np.zeros(0, np.float32)
-        self._model_state = parts.model.initial_state()
-        self._to_drop = self._facts.delay_frames
-        self._levels: Floats = np.zeros(0, np.float32)  # dB, of frames inside the look-ahead
+        self._resampled: Floats = np.zeros(0, np.float32)  # conditioned once a chunk can be completed
+        self._waiting: Floats = np.zeros(0, np.float32)  # conditioned, less than a chunk
+        self._recognition: Recognition | None = Recognition(parts, fast_partials)
         self._samples_accepted = 0  # at the source's rate; the resampler holds some of them
-        self._samples_processed = self._samples_in_model = self._frames_decoded = self._segment_first_frame = 0
-        self._decoder = self._next_decoder = parts.decoder
-        self._decoder_state = self._decoder.initial_state()
-        self._endpoint_state = parts.endpointer.initial_state()
-        self._blank_score = 0.0
-        self._shown = self._committed = ""
-        self._arrived = time.perf_counter()
-        self._finished = False
+        self._samples_processed = 0
+        self._pcm16 = audio.RawDecoder(audio.RawFormat())
+        self._finished = self._interrupted = False
+        self._lock = threading.Lock()
 
     @property
     def seconds_processed(self) -> float:
         """Seconds of audio accepted so far, with what the resampler still holds."""
         return self._samples_accepted / self._source_rate
+
+    @property
+    def seconds_to_step(self) -> float:
+        """Seconds of further audio before the model can compute its next chunk; with less there are no events."""
+        held_back = self._samples_accepted / self._source_rate - self._samples_processed / self._facts.sample_rate
+        return max(0.0, self._missing(self._open_recognition()) / self._facts.sample_rate - held_back)
+
+    @property
+    def segment_start(self) -> float:
+        """Seconds from the beginning of the stream to that of the present segment; no later final begins before it."""
+        return self._open_recognition().segment_start
 
     @property
     def speech_level(self) -> float | None:
@@ -90,9 +78,8 @@ class Stream:
         Raises:
             UsageError: A hot word is invalid, or the recognizer has a grammar.
         """
-        self._next_decoder = self._decoder.with_hot_words(hot_words)
-        if not self._decoder_state.frame:
-            self._decoder, self._decoder_state = self._next_decoder, self._next_decoder.initial_state()
+        with self._alone():
+            self._open_recognition().set_hot_words(hot_words)
 
     def accept(self, samples: ArrayLike) -> list[Event]:
         """Process samples, [n] or [n, channels], float in [-1, 1] or integer, at the stream's rate.
@@ -102,146 +89,147 @@ class Stream:
 
         Raises:
             AudioError: The samples are invalid.
-            UsageError: The stream is finished.
+            UsageError: The stream is finished or closed, or another thread is using it.
         """
-        if self._finished:
-            raise UsageError("the stream is finished; begin a new one with Recognizer.stream()")
-        self._arrived = time.perf_counter()
-        mono = self._input.step(samples)[:, 0]
-        self._samples_accepted += len(mono)
-        return self._process(self._resampler.step(mono))
+        with self._alone():
+            return self._complete(self.accept_steps(samples))
+
+    def accept_pcm16(self, data: bytes) -> list[Event]:
+        """Process bytes of 16-bit little-endian mono samples; half a sample at the end waits for the next call.
+
+        Raises:
+            UsageError: The stream is finished or closed, or another thread is using it.
+        """
+        with self._alone():
+            return self._complete(self.accept_steps(self._pcm16.step(data)))
+
+    def end_segment(self) -> list[Event]:
+        """End the segment now, as if silence followed, and keep listening.
+
+        Returns:
+            The events of the segment, the last of which is a ``final`` if there were words.
+
+        Raises:
+            UsageError: The stream is finished or closed, or another thread is using it.
+        """
+        with self._alone():
+            return self._complete(self.end_segment_steps())
 
     def finish(self) -> list[Event]:
         """End the stream: decode the rest, with a little silence after it, and make the last segment final."""
+        with self._alone():
+            return [] if self._finished and not self._interrupted else self._complete(self.finish_steps())
+
+    def close(self) -> None:
+        """Give the memory of the stream back; what has not become final is lost."""
+        with self._alone():
+            self._interrupted = False
+            self._finished, self._recognition = True, None
+            self._waiting = self._resampled = np.zeros(0, np.float32)
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def accept_steps(self, samples: ArrayLike) -> Steps:
+        """Do what `accept` does, one step of the model at a time, for a caller that computes many streams at once.
+
+        The generator yields the steps, is sent their results, and returns the events. It has to run to its end before
+        the next method is called.
+        """
+        recognition = self._listening_recognition()
+        mono = self._input.step(samples)[:, 0]
+        self._samples_accepted += len(mono)
+        return (yield from self._process(recognition, self._resampler.step(mono)))
+
+    def end_segment_steps(self) -> Steps:
+        """Do what `end_segment` does, step by step as `accept_steps`."""
+        recognition = self._listening_recognition()
+        held, _ = recognition.parts.conditioner.step(self._resampled, self._conditioning, last=True)
+        return (yield from recognition.end_segment(np.concatenate([self._waiting, held])))
+
+    def finish_steps(self) -> Steps:
+        """Do what `finish` does, step by step as `accept_steps`."""
         if self._finished:
             return []
+        recognition = self._listening_recognition()
         self._finished = True
         self._input.finish()
-        self._arrived = time.perf_counter()
-        events = self._process(self._resampler.step(np.zeros(0, np.float32), last=True), last=True)
+        rest = self._resampler.step(np.zeros(0, np.float32), last=True)
+        events = yield from self._process(recognition, rest, last=True)
         frames = self._facts.frames_decoded(self._samples_processed)
-        while self._frames_decoded < frames:
-            missing = self._parts.chunk_samples - len(self._waiting)
-            position = self._samples_in_model + len(self._waiting)
-            chunk = np.concatenate([self._waiting, self._parts.conditioner.silence(position, missing)])
-            self._waiting = np.zeros(0, np.float32)
-            events += self._advance(chunk, frames - self._frames_decoded)
-        return events + list(self._end_segment())
+        recognition.end_recording(len(self._waiting))
+        while recognition.frames_decoded < frames:
+            left = (frames + self._facts.delay_frames) * self._facts.frame_samples - recognition.samples_in_model
+            missing = recognition.parts.step_samples(left) - len(self._waiting)
+            position = recognition.samples_in_model + len(self._waiting)
+            silence = recognition.parts.conditioner.silence(position, missing)
+            chunk, self._waiting = np.concatenate([self._waiting, silence]), np.zeros(0, np.float32)
+            events += yield from recognition.advance(chunk, frames - recognition.frames_decoded)
+        return events + recognition.finish()
 
-    def _process(self, samples: Floats, last: bool = False) -> list[Event]:
+    def _process(self, recognition: Recognition, samples: Floats, last: bool = False) -> Steps:
         self._samples_processed += len(samples)
-        samples, self._conditioning = self._parts.conditioner.step(samples, self._conditioning, last)
+        recognition.seconds_resampled = self._samples_processed / self._facts.sample_rate
+        self._resampled = np.concatenate([self._resampled, samples])
+        if self._missing(recognition) > 0 and not last:
+            return []
+        samples, self._conditioning = recognition.parts.conditioner.step(self._resampled, self._conditioning, last)
+        self._resampled = np.zeros(0, np.float32)
         self._waiting = np.concatenate([self._waiting, samples])
-        size, events = self._parts.chunk_samples, []
-        whole = len(self._waiting) // size * size
-        for start in range(0, whole, size):
-            events += self._advance(self._waiting[start : start + size])
-            events += self._look_ahead()
-        self._waiting = self._waiting[whole:]
+        size = recognition.parts.chunk_samples
+        events: list[Event] = []
+        while len(self._waiting) >= size:
+            chunk, self._waiting = self._waiting[:size], self._waiting[size:]
+            events += yield from recognition.advance(chunk)
+            events += yield from recognition.look_ahead()
         return events
 
-    def _advance(self, chunk: Floats, max_frames: int | None = None) -> list[Event]:
-        self._levels = np.concatenate([self._levels, frame_levels(chunk, self._facts.frame_samples)])
-        chunk = self._parts.conditioner.fill_silence(chunk, self._samples_in_model)
-        self._samples_in_model += len(chunk)
-        log_probs, self._model_state = self._parts.model.step(chunk[None], self._model_state)
-        dropped, self._to_drop = self._to_drop, max(0, self._to_drop - len(log_probs[0]))
-        return list(self._decode(log_probs[0][dropped:][:max_frames]))
+    def _missing(self, recognition: Recognition) -> int:
+        """Return how many samples are missing before the next chunk can be complete."""
+        here = len(self._waiting) + len(self._conditioning.pending) + len(self._resampled)
+        return recognition.parts.chunk_samples - here
 
-    def _decode(self, rows: Floats) -> Iterator[Event]:
-        endpointer = self._parts.endpointer
-        while len(rows):
-            ended, self._endpoint_state = endpointer.step(rows, self._levels[: len(rows)], self._endpoint_state)
-            taken = len(rows) if ended is None else ended
-            partial, self._decoder_state = self._decoder.step(rows[:taken], self._decoder_state)
-            self._blank_score += float(rows[:taken, self._decoder.blank].sum(dtype=np.float64))
-            self._frames_decoded += taken
-            rows, self._levels = rows[taken:], self._levels[taken:]
-            if ended is not None:
-                yield from self._end_segment()
-                continue
-            self._committed = _single_spaces(partial.committed)
-            if not self._fast_partials:
-                yield from self._show(_single_spaces(partial.text))
+    def _complete(self, steps: Steps) -> list[Event]:
+        """Compute the steps of this stream alone."""
+        model = self._open_recognition().parts.model
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(model.step(wanted.samples, wanted.state))
+        except StopIteration as stop:
+            events: list[Event] = stop.value
+            return events
 
-    def _look_ahead(self) -> Iterator[Event]:
-        """Use the audio inside the look-ahead: for an endpoint, or for a fast partial."""
-        endpointer, state = self._parts.endpointer, self._endpoint_state
-        may_end = endpointer.may_end(state, len(self._levels))
-        if not may_end and not self._fast_partials:
-            return
-        rows = self._pad_look_ahead()
-        if may_end and endpointer.ends_early(rows, self._levels, state):
-            yield from self._end_segment()
-        if self._fast_partials:
-            partial, _ = self._decoder.step(rows, self._decoder_state)
-            yield from self._show(_single_spaces(partial.text), len(rows))
+    def _open_recognition(self) -> Recognition:
+        if self._interrupted:
+            raise UsageError("a call of the stream was interrupted; begin a new one with Recognizer.stream()")
+        if self._recognition is None:
+            raise UsageError("the stream is closed; begin a new one with Recognizer.stream()")
+        return self._recognition
 
-    def _pad_look_ahead(self) -> Floats:
-        """Return the outputs [frames, labels] that would follow if silence came next; the stream does not change."""
-        delay, size = self._facts.delay_frames, self._parts.chunk_samples
-        state, position = self._model_state, self._samples_in_model
-        rows = np.zeros((0, len(self._parts.decoder.labels)), np.float32)
-        while len(rows) < delay:
-            more, state = self._parts.model.step(self._parts.conditioner.silence(position, size)[None], state)
-            position += size
-            rows = np.concatenate([rows, more[0]])
-        return rows[self._to_drop : delay]
+    def _listening_recognition(self) -> Recognition:
+        """Return the recognition of a stream that is not finished, for a call that begins now."""
+        recognition = self._open_recognition()
+        if self._finished:
+            raise UsageError("the stream is finished; begin a new one with Recognizer.stream()")
+        recognition.arrived = time.perf_counter()
+        return recognition
 
-    def _show(self, text: str, frames_ahead: int = 0) -> Iterator[Event]:
-        if text and text != self._shown:
-            self._shown = text
-            yield self._partial(text, self._committed, frames_ahead)
-
-    def _partial(self, text: str, committed: str, frames_ahead: int = 0) -> Event:
-        return Event(
-            "partial",
-            text,
-            committed,
-            text[len(committed) :],
-            start=self._segment_first_frame * self._facts.frame_seconds,
-            end=min((self._frames_decoded + frames_ahead) * self._facts.frame_seconds, self._seconds_resampled),
-            latency_ms=self._latency_ms(),
-        )
-
-    def _end_segment(self) -> Iterator[Event]:
-        hypotheses = tuple(map(self._in_stream, self._decoder.finish(self._decoder_state, self._parts.nbest)))
-        words = hypotheses[0].words
-        if not self._parts.min_evidence.passes(hypotheses[0], self._blank_score):
-            words = ()
-        retract = bool(self._shown) and not words
-        self._segment_first_frame = self._frames_decoded
-        self._decoder = self._next_decoder
-        self._decoder_state = self._decoder.initial_state()
-        self._endpoint_state = self._parts.endpointer.initial_state()
-        self._blank_score = 0.0
-        self._shown = self._committed = ""
-        if retract:
-            # A partial showed words, but the best complete hypothesis has none or they are probably noise.
-            yield self._partial("", "")
-        if words:
-            text = " ".join(word.word for word in words)
-            start, end = words[0].start, words[-1].end
-            yield Event("final", text, text, "", start, end, words, self._latency_ms(), hypotheses)
-
-    def _in_stream(self, hypothesis: Hypothesis) -> Hypothesis:
-        """Return the hypothesis with times and frames from the beginning of the stream."""
-        first = self._segment_first_frame
-        offset = first * self._facts.frame_seconds
-        last = max(0.0, self._seconds_resampled - self._facts.frame_seconds)
-        words = tuple(
-            replace(word, start=min(word.start + offset, last), end=min(word.end + offset, self._seconds_resampled))
-            for word in hypothesis.words
-        )
-        return replace(hypothesis, words=words, frames=tuple(first + frame for frame in hypothesis.frames))
-
-    @property
-    def _seconds_resampled(self) -> float:
-        return self._samples_processed / self._facts.sample_rate
-
-    def _latency_ms(self) -> float:
-        return (time.perf_counter() - self._arrived) * 1000.0
-
-
-def _single_spaces(text: str) -> str:
-    return re.sub(" +", " ", text).lstrip(" ")
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise UsageError("two threads use one stream at the same time; give each its own, or guard it with a lock")
+        try:
+            yield
+        except EdgespeechError:
+            raise
+        except BaseException:
+            self._interrupted = True
+            raise
+        finally:
+            self._lock.release()

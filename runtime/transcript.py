@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
+from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word, join_words
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class Event:
         start: Seconds from the beginning of the stream to the beginning of the segment.
         end: Seconds from the beginning of the stream to the end of the audio that the text covers.
         words: Words with times; only in ``final``.
-        latency_ms: Wall-clock milliseconds from the arrival of the last samples used to this event.
+        latency_ms: Compute time: wall-clock milliseconds from the arrival of the last samples used to this event.
         nbest: Hypotheses of the segment, best first; only in ``final``.
+        word_latency_ms: Median time from the end of a word at the microphone to the word on the screen; only in a
+            ``final`` of a live session.
     """
 
     type: Literal["partial", "final", "status"]
@@ -45,6 +47,7 @@ class Event:
     words: tuple[Word, ...] = ()
     latency_ms: float = 0.0
     nbest: tuple[Hypothesis, ...] = ()
+    word_latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Segment:
     end: float
     words: tuple[Word, ...]
     nbest: tuple[Hypothesis, ...] = ()
+
+    @classmethod
+    def from_final(cls, event: Event) -> Segment:
+        """Return the segment that a ``final`` reports."""
+        return cls(event.text, event.start, event.end, event.words, event.nbest)
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,16 @@ class Transcript:
         return tuple(word for segment in self.segments for word in segment.words)
 
     @property
+    def is_written(self) -> bool:
+        """Whether the text has marks and capitals."""
+        return any(word.written is not None for word in self.words)
+
+    @property
+    def plain_text(self) -> str:
+        """The text without marks, capitals and digits: as the words are, if they were written."""
+        return join_words(self.words, plain=True) if self.is_written else self.text
+
+    @property
     def complete(self) -> bool:
         """Whether the recording was read to its end."""
         return self.damage is None
@@ -97,10 +115,9 @@ class Transcript:
 
 
 def join_hypotheses(segments: Sequence[Segment]) -> tuple[RecordingHypothesis, ...]:
-    """Join the hypotheses of segments: number k has the k-th hypothesis of each segment, or its last."""
+    """Join the hypotheses of segments, as `hypotheses_by_rank` puts them together."""
     joined = []
-    for rank in range(max((len(segment.nbest) for segment in segments), default=0)):
-        chosen = [segment.nbest[min(rank, len(segment.nbest) - 1)] for segment in segments]
+    for chosen in hypotheses_by_rank(segments):
         joined.append(
             RecordingHypothesis(
                 text=" ".join(" ".join(hypothesis.text.split()) for hypothesis in chosen),
@@ -111,3 +128,9 @@ def join_hypotheses(segments: Sequence[Segment]) -> tuple[RecordingHypothesis, .
             )
         )
     return tuple(joined)
+
+
+def hypotheses_by_rank(segments: Sequence[Segment | Event]) -> Iterator[list[Hypothesis]]:
+    """Yield for each number k the k-th hypothesis of each segment, or its last where it has fewer."""
+    for rank in range(max((len(segment.nbest) for segment in segments), default=0)):
+        yield [segment.nbest[min(rank, len(segment.nbest) - 1)] for segment in segments]

@@ -80,6 +80,11 @@ def from_array(
 def _as_frames(samples: ArrayLike, sample_rate: float) -> tuple[NDArray[np.floating], bool]:
     """Return samples as float [n, channels] where 1 is full scale, and whether they were 32-bit integers."""
     check_rate(sample_rate, "array")
+    if isinstance(samples, (bytes, bytearray, memoryview)):
+        raise AudioError(
+            "samples as bytes; wanted an array: numpy.frombuffer(data, dtype='<i2') for 16-bit samples, "
+            "or pass them to Stream.accept_pcm16"
+        )
     try:
         array = np.asarray(samples)
         if array.dtype == object:  # numpy before 1.24 makes this of rows of different lengths

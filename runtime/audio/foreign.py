@@ -55,9 +55,25 @@ def decode_foreign(source: ByteSource, part: Part, container: Container, name: s
     yield from part.damage or cut
 
 
+def stated_seconds(source: ByteSource, part: Part, container: Container) -> float | None:
+    """Return the length that a file states; None without PyAV, or for a file that has none, such as AAC."""
+    if (av := _library()) is None or container.foreign == "aac":
+        return None
+    try:
+        with av.open(PartFile(source, part), mode="r", format=container.foreign) as opened:
+            track = opened.streams.audio[0]
+            if track.duration is not None:
+                return float(track.duration * track.time_base)
+            return None if opened.duration is None else float(opened.duration / av.time_base)
+    except (av.FFmpegError, IndexError, TypeError, ValueError, OSError):
+        return None
+
+
 def _with_library(av: Any, file: PartFile, container: Container, name: str) -> Iterator[Piece | Damage]:
     failed = False
     found = 0.0
+    # A damaged file can also have a track less, or frames without a rate, than its header says.
+    damages = (av.FFmpegError, IndexError, ValueError, ArithmeticError)
     try:
         opened = av.open(file, mode="r", format=container.foreign)
     except (av.FFmpegError, ValueError, OSError):
@@ -70,13 +86,13 @@ def _with_library(av: Any, file: PartFile, container: Container, name: str) -> I
             for packet in opened.demux(track):
                 try:
                     frames = packet.decode()
-                except av.FFmpegError:
+                except damages:
                     failed = True
                     continue
                 for frame in frames:
                     found += frame.samples / frame.sample_rate
                     yield _piece(frame)
-        except av.FFmpegError:
+        except damages:
             failed = True
         expected = _stated_seconds(opened, track, container, av.time_base)
     if not found:
@@ -96,7 +112,7 @@ def _piece(frame: Any) -> Piece:
 def _stated_seconds(opened: Any, track: Any, container: Container, time_base: int) -> float:
     if container.foreign not in _HAVE_LENGTHS:
         return 0.0
-    if track.duration is not None:
+    if track.duration is not None and track.time_base is not None:
         return float(track.duration * track.time_base)
     return 0.0 if opened.duration is None or opened.streams.video else float(opened.duration / time_base)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgespeech.errors import AudioError
-from edgespeech.runtime.audio.containers.kinds import READABLE
+from edgespeech.runtime.audio.containers.kinds import READABLE, SNIFFED_BYTES, recognise
 from edgespeech.runtime.audio.containers.parts import ByteSource
 from edgespeech.runtime.audio.pcm_stream import Arrivals
 
@@ -21,6 +21,15 @@ _BYTES_PER_COPY = 1 << 20
 def name_of(path: str | Path) -> str:
     """Return how messages call a file: quoted and escaped, because its name may contain a line break."""
     return f"audio file {str(path)!r}"
+
+
+def is_audio(path: str | Path) -> bool:
+    """Decide by its first bytes whether a file is of a kind that can hold audio; a file that cannot be read may be."""
+    try:
+        with open(path, "rb") as file:
+            return recognise(file.read(SNIFFED_BYTES)) is not None
+    except OSError:
+        return True
 
 
 @contextlib.contextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import AudioError, UsageError
-from edgespeech.runtime.audio.raw import RawFormat
+from edgespeech.runtime.audio.containers.chunks import TAGS, is_chunk_name
+from edgespeech.runtime.audio.containers.kinds import SNIFFED_BYTES, recognise
+from edgespeech.runtime.audio.raw import RawDecoder, RawFormat
 
 _BYTES_PER_READ = 65536
 _UNKNOWN_SIZE = 0x7FFF_F000  # from here on, a program that writes to a pipe does not know its size
@@ -84,21 +86,36 @@ def wav_header(arrivals: Arrivals) -> tuple[RawFormat, int | None] | None:
     return None
 
 
+def skip_chunks(arrivals: Arrivals, audio_bytes: int) -> Literal["another", "end", "unknown"]:
+    """Skip what may stand behind the samples of a WAV file, up to another recording or the end.
+
+    Returns:
+        Whether another recording follows, nothing does, or something that is neither a chunk nor a tag.
+    """
+    if audio_bytes % 2 and recognise(arrivals.peek(SNIFFED_BYTES)) is None:
+        arrivals.take(1)
+    while len(head := arrivals.peek(SNIFFED_BYTES)) >= 8 and any(head) and not head.startswith(TAGS):
+        if recognise(head) is not None:
+            return "another"
+        size = int.from_bytes(head[4:8], "little")
+        if not is_chunk_name(head[:4]) or size > _MAX_HEADER:
+            return "unknown"
+        arrivals.take(8 + size + size % 2)
+    return "end"
+
+
 def decode_arrivals(
     arrivals: Arrivals, sample_format: RawFormat, length: int | None = None
 ) -> Iterator[NDArray[np.floating]]:
     """Yield float [n, channels] as bytes arrive, up to ``length`` bytes; an incomplete last frame is dropped."""
-    step, remainder, left = sample_format.frame_bytes, b"", length
+    decoder, left = RawDecoder(sample_format), length
     while left is None or left > 0:
         taken = arrivals.take_some(left)
         if not taken:
             return
         left = None if left is None else left - len(taken)
-        received = remainder + taken
-        whole = len(received) - len(received) % step
-        remainder = received[whole:]
-        if whole:
-            yield sample_format.decode(received[:whole])
+        if len(frames := decoder.step(taken)):
+            yield frames
 
 
 def _wav_format(content: bytes) -> RawFormat | None:

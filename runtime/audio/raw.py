@@ -76,6 +76,10 @@ class RawFormat:
             return self.channels
         return int(self.encoding.strip("usflbe")) // 8 * self.channels
 
+    def seconds(self, size: int) -> float:
+        """Return how long this number of bytes lasts."""
+        return size / self.frame_bytes / self.sample_rate
+
     @property
     def is_32_bit(self) -> bool:
         """Whether samples are 32-bit integers."""
@@ -93,6 +97,20 @@ class RawFormat:
             order = ">" if self.encoding.endswith("be") else "<"
             samples = to_float(np.frombuffer(data, order + _TYPES[self.encoding.removesuffix("le").removesuffix("be")]))
         return samples.reshape(-1, self.channels)
+
+
+class RawDecoder:
+    """Decodes bytes that may be cut anywhere; an incomplete frame waits for the next piece."""
+
+    def __init__(self, sample_format: RawFormat) -> None:
+        self._format, self._rest = sample_format, b""
+
+    def step(self, data: bytes) -> NDArray[np.floating]:
+        """Return the frames that are complete now as float [n, channels], where 1 is full scale."""
+        received = self._rest + data
+        whole = len(received) - len(received) % self._format.frame_bytes
+        self._rest = received[whole:]
+        return self._format.decode(received[:whole])
 
 
 def _from_24_bits(data: NDArray[np.uint8], big_endian: bool) -> NDArray[np.float32]:

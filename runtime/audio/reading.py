@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,54 +15,17 @@ from edgespeech.errors import AudioError, DamagedAudioError, UsageError
 from edgespeech.runtime.audio.arrays import finite_frames
 from edgespeech.runtime.audio.channels import EACH, MIX, Channel, ChannelResampler, parse_channel
 from edgespeech.runtime.audio.containers.kinds import recognise
-from edgespeech.runtime.audio.containers.layout import find_layout
-from edgespeech.runtime.audio.containers.parts import ByteSource, Damage, Part
-from edgespeech.runtime.audio.decoding import decode_file, decode_pipe
+from edgespeech.runtime.audio.containers.parts import ByteSource, Damage
+from edgespeech.runtime.audio.decoding import damage_error, decode_file, decode_pipe, log_warning
 from edgespeech.runtime.audio.opening import STANDARD_INPUT, name_of, open_file
 from edgespeech.runtime.audio.pcm_stream import Arrivals
 from edgespeech.runtime.audio.raw import RawFormat
 from edgespeech.runtime.audio.resampler import SAMPLE_RATE, check_rate
 from edgespeech.runtime.audio.scale import ScaleCheck
-from edgespeech.runtime.audio.sound_file import NotReadableError, Piece, open_part
-
-log = logging.getLogger(__name__)
+from edgespeech.runtime.audio.sound_file import Piece
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """Duration in seconds, sample rate in Hz and number of channels of an audio file."""
-
-    duration: float
-    sample_rate: int
-    channels: int
-
-
-def info(path: str | Path) -> AudioInfo:
-    """Read the headers of an audio file, and its samples if the headers do not contain their number.
-
-    Raises:
-        AudioError: The file cannot be opened as audio.
-    """
-    name = name_of(path)
-    with open_file(path) as source:
-        container, layout = find_layout(source, math.inf)
-        if container.native:
-            try:
-                counted = [_header_info(source, part, name) for part in layout.parts]
-                if all(math.isfinite(one.duration) for one in counted):
-                    return AudioInfo(sum(one.duration for one in counted), counted[0].sample_rate, counted[0].channels)
-            except NotReadableError:
-                pass
-        found: list[tuple[float, int, int]] = []
-        for piece in decode_file(source, name, math.inf):
-            if isinstance(piece, Piece):
-                found.append((len(piece.frames) / piece.rate, piece.rate, piece.frames.shape[1]))
-        if not found:
-            raise AudioError(f"{name} has no samples; wanted a recording; record or copy it again")
-        check_rate(found[0][1], name)
-        return AudioInfo(sum(one[0] for one in found), found[0][1], found[0][2])
+Warn = Callable[[str], None]
 
 
 def read(path: str | Path, sample_rate: int = SAMPLE_RATE, channel: Channel = MIX) -> Floats:
@@ -92,10 +53,12 @@ def read_blocks(
     block_seconds: float = 1.0,
     channel: Channel = MIX,
     raw: RawFormat | None = None,
+    warn: Warn = log_warning,
 ) -> Iterator[Floats]:
     """Read a recording in blocks which, joined, equal the result of ``read``.
 
     Only the last block is shorter; a file without samples has none. ``raw`` is the format of samples without a header.
+    ``warn`` receives what is to be known although nothing is lost, such as channels that cancel, instead of the log.
 
     Raises:
         DamagedAudioError: Audio is missing in the file, or is NaN or infinity; what can be read came in the blocks
@@ -103,7 +66,23 @@ def read_blocks(
         AudioError: The file is missing or unreadable, or has no such channel.
         UsageError: ``block_seconds`` is not a positive, finite number, or the channel is invalid.
     """
-    yield from _cut(_read_file(path, sample_rate, channel, raw), _block_length(block_seconds, sample_rate))
+    yield from _cut(_read_file(path, sample_rate, channel, raw, warn), _block_length(block_seconds, sample_rate))
+
+
+def read_file_blocks(
+    file: BinaryIO, name: str, sample_rate: int = SAMPLE_RATE, block_seconds: float = 1.0, channel: Channel = MIX
+) -> Iterator[Floats]:
+    """Read an open file with random access in blocks, as `read_blocks` does; messages begin with ``name``.
+
+    Raises:
+        DamagedAudioError: As for `read_blocks`.
+        AudioError: As for `read_blocks`.
+        UsageError: As for `read_blocks`.
+    """
+    check_rate(sample_rate, "output")
+    length = _block_length(block_seconds, sample_rate)
+    decoded = decode_file(ByteSource(file), name, sample_rate)
+    yield from _cut(_convert(decoded, name, sample_rate, channel), length)
 
 
 def read_standard_input(
@@ -114,6 +93,7 @@ def read_standard_input(
     block_seconds: float = 1.0,
     channel: Channel = MIX,
     at_once: bool = False,
+    warn: Warn = log_warning,
 ) -> Iterator[Floats]:
     """Read standard input in blocks: a file of any kind that `read` knows, or samples without a header.
 
@@ -124,6 +104,7 @@ def read_standard_input(
         block_seconds: Length of the blocks.
         channel: As for `read`.
         at_once: Whether the samples of a WAV file are needed as they arrive; other files are read when complete.
+        warn: As for `read_blocks`.
 
     Raises:
         DamagedAudioError: As for `read_blocks`.
@@ -134,8 +115,8 @@ def read_standard_input(
     check_rate(sample_rate, "output")
     if sys.stdin is None:
         raise AudioError(f"{STANDARD_INPUT} is closed; wanted audio; pipe it there or give a file")
-    decoded = decode_pipe(Arrivals(sys.stdin.buffer), raw, other or RawFormat(), sample_rate, at_once)
-    yield from _cut(_convert(decoded, STANDARD_INPUT, sample_rate, channel), length)
+    decoded = decode_pipe(Arrivals(sys.stdin.buffer), raw, other or RawFormat(), sample_rate, at_once, warn)
+    yield from _cut(_convert(decoded, STANDARD_INPUT, sample_rate, channel, warn), length)
 
 
 def read_stream(
@@ -166,16 +147,15 @@ def read_stream(
     yield from _convert(decoded, STANDARD_INPUT, sample_rate if to_rate is None else to_rate, MIX)
 
 
-def _convert(decoded: Iterable[Piece | Damage], name: str, to_rate: float, channel: Channel) -> Iterator[Floats]:
+def _convert(
+    decoded: Iterable[Piece | Damage], name: str, to_rate: float, channel: Channel, warn: Warn = log_warning
+) -> Iterator[Floats]:
     """Choose channels and resample, with checks of every sample; raise what is damaged behind all that is not."""
     chain = _Chain(name, to_rate, channel)
     first: DamagedAudioError | None = None
     for piece in decoded:
         if isinstance(piece, Damage):
-            second = piece.second or 0.0
-            first = first or DamagedAudioError(
-                f"{name} is damaged at {second:.2f} s: {piece.reason}; copy or convert it again", second
-            )
+            first = first or damage_error(name, piece, piece.second or 0.0)
             continue
         yield from chain.step(piece)
         if chain.not_finite_at is not None:
@@ -185,6 +165,8 @@ def _convert(decoded: Iterable[Piece | Damage], name: str, to_rate: float, chann
             )
             break
     yield from chain.finish()
+    for message in chain.messages:
+        warn(message)
     if first is not None:
         raise first
 
@@ -214,8 +196,10 @@ class _Chain:
 
     def finish(self) -> Iterator[Floats]:
         yield from self._end()
-        for message in dict.fromkeys(self._messages):
-            log.warning("%s", message)
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self._messages))
 
     def _begin(self, rate: int, is_32_bit: bool, channels: int) -> None:
         check_rate(rate, self._name)
@@ -263,24 +247,18 @@ def _cut(pieces: Iterable[Floats], length: int) -> Iterator[Floats]:
         raise damage
 
 
-def _read_file(path: str | Path, sample_rate: int, channel: Channel, raw: RawFormat | None = None) -> Iterator[Floats]:
+def _read_file(
+    path: str | Path, sample_rate: int, channel: Channel, raw: RawFormat | None = None, warn: Warn = log_warning
+) -> Iterator[Floats]:
     check_rate(sample_rate, "output")
     name = name_of(path)
     with open_file(path) as source:
         if raw is None:
-            decoded = decode_file(source, name, sample_rate)
+            decoded = decode_file(source, name, sample_rate, warn)
         else:
             source.file.seek(0)
             decoded = decode_pipe(Arrivals(source.file), raw, raw, sample_rate, at_once=True)
-        yield from _convert(decoded, name, sample_rate, channel)
-
-
-def _header_info(source: ByteSource, part: Part, name: str) -> AudioInfo:
-    """Return what the header of a part says; an infinite duration if it does not know its length."""
-    with open_part(source, part) as sound:
-        check_rate(sound.samplerate, name)
-        duration = math.inf if sound.count is None else sound.count / sound.samplerate
-        return AudioInfo(duration, sound.samplerate, sound.channels)
+        yield from _convert(decoded, name, sample_rate, channel, warn)
 
 
 def _block_length(block_seconds: float, sample_rate: int) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
@@ -57,7 +60,8 @@ def open_part(source: ByteSource, part: Part) -> ForwardFile:
             descriptor = os.dup(source.file.fileno())  # older versions close what they cannot read
             os.lseek(descriptor, 0, os.SEEK_SET)
             return ForwardFile(descriptor, closefd=True)
-        return ForwardFile(PartFile(source, part))
+        with _interrupts():
+            return ForwardFile(PartFile(source, part))
     except (soundfile.SoundFileError, OSError):
         # libsndfile's own reason misleads: it calls a text file named .mp3 a file that does not exist.
         raise NotReadableError from None
@@ -78,7 +82,9 @@ def decode_part(source: ByteSource, part: Part) -> Iterator[Piece | Damage]:
                 yield Piece(frames, sound.samplerate, is_32_bit)
             found += len(frames)
             if failed:
-                damage.append(Damage("it cannot be decoded any further"))
+                at_end = found == sound.count
+                reason = "what follows there has an unknown format" if at_end else "it cannot be decoded any further"
+                damage.append(Damage(reason))
             if failed or not len(frames):
                 break
         expected = part.frames if part.frames is not None else sound.count
@@ -92,8 +98,36 @@ def _read(sound: ForwardFile) -> tuple[NDArray[np.float32], bool]:
     """Return the next frames, and whether the decoder failed behind them."""
     frames = np.full((_FRAMES_PER_READ, sound.channels), np.nan, np.float32)
     try:
-        read: NDArray[np.float32] = sound.read(out=frames)
+        with _interrupts():
+            read: NDArray[np.float32] = sound.read(out=frames)
     except soundfile.SoundFileError:  # it does not say how far it came
         missing = np.isnan(frames[:, 0])
         return frames[: int(np.argmax(missing)) if missing.any() else len(frames)], True
     return read, False
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """Raise what a signal handler raised while libsndfile called back, such as KeyboardInterrupt.
+
+    A callback cannot raise through C: the exception would only be printed, and the data taken for the end of the file.
+    Handlers run on the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, raised = sys.unraisablehook, list[BaseException]()
+
+    def keep(problem: Any) -> None:
+        if problem.exc_value is None or isinstance(problem.exc_value, Exception):
+            before(problem)
+        else:
+            raised.append(problem.exc_value)
+
+    sys.unraisablehook = keep
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        if raised:
+            raise raised[0]

@@ -6,13 +6,14 @@ Speech at a normal level without hum passes unchanged, sample for sample.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.runtime.conditioning import level
 from edgespeech.runtime.conditioning.high_pass import HighPass
 from edgespeech.runtime.conditioning.level import LevelState
+from edgespeech.runtime.conditioning.level import step as step_level
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -20,13 +21,13 @@ Doubles = NDArray[np.float64]
 FAINT_NOISE = 10.0 ** (-71.0 / 20.0)  # root mean square; the endpoint rules take audio below -70 dB for silence
 
 _CUTOFF = 80.0  # Hz
+_ORDER = 8
 _PRE_ROLL_SECONDS = 0.3  # held back until the level is known, so that the gain does not jump at the first word
 _MEAN_SECONDS = 0.01  # the power of means over this is that of an offset and of most of a hum
-_CONTEXT_BLOCKS = 3
 _RAMP = 80  # samples in which the gain changes
 _FADE = np.linspace(0.0, 1.0, _RAMP, dtype=np.float32)
 _MIN_POWER = 1e-12
-_NOISE = np.random.default_rng(0).standard_normal(2**16, dtype=np.float32) * np.float32(FAINT_NOISE)
+_NOISE: Floats = np.load(Path(__file__).with_name("faint_noise.npy"), allow_pickle=False)  # 2**16 samples
 
 
 @dataclass(frozen=True)
@@ -35,27 +36,27 @@ class ConditioningState:
 
     Attributes:
         pending: Samples that have not been returned, float32 [n]; less than a block once the level is known.
-        counted: Number of whole blocks at the beginning of ``pending`` whose level has been counted.
+        filtered: The whole blocks at the beginning of ``pending``, high-passed; their level has been counted.
         level: Level of the speech so far.
         gain: Gain in dB of the last block.
-        context: At most three blocks before ``pending``, unfiltered, from which the filter starts.
-        filter: State of the high-pass; None while it is off.
+        is_filtered: Whether the last block was returned high-passed; None before the first one.
+        filter: State of the high-pass, which runs all the time; None before the first block.
     """
 
     pending: Floats
-    counted: int
+    filtered: Floats
     level: LevelState
     gain: float
-    context: Floats
+    is_filtered: bool | None
     filter: Doubles | None
 
 
 @dataclass(frozen=True)
 class _Mode:
-    """Gain in dB and state of the filter after a block."""
+    """Gain in dB of a block, and whether it is high-passed; None before the first block."""
 
     gain: float
-    filter: Doubles | None
+    is_filtered: bool | None
 
 
 class Conditioner:
@@ -70,37 +71,38 @@ class Conditioner:
         self._block, self._seconds = frame_samples, frame_samples / sample_rate
         self._means = max(n for n in range(1, frame_samples + 1) if _fits(n, frame_samples, sample_rate))
         self._pre_roll = round(_PRE_ROLL_SECONDS / self._seconds)
-        self._high_pass = HighPass(sample_rate, _CUTOFF, frame_samples)
+        self._high_pass = HighPass(sample_rate, _CUTOFF, frame_samples, _ORDER)
 
     def initial_state(self) -> ConditioningState:
         """Return the state before the first sample."""
-        return ConditioningState(np.zeros(0, np.float32), 0, LevelState(), 0.0, np.zeros(0, np.float32), None)
+        nothing = np.zeros(0, np.float32)
+        return ConditioningState(nothing, nothing, LevelState(), 0.0, None, None)
 
     def step(self, samples: Floats, state: ConditioningState, last: bool = False) -> tuple[Floats, ConditioningState]:
         """Condition float32 [n] and return those that are ready, float32 [m]; ``last`` returns all that is pending."""
-        size, before = self._block, len(state.context)
-        audio = np.concatenate([state.context, state.pending, samples])
-        whole = (len(audio) - before) // size
-        track, mode, out, done = state.level, _Mode(state.gain, state.filter), [audio[:0]], 0
-        measured = audio[before + state.counted * size : before + whole * size]
-        for count, levels in enumerate(
-            zip(*_block_levels(measured, size, self._means), strict=True), state.counted + 1
-        ):
-            track = level.step(*levels, track, self._seconds)
+        size, counted = self._block, len(state.filtered)
+        audio = np.concatenate([state.pending, samples])
+        whole = len(audio) // size * size
+        filtered, memory = self._filter(audio[counted:], state.filter, last)
+        levels, rumbles = self._measure(audio[counted:whole], filtered)
+        filtered = np.concatenate([state.filtered, filtered])
+        track, mode, out, done = state.level, _Mode(state.gain, state.is_filtered), [audio[:0]], 0
+        for count, (level, rumble) in enumerate(zip(levels, rumbles, strict=True), counted // size + 1):
+            track = step_level(level, rumble, track, self._seconds)
             ready = count if track.known else max(done, count - track.speech_blocks - self._pre_roll)
             for number in range(done, ready):
-                piece, mode = self._apply(audio, before + number * size, track, mode)
+                block = slice(number * size, (number + 1) * size)
+                piece, mode = _apply(audio[block], filtered[block], track, mode)
                 out.append(piece)
             done = ready
         if last:
             track = replace(track, known=True)
-            for begin in range(before + done * size, len(audio), size):
-                piece, mode = self._apply(audio, begin, track, mode)
+            for begin in range(done * size, len(audio), size):
+                piece, mode = _apply(audio[begin : begin + size], filtered[begin : begin + size], track, mode)
                 out.append(piece)
             return np.concatenate(out), replace(self.initial_state(), level=track)
-        end = before + done * size
-        context = audio[max(0, end - _CONTEXT_BLOCKS * size) : end]
-        after = ConditioningState(audio[end:], whole - done, track, mode.gain, context, mode.filter)
+        begin = done * size
+        after = ConditioningState(audio[begin:], filtered[begin:], track, mode.gain, mode.is_filtered, memory)
         return np.concatenate(out), after
 
     def whole(self, samples: Floats, length: int) -> Floats:
@@ -123,30 +125,41 @@ class Conditioner:
         """Return float32 [count] of what stands for silence from this sample of a stream on."""
         return _NOISE[np.arange(position, position + count) % len(_NOISE)]
 
-    def _apply(self, audio: Floats, begin: int, track: LevelState, mode: _Mode) -> tuple[Floats, _Mode]:
-        """Filter and amplify the block of ``audio`` that begins there; earlier samples are its context."""
-        filtered, memory = audio[begin : begin + self._block], mode.filter
-        if memory is not None or track.rumbles:
-            filtered, memory = self._filter(audio, begin, track.rumbles, memory)
-        gain = track.gain
-        if gain or mode.gain:
-            filtered = _fade(_amplify(filtered, mode.gain), _amplify(filtered, gain))
-        return filtered, _Mode(gain, memory)
-
-    def _filter(
-        self, audio: Floats, begin: int, rumbles: bool, memory: Doubles | None
-    ) -> tuple[Floats, Doubles | None]:
-        block, size, begins = audio[begin : begin + self._block], self._block, memory is None
+    def _filter(self, samples: Floats, memory: Doubles | None, last: bool) -> tuple[Floats, Doubles | None]:
+        """High-pass the whole blocks of samples, and what is left of a block if it is the ``last`` one."""
+        count = len(samples) if last else len(samples) // self._block * self._block
+        if not count:
+            return samples[:0], memory
         if memory is None:
-            first = max(begin % size, begin - _CONTEXT_BLOCKS * size)
-            memory = self._high_pass.settled(float(audio[first : first + size].mean()))
-            for start in range(first, begin, size):
-                _, memory = self._high_pass.step(audio[start : start + size], memory)
-        filtered, memory = self._high_pass.step(np.pad(block, (0, size - len(block))), memory)
-        filtered = filtered[: len(block)]
-        if not rumbles:
-            return _fade(filtered, block), None
-        return _fade(block, filtered) if begins and begin else filtered, memory
+            memory = self._high_pass.settled(float(samples[: self._block].mean()))
+        whole = samples[:count] if count % self._block == 0 else np.pad(samples, (0, -count % self._block))
+        filtered, memory = self._high_pass.step(whole, memory)
+        return filtered[:count], memory
+
+    def _measure(self, samples: Floats, filtered: Floats) -> tuple[list[float], list[float]]:
+        """Return the levels of whole blocks in dB: without low frequencies, and of low frequencies alone."""
+        if not len(samples):
+            return [], []
+        filtered = filtered[: len(samples)]
+        low, rest = self._low_power(samples), self._low_power(filtered)
+        blocks = filtered.reshape(-1, self._block)
+        power = np.einsum("bs,bs->b", blocks, blocks, dtype=np.float64) / self._block
+        return _decibels(power - rest), _decibels(low)
+
+    def _low_power(self, samples: Floats) -> Doubles:
+        means = samples.reshape(-1, self._means, self._block // self._means).mean(axis=2, dtype=np.float64)
+        return np.asarray(np.square(means).mean(axis=1), np.float64)
+
+
+def _apply(block: Floats, filtered: Floats, track: LevelState, before: _Mode) -> tuple[Floats, _Mode]:
+    """Choose the block or its high-passed version, and amplify it; a change fades in."""
+    mode = _Mode(track.gain, track.rumbles)
+    chosen = filtered if mode.is_filtered else block
+    if before.is_filtered is not None and mode.is_filtered != before.is_filtered:
+        chosen = _fade(block if mode.is_filtered else filtered, chosen)
+    if mode.gain or before.gain:
+        chosen = _fade(_amplify(chosen, before.gain), _amplify(chosen, mode.gain))
+    return chosen, mode
 
 
 def _amplify(samples: Floats, gain: float) -> Floats:
@@ -162,16 +175,6 @@ def _fade(before: Floats, after: Floats) -> Floats:
 def _fits(means: int, frame_samples: int, sample_rate: int) -> bool:
     """Whether a frame can be divided into this number of stretches of at least 10 ms."""
     return frame_samples % means == 0 and (means == 1 or frame_samples >= means * _MEAN_SECONDS * sample_rate)
-
-
-def _block_levels(samples: Floats, size: int, means: int) -> tuple[list[float], list[float]]:
-    """Return the levels of blocks in dB, without low frequencies and of low frequencies alone."""
-    if not len(samples):
-        return [], []
-    parts = samples.reshape(-1, means, size // means)
-    low = np.square(parts.mean(axis=2, dtype=np.float64)).mean(axis=1)
-    power = np.einsum("bps,bps->b", parts, parts, dtype=np.float64) / size
-    return _decibels(power - low), _decibels(low)
 
 
 def _decibels(power: Doubles) -> list[float]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.decoder.hot_words import HotWords, phrase_lines
+from edgespeech.runtime.decoder.hot_words import HotWords, read_phrases, spell
 from edgespeech.runtime.decoder.options import DEFAULT_FILLER_SCORE, MIN_FILLER_SCORE
 from edgespeech.runtime.decoder.word_times import Span
 
@@ -28,20 +28,31 @@ class Grammar:
         phrases: Words separated by white space.
         filler_score: Natural log, below 0, added for each letter outside the phrases; with lower values fewer
             utterances are rejected.
+        labels: Labels that spell the phrases, in their own case; None if the phrases are in that case.
+        characters: Whether each character is a word, because no label contains a space.
 
     Raises:
-        UsageError: There are no phrases, one is empty, or the score is out of range.
+        UsageError: There are no phrases, one is empty or cannot be spelled, or the score is out of range.
     """
 
-    def __init__(self, phrases: Iterable[str], filler_score: float = DEFAULT_FILLER_SCORE) -> None:
+    def __init__(
+        self,
+        phrases: Iterable[str],
+        filler_score: float = DEFAULT_FILLER_SCORE,
+        labels: Sequence[str] | None = None,
+        characters: bool = False,
+    ) -> None:
         if isinstance(phrases, str):
             phrases = [phrases]
+        if labels is not None:
+            phrases = [spell(phrase, labels) for phrase in phrases]
         if not MIN_FILLER_SCORE <= filler_score < 0.0:
             raise UsageError(
                 f"filler_score is {filler_score:g}; wanted a number below 0, at least {MIN_FILLER_SCORE:g}"
             )
         self._filler_score = filler_score
-        self.hot_words = HotWords({phrase: -filler_score * _letters(phrase) for phrase in phrases}, limited=False)
+        boosts = {phrase: -filler_score * _letters(phrase) for phrase in phrases}
+        self.hot_words = HotWords(boosts, characters, limited=False)
         if not self.hot_words:
             raise UsageError("the grammar has no phrases; wanted at least one")
 
@@ -69,7 +80,12 @@ def read_grammar(path: Path) -> list[str]:
     Raises:
         UsageError: The file cannot be read, or contains no phrase.
     """
-    return [line for _, line in phrase_lines(path, "phrases of a grammar")]
+    return [line for _, line in read_placed_phrases(path)]
+
+
+def read_placed_phrases(path: Path) -> list[tuple[str, str]]:
+    """Read a file as `read_grammar` does, and return places such as ``commands.txt:3`` and phrases."""
+    return read_phrases(path, "phrases of a grammar")
 
 
 def _letters(text: str) -> int:

@@ -9,13 +9,14 @@ if the phrase does not follow.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgespeech.errors import UsageError
 
 DEFAULT_BOOST = 8.0
 MAX_BOOST = 100.0
+MAX_WORD_LETTERS = 200  # all beginnings of a word are kept
 
 HotState = tuple[tuple[int, float], ...]
 """Phrases that may continue: the node that each has reached, and minus the boosts that overlap with its beginning."""
@@ -30,58 +31,47 @@ class HotWords:
         limited: Whether boosts above 100 are refused.
 
     Raises:
-        UsageError: A phrase is empty, or its boost is out of range.
+        UsageError: A phrase is empty, a word is too long, or a boost is out of range.
     """
 
     def __init__(self, boosts: Mapping[str, float], characters: bool = False, limited: bool = True) -> None:
         self.tokens: set[str] = set()
-        self._children: list[dict[str, int]] = [{}]
-        self._boosts = [0.0]
+        self.children: list[dict[str, int]] = [{}]
+        self.boosts = [0.0]
         # For each node: the beginnings of the next token, each with the part of the boost that its letters have.
-        self._partial_boosts: list[dict[str, float]] = [{}]
+        self.partial_boosts: list[dict[str, float]] = [{}]
         for phrase, boost in boosts.items():
             tokens = list("".join(phrase.split())) if characters else phrase.split()
             if not tokens:
                 raise UsageError(f"hot word {phrase!r} has no letters; wanted a word or a phrase")
+            if (longest := max(map(len, tokens))) > MAX_WORD_LETTERS:
+                raise UsageError(f"a hot word has {longest} letters; wanted at most {MAX_WORD_LETTERS}; correct it")
             if not 0.0 < boost <= (MAX_BOOST if limited else math.inf):
                 raise UsageError(
                     f"hot word {phrase!r} has the boost {boost:g}; wanted a number above 0, up to {MAX_BOOST:g}"
                 )
             self._insert(tokens, boost)
-        self.largest = max(self._boosts)
+        self.largest = max(self.boosts)
 
     def __bool__(self) -> bool:
         return bool(self.tokens)
-
-    def check_spelling(self, labels: Sequence[str]) -> None:
-        """Check that the labels contain every letter of the phrases.
-
-        Raises:
-            UsageError: A letter is missing.
-        """
-        alphabet = set("".join(labels))
-        for token in sorted(self.tokens):
-            missing = sorted(set(token) - alphabet)
-            if missing:
-                hint = "; write it in lower case" if alphabet.issuperset(token.lower()) else ""
-                raise UsageError(f"{token!r} cannot be spelled: the labels have no {' '.join(missing)}{hint}")
 
     def _insert(self, tokens: Sequence[str], boost: float) -> None:
         node, before, letters = 0, 0, sum(map(len, tokens))
         for token in tokens:
             self.tokens.add(token)
-            partial_boosts = self._partial_boosts[node]
+            partial_boosts = self.partial_boosts[node]
             for length in range(0 if node else 1, len(token) + 1):
                 partial = boost * (before + length) / letters
                 partial_boosts[token[:length]] = max(partial, partial_boosts.get(token[:length], 0.0))
-            if token not in self._children[node]:
-                self._children[node][token] = len(self._children)
-                self._children.append({})
-                self._boosts.append(0.0)
-                self._partial_boosts.append({})
-            node = self._children[node][token]
+            if token not in self.children[node]:
+                self.children[node][token] = len(self.children)
+                self.children.append({})
+                self.boosts.append(0.0)
+                self.partial_boosts.append({})
+            node = self.children[node][token]
             before += len(token)
-        self._boosts[node] = max(boost, self._boosts[node])
+        self.boosts[node] = max(boost, self.boosts[node])
 
     def step(self, token: str | None, state: HotState) -> tuple[float, HotState]:
         """Match one complete word; None stands for one that is in no phrase.
@@ -91,13 +81,13 @@ class HotWords:
         """
         if token not in self.tokens:
             return 0.0, ()
-        reached = [(self._children[node].get(token, 0), overlap) for node, overlap in ((0, 0.0), *state)]
-        gain = max([0.0, *(self._boosts[node] + overlap for node, overlap in reached if self._boosts[node])])
-        return gain, tuple((node, overlap - gain) for node, overlap in reached if self._children[node] and node)
+        reached = [(self.children[node].get(token, 0), overlap) for node, overlap in ((0, 0.0), *state)]
+        gain = max([0.0, *(self.boosts[node] + overlap for node, overlap in reached if self.boosts[node])])
+        return gain, tuple((node, overlap - gain) for node, overlap in reached if self.children[node] and node)
 
     def lookahead_score(self, partial: str, state: HotState) -> float:
         """Return the part of a boost that an incomplete word, after this state, has already."""
-        scores = [self._partial_boosts[node].get(partial, 0.0) + overlap for node, overlap in ((0, 0.0), *state)]
+        scores = [self.partial_boosts[node].get(partial, 0.0) + overlap for node, overlap in ((0, 0.0), *state)]
         return max(0.0, max(scores))
 
     def find(self, words: Sequence[str]) -> list[tuple[int, int]]:
@@ -109,11 +99,11 @@ class HotWords:
                 best[first + 1], choice[first + 1] = best[first], None
             node = 0
             for last in range(first, len(words)):
-                node = self._children[node].get(words[last], 0)
+                node = self.children[node].get(words[last], 0)
                 if not node:
                     break
-                if self._boosts[node] and best[first] + self._boosts[node] > best[last + 1]:
-                    best[last + 1], choice[last + 1] = best[first] + self._boosts[node], first
+                if self.boosts[node] and best[first] + self.boosts[node] > best[last + 1]:
+                    best[last + 1], choice[last + 1] = best[first] + self.boosts[node], first
         found = []
         end = len(words)
         while end:
@@ -122,6 +112,32 @@ class HotWords:
                 found.append((start, end))
             end = end - 1 if start is None else start
         return found[::-1]
+
+
+def spell(phrase: str, labels: Sequence[str]) -> str:
+    """Return a phrase in the letters of the labels: as it is, in lower or in upper case.
+
+    Raises:
+        UsageError: The labels lack a letter of it.
+    """
+    alphabet = set("".join(labels))
+
+    def missing(form: str) -> set[str]:
+        return set("".join(form.split())) - alphabet
+
+    best = min((phrase, phrase.lower(), phrase.upper()), key=lambda form: len(missing(form)))
+    if lacking := sorted(missing(best)):
+        raise UsageError(f"{best!r} cannot be spelled: the labels have no {' '.join(lacking)}")
+    return best
+
+
+def spell_boosts(boosts: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
+    """Return hot words as `spell` does, with the largest boost of those that become equal."""
+    spelled: dict[str, float] = {}
+    for phrase, boost in boosts.items():
+        form = spell(phrase, labels)
+        spelled[form] = max(boost, spelled.get(form, boost))
+    return spelled
 
 
 def parse_hot_word(text: str) -> tuple[str, float]:
@@ -151,28 +167,41 @@ def read_hot_words(path: Path) -> dict[str, float]:
     Raises:
         UsageError: The file or a line of it cannot be read.
     """
-    boosts = {}
-    for number, line in phrase_lines(path, "hot words"):
+    return {words: boost for _, words, boost in read_placed_hot_words(path)}
+
+
+def read_placed_hot_words(path: Path) -> list[tuple[str, str, float]]:
+    """Read a file as `read_hot_words` does, and return places such as ``words.txt:3``, words and boosts."""
+    found = []
+    for place, line in read_phrases(path, "hot words"):
         try:
-            words, boost = parse_hot_word(line)
+            found.append((place, *parse_hot_word(line)))
         except UsageError as error:
-            raise UsageError(f"{path}, line {number}: {error}") from error
-        boosts[words] = boost
-    return boosts
+            raise UsageError(f"{place}: {error}") from None
+    return found
 
 
-def phrase_lines(path: Path, what: str) -> Iterable[tuple[int, str]]:
-    """Read the lines of a file, with their numbers, except blank lines and comments.
+def read_phrases(path: Path, what: str) -> list[tuple[str, str]]:
+    """Read the lines of a file, with places such as ``words.txt:3``, except blank lines and comments.
 
     Raises:
-        UsageError: The file cannot be read as UTF-8 text, or has no such line.
+        UsageError: The file cannot be read or contains no phrase, or a line is not UTF-8 text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the {what} in {path} cannot be read; wanted UTF-8 text, one phrase per line") from error
-    found = [(number, line.strip()) for number, line in enumerate(lines, 1)]
-    found = [(number, line) for number, line in found if line and not line.startswith("#")]
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise UsageError(
+            f"the {what} in {path} cannot be read ({error.strerror}); wanted UTF-8 text, one phrase per line"
+        ) from None
+    found: list[tuple[str, str]] = []
+    for number, encoded in enumerate(content.splitlines(), 1):
+        place = f"{path}:{number}"
+        try:
+            line = encoded.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise UsageError(f"{place}: the line cannot be read: it is not UTF-8 text; convert the file") from None
+        if line and not line.startswith("#"):
+            found.append((place, line))
     if not found:
         raise UsageError(f"{path} contains no {what}; wanted one phrase per line")
     return found

@@ -1,8 +1,24 @@
-"""Results of the search: words with times, and hypotheses with scores."""
+"""Results of the search: text so far, words with times, and hypotheses with scores."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Text that has been recognised so far, ``committed + tentative``.
+
+    Attributes:
+        text: Text of the best prefix.
+        committed: Beginning that all surviving prefixes share; it only grows.
+        tentative: The rest, which may still change.
+    """
+
+    text: str
+    committed: str
+    tentative: str
 
 
 @dataclass(frozen=True)
@@ -15,12 +31,28 @@ class Word:
         end: End of the word's last label.
         confidence: Estimate, in [0, 1], that the word is right: certainty of its labels times the probability of the
             surviving hypotheses that contain it.
+        written: The word as it is written, with the mark behind it; empty for the further words of a number, and None
+            if only the plain text is asked for.
+        joined: Whether it follows the word before it without a space: where no label contains a space, every character
+            is a word.
     """
 
     word: str
     start: float
     end: float
     confidence: float
+    written: str | None = None
+    joined: bool = False
+
+
+def join_words(words: Iterable[Word], plain: bool = False) -> str:
+    """Return the text of words as they are written, or plain; a number is the written form of its first word."""
+    text = ""
+    for word in words:
+        form = word.word if plain or word.written is None else word.written
+        if form:
+            text += form if word.joined or not text else f" {form}"
+    return text
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from ctypes import c_float
-from pathlib import Path
 from typing import NamedTuple
 
 from edgespeech.runtime.decoder.kenlm_trie import KenlmTrie
@@ -45,15 +44,16 @@ class FullScore(NamedTuple):
 
 
 class Model:
-    """The language model in a file; see `KenlmTrie` for what is raised.
+    """The language model in a file.
 
     Attributes:
+        trie: The n-grams in the file.
         order: The n of n-gram.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._trie = KenlmTrie(Path(path))
-        self.order = self._trie.order
+    def __init__(self, trie: KenlmTrie) -> None:
+        self.trie = trie
+        self.order = self.trie.order
         self._words: dict[str, int] = {}
         self._scores: dict[tuple[tuple[int, ...], str], tuple[FullScore, State]] = {}
 
@@ -63,7 +63,7 @@ class Model:
     def BeginSentenceWrite(self, state: State) -> None:
         """Set a state to the beginning of a sentence."""
         word = self._index("<s>")
-        state.words, state.backoffs = (word,), (self._trie.unigram(word)[1],)
+        state.words, state.backoffs = (word,), (self.trie.unigram(word)[1],)
 
     def NullContextWrite(self, state: State) -> None:
         """Set a state to that without any word."""
@@ -99,21 +99,21 @@ class Model:
         if index is None:
             if len(self._words) >= _CACHED_WORDS:
                 self._words.clear()
-            hashes, sought = self._trie.hashes, murmur_hash(word.encode())
+            hashes, sought = self.trie.hashes, murmur_hash(word.encode())
             at = bisect_left(hashes, sought)
             index = at + 1 if at < len(hashes) and hashes[at] == sought else _UNKNOWN
             self._words[word] = index
         return index
 
     def _score(self, state: State, word: int) -> tuple[FullScore, State]:
-        log_prob, backoff, begin, end = self._trie.unigram(word)
+        log_prob, backoff, begin, end = self.trie.unigram(word)
         backoffs, length = [backoff], 1  # of the longest n-gram found
         kept = int(_can_continue(backoff))  # words that the next state needs
-        for before, ngrams in zip(state.words, self._trie.longer, strict=False):
+        for before, ngrams in zip(state.words, self.trie.longer, strict=False):
             index = ngrams.find(before, begin, end)
             if index is None:
                 break
-            log_prob, backoff = ngrams.weights(index)
+            log_prob, backoff = ngrams.read_weights(index)
             length += 1
             if length == self.order:
                 break

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from edgespeech.errors import LanguageModelError
 
@@ -63,39 +64,41 @@ class OtherKindError(LanguageModelError):
     """A KenLM binary that is not a trie."""
 
 
-class _PlainWeights:
+class PlainWeights:
     """Weights as floats: 31 bits of a log-probability, which is never positive, and 32 of a back-off weight."""
 
     def __init__(self, with_backoff: bool) -> None:
-        self._with_backoff = with_backoff
+        self.with_backoff = with_backoff
         self.bits = 63 if with_backoff else 31
 
     def read(self, data: mmap.mmap, bit: int) -> Weights:
+        """Read the weights that begin at this bit of the file."""
         log_prob = _WORD64.unpack_from(data, bit >> 3)[0] >> (bit & 7) & (_MINUS - 1) | _MINUS
-        if not self._with_backoff:
+        if not self.with_backoff:
             return Weights(_FLOAT.unpack(_BITS.pack(log_prob))[0], 0.0)
         bit += 31
         backoff = _WORD64.unpack_from(data, bit >> 3)[0] >> (bit & 7) & 0xFFFFFFFF
         return Weights(_FLOAT.unpack(_BITS.pack(log_prob))[0], _FLOAT.unpack(_BITS.pack(backoff))[0])
 
 
-class _QuantizedWeights:
+class QuantizedWeights:
     """Weights as indices into tables of floats: first the back-off weight, then the log-probability."""
 
     def __init__(self, log_probs: memoryview[float], backoffs: memoryview[float] | None) -> None:
-        self._log_probs, self._backoffs = log_probs, backoffs
-        self._backoff_bits = 0 if backoffs is None else len(backoffs).bit_length() - 1
-        self.bits = self._backoff_bits + len(log_probs).bit_length() - 1
+        self.log_probs, self.backoffs = log_probs, backoffs
+        self.backoff_bits = 0 if backoffs is None else len(backoffs).bit_length() - 1
+        self.bits = self.backoff_bits + len(log_probs).bit_length() - 1
 
     def read(self, data: mmap.mmap, bit: int) -> Weights:
+        """Read the weights that begin at this bit of the file."""
         packed = _WORD64.unpack_from(data, bit >> 3)[0] >> (bit & 7)
-        log_prob = self._log_probs[packed >> self._backoff_bits & (len(self._log_probs) - 1)]
-        if self._backoffs is None:
+        log_prob = self.log_probs[packed >> self.backoff_bits & (len(self.log_probs) - 1)]
+        if self.backoffs is None:
             return Weights(log_prob, 0.0)
-        return Weights(log_prob, self._backoffs[packed & (len(self._backoffs) - 1)])
+        return Weights(log_prob, self.backoffs[packed & (len(self.backoffs) - 1)])
 
 
-class _NGrams:
+class NGrams:
     """The n-grams of one order from 2.
 
     Args:
@@ -112,30 +115,30 @@ class _NGrams:
         parts: _Parts,
         count: int,
         words: int,
-        weights: _PlainWeights | _QuantizedWeights,
+        weights: PlainWeights | QuantizedWeights,
         children: int | None,
         table_bits: int | None,
     ) -> None:
-        self._data, self._count, self._words, self._weights = parts.data, count, words, weights
-        self._children = children or 0
-        self._child_bits = self._children.bit_length()
-        self._table: memoryview | None = None
+        self._data, self.count, self.words, self.weights = parts.data, count, words, weights
+        self.child_count = children or 0
+        self.child_bits = self.child_count.bit_length()
+        self.table: memoryview | None = None
         if children is not None and table_bits is not None:
-            self._child_bits, size = _shorten(count + 1, children, table_bits)
+            self.child_bits, size = _shorten(count + 1, children, table_bits)
             start = parts.take(8 * (size + 1) + 7)
             start += -start % 8 + 8
-            self._table = memoryview(parts.data)[start : start + 8 * size].cast("Q")
-        self._word_bits = words.bit_length()
-        self._bits = self._word_bits + weights.bits + self._child_bits
-        self._word_mask, self._child_mask = (1 << self._word_bits) - 1, (1 << self._child_bits) - 1
+            self.table = memoryview(parts.data)[start : start + 8 * size].cast("Q")
+        self.word_bits = words.bit_length()
+        self.bits = self.word_bits + weights.bits + self.child_bits
+        self._word_mask, self._child_mask = (1 << self.word_bits) - 1, (1 << self.child_bits) - 1
         # One entry more tells where the last children end; 8 bytes more let the last number be read as 64 bits.
-        self._first_bit = 8 * parts.take(((1 + count) * self._bits + 7) // 8 + 8)
+        self.first_bit = 8 * parts.take(((1 + count) * self.bits + 7) // 8 + 8)
 
     def find(self, word: int, begin: int, end: int) -> int | None:
         """Find a word among the sorted entries of this range, whose words are spread evenly; return its index."""
-        data, width, mask, first_bit = self._data, self._bits, self._word_mask, self._first_bit
-        low, high = 0, self._words
-        end = min(end, self._count)
+        data, width, mask, first_bit = self._data, self.bits, self._word_mask, self.first_bit
+        low, high = 0, self.words
+        end = min(end, self.count)
         while begin < end:
             middle = begin + (word - low) * (end - begin) // (high - low + 1)
             bit = first_bit + middle * width
@@ -148,19 +151,19 @@ class _NGrams:
                 end, high = middle, found - 1
         return None
 
-    def weights(self, index: int) -> Weights:
+    def read_weights(self, index: int) -> Weights:
         """Read the weights of an entry."""
-        return self._weights.read(self._data, self._first_bit + index * self._bits + self._word_bits)
+        return self.weights.read(self._data, self.first_bit + index * self.bits + self.word_bits)
 
     def children(self, index: int) -> tuple[int, int]:
         """Read the range of an entry's children."""
-        data, bit = self._data, self._first_bit + (index + 1) * self._bits - self._child_bits
+        data, bit = self._data, self.first_bit + (index + 1) * self.bits - self.child_bits
         begin = _WORD64.unpack_from(data, bit >> 3)[0] >> (bit & 7) & self._child_mask
-        bit += self._bits
+        bit += self.bits
         end = _WORD64.unpack_from(data, bit >> 3)[0] >> (bit & 7) & self._child_mask
-        if self._table is not None:
-            begin |= max(bisect_right(self._table, index) - 1, 0) << self._child_bits
-            end |= max(bisect_right(self._table, index + 1) - 1, 0) << self._child_bits
+        if self.table is not None:
+            begin |= max(bisect_right(self.table, index) - 1, 0) << self.child_bits
+            end |= max(bisect_right(self.table, index + 1) - 1, 0) << self.child_bits
         return begin, end
 
 
@@ -180,7 +183,9 @@ class KenlmTrie:
 
     Attributes:
         order: The n of n-gram.
+        data: The mapped file.
         hashes: MurmurHash64A of every word but ``<unk>``, sorted; the word of hash i has the index i + 1.
+        unigrams: Where the entries of the words begin in the file.
         longer: The n-grams of order 2 .. ``order``.
 
     Raises:
@@ -195,7 +200,7 @@ class KenlmTrie:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             except ValueError as error:
                 raise LanguageModelError(f"{path} is not a language model: it is empty; build it again") from error
-        self._data = data
+        self.data = data
         parts = _Parts(path, data)
         counts, kind, stores_words = _read_header(parts)
         self.order = len(counts)
@@ -205,7 +210,7 @@ class KenlmTrie:
             raise parts.damaged(f"has {words} words among {counts[0]} 1-grams")
         self.hashes = memoryview(data)[start + 8 : start + 8 + 8 * words].cast("Q")
         weights = _find_weights(parts, self.order, kind)
-        self._unigrams = parts.take(_UNIGRAM_SIZE * (counts[0] + 2))
+        self.unigrams = parts.take(_UNIGRAM_SIZE * (counts[0] + 2))
         table_bits = None
         if kind & _COMPRESSED and self.order > 2:
             start = parts.take(2)
@@ -214,15 +219,14 @@ class KenlmTrie:
             if version != _COMPRESSED_VERSION:
                 raise parts.damaged(f"compresses pointers by version {version}, wanted {_COMPRESSED_VERSION}")
         longer = zip(counts[1:], weights, [*counts[2:], None], strict=True)
-        self.longer = [_NGrams(parts, count, counts[0], how, below, table_bits) for count, how, below in longer]
+        self.longer = [NGrams(parts, count, counts[0], how, below, table_bits) for count, how, below in longer]
         if stores_words and data[parts.at : parts.at + len(_FIRST_WORD)] != _FIRST_WORD:
             raise parts.damaged("does not have its words where its n-grams end")
         self._check(parts, words + 1, counts[1])
 
     def _check(self, parts: _Parts, words: int, bigrams: int) -> None:
         hashes = np.frombuffer(self.hashes, np.uint64)
-        kind = np.dtype([("log_prob", "<f4"), ("backoff", "<f4"), ("children", "<u8")])
-        unigrams = np.frombuffer(self._data, kind, words + 1, self._unigrams)
+        unigrams = self._unigram_entries(words + 1)
         first, children = unigrams[:words], unigrams["children"]
         if not np.all(hashes[:-1] <= hashes[1:]):
             raise parts.damaged("has words that are not sorted by their hash")
@@ -231,9 +235,18 @@ class KenlmTrie:
         if not (np.all(children[:-1] <= children[1:]) and children[-1] <= bigrams):
             raise parts.damaged("has 1-grams without valid children")
 
+    def unigram_log_probs(self) -> npt.NDArray[np.float32]:
+        """Return the base-10 log-probabilities of all words without context, float32 [words], ``<unk>`` first."""
+        log_probs: npt.NDArray[np.float32] = self._unigram_entries(len(self.hashes) + 1)["log_prob"]
+        return log_probs
+
+    def _unigram_entries(self, count: int) -> npt.NDArray[np.void]:
+        kind = np.dtype([("log_prob", "<f4"), ("backoff", "<f4"), ("children", "<u8")])
+        return np.frombuffer(self.data, kind, count, self.unigrams)
+
     def unigram(self, word: int) -> tuple[float, float, int, int]:
         """Read the log-probability and back-off weight of a word, and the range of its children among the 2-grams."""
-        log_prob, backoff, begin, end = _UNIGRAM.unpack_from(self._data, self._unigrams + _UNIGRAM_SIZE * word)
+        log_prob, backoff, begin, end = _UNIGRAM.unpack_from(self.data, self.unigrams + _UNIGRAM_SIZE * word)
         return log_prob, backoff, begin, end
 
 
@@ -254,10 +267,10 @@ def _read_header(parts: _Parts) -> tuple[tuple[int, ...], int, bool]:
     return counts, kind - _TRIE, bool(stores_words)
 
 
-def _find_weights(parts: _Parts, order: int, kind: int) -> list[_PlainWeights | _QuantizedWeights]:
+def _find_weights(parts: _Parts, order: int, kind: int) -> list[PlainWeights | QuantizedWeights]:
     """Find the tables of weights for n-grams of order 2 .. ``order``."""
     if not kind & _QUANTIZED:
-        return [*(_PlainWeights(True) for _ in range(order - 2)), _PlainWeights(False)]
+        return [*(PlainWeights(True) for _ in range(order - 2)), PlainWeights(False)]
     start = parts.take(8)
     version, log_prob_bits, backoff_bits = parts.data[start : start + 3]
     if version != _QUANTIZED_VERSION or not (1 <= log_prob_bits <= 25 and 1 <= backoff_bits <= 25):
@@ -267,5 +280,5 @@ def _find_weights(parts: _Parts, order: int, kind: int) -> list[_PlainWeights | 
         start = parts.take(4 << bits)
         return memoryview(parts.data)[start : parts.at].cast("f")
 
-    middle = [_QuantizedWeights(table(log_prob_bits), table(backoff_bits)) for _ in range(order - 2)]
-    return [*middle, _QuantizedWeights(table(log_prob_bits), None)]
+    middle = [QuantizedWeights(table(log_prob_bits), table(backoff_bits)) for _ in range(order - 2)]
+    return [*middle, QuantizedWeights(table(log_prob_bits), None)]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgespeech.errors import DecodingError
 
 _POSITIVE_TOLERANCE = 1e-3
+_MASS_TOLERANCE = 1e-9  # a sum of rounded numbers that is the mass reaches it
 
 
 class Frame(NamedTuple):
@@ -70,12 +71,12 @@ def choose_symbols(
     At most ``max_symbols`` labels, blank included, are chosen until their probabilities reach ``mass``; 1 chooses all.
     ``first`` is the number of the first frame.
     """
-    order = np.argsort(-log_probs, axis=1, kind="stable")[:, :max_symbols]
+    order = _rank(log_probs, max_symbols)
     ranked = np.take_along_axis(log_probs, order, axis=1)
     likely = ranked > -np.inf
     if mass < 1.0:
         probabilities = np.exp(ranked)
-        likely &= probabilities.cumsum(axis=1) - probabilities < mass
+        likely &= probabilities.cumsum(axis=1) - probabilities < mass * (1.0 - _MASS_TOLERANCE)
     chosen = np.zeros(log_probs.shape, dtype=bool)
     np.put_along_axis(chosen, order, likely, axis=1)
     chosen[:, blank] = False
@@ -85,6 +86,22 @@ def choose_symbols(
     ends = np.cumsum(counts + 1).tolist()
     for index, row in enumerate(log_probs):
         yield Frame(row, symbols[ends[index] - counts[index] - 1 : ends[index]], columns[index], first + index)
+
+
+def _rank(log_probs: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.intp]:
+    """Return the ``count`` most probable labels of each frame, best first, of equal ones the first.
+
+    Of thousands of labels only those are sorted that reach the least of them.
+    """
+    labels = log_probs.shape[1]
+    if labels <= 2 * count:
+        return np.argsort(-log_probs, axis=1, kind="stable")[:, :count]
+    order = np.empty((len(log_probs), count), dtype=np.intp)
+    least = np.partition(log_probs, labels - count, axis=1)[:, labels - count]
+    for row, (values, bound) in enumerate(zip(log_probs, least, strict=True)):
+        likely = (values >= bound).nonzero()[0]
+        order[row] = likely[np.argsort(-values[likely], kind="stable")[:count]]
+    return order
 
 
 def greedy(log_probs: npt.ArrayLike, labels: Sequence[str], blank: int = 0) -> str:

@@ -50,8 +50,9 @@ class DecoderOptions:
         beta: Natural log added for each word, -100 to 100 (default 1.5 with a language model, 0 without).
         unknown_score: Natural log, at most 0, added to the score of an out-of-vocabulary word (default -10).
         filler_score: Natural log added for each letter of speech outside a grammar, -20 to below 0 (default -2).
-        unit: Unit of the language model, ``word`` or ``character``; None derives it from the vocabulary. With
-            characters, ``beta`` counts every character as a word.
+        unit: Unit of language model and hot words, ``word`` or ``character``; None takes characters where no label
+            contains a space, and else derives it from the vocabulary. With characters, ``beta`` counts every character
+            as a word; where no label contains a space, each of them is also a word of the result.
         symbol_mass: A frame extends prefixes by the fewest labels whose probabilities reach this sum; 1 takes all.
         max_symbols: Maximum number of labels per frame, blank included; None removes the limit.
         beam_threshold: Prefixes that score this much (natural log) below the best are dropped; None keeps them.
@@ -60,6 +61,8 @@ class DecoderOptions:
             lets the tentative text grow.
         confidence_power: Exponent applied to the geometric mean of a word's label probabilities.
         frame_seconds: Seconds between two frames, for word times; a recognizer takes them from the bundle.
+        search: ``native`` for the compiled search, ``numpy`` for the other; None takes the environment variable
+            EDGESPEECH_SEARCH, and without it the native search where it was compiled.
 
     Raises:
         UsageError: A value is out of range.
@@ -86,6 +89,7 @@ class DecoderOptions:
     max_tentative: int | None = 128
     confidence_power: float = DEFAULT_CONFIDENCE_POWER
     frame_seconds: float = 0.04
+    search: Literal["native", "numpy"] | None = None
 
     def __post_init__(self) -> None:
         self._require("beam_width", self.beam_width is None or self.beam_width >= 1, "1 or more")
@@ -96,6 +100,7 @@ class DecoderOptions:
         filler = self.filler_score is None or MIN_FILLER_SCORE <= self.filler_score < 0.0
         self._require("filler_score", filler, f"a number below 0, at least {MIN_FILLER_SCORE:g}")
         self._require("unit", self.unit in (None, "word", "character"), "word or character")
+        self._require("search", self.search in (None, "native", "numpy"), "native or numpy")
         self._require("symbol_mass", 0.0 < self.symbol_mass <= 1.0, "a number above 0 and up to 1")
         self._require("max_symbols", self.max_symbols is None or self.max_symbols >= 1, "1 or more, or None")
         self._require("beam_threshold", self.beam_threshold is None or self.beam_threshold > 0.0, "above 0, or None")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import mmap
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from edgespeech.errors import LanguageModelError
 
@@ -18,21 +22,40 @@ _COUNTS_OFFSET = 108
 
 
 class Vocabulary:
-    """A sorted list of words without sentence markers and ``<unk>``."""
+    """A sorted list of words without sentence markers and ``<unk>``.
+
+    Attributes:
+        packed: The words as UTF-8, one after the other, and where each of them ends.
+    """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._words = sorted(set(words) - _MARKERS)
+        unique = dict.fromkeys(words)  # in their order, because sorted words are sorted again in no time
+        self.packed = pack_texts(sorted([word for word in unique if word not in _MARKERS]))
+
+    @cached_property
+    def _words(self) -> list[str]:
+        """The words as strings: several times the memory of the packed ones, and the native search needs none."""
+        return list(_unpack_texts(*self.packed))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._words)
+        return _unpack_texts(*self.packed)
 
     def __len__(self) -> int:
-        return len(self._words)
+        return len(self.packed[1])
 
     def with_words(self, words: Iterable[str]) -> Vocabulary:
         """Return a vocabulary that also contains these words."""
         more = [word for word in words if word not in self]
         return Vocabulary([*self._words, *more]) if more else self
+
+    @cached_property
+    def letters(self) -> frozenset[str]:
+        """The characters that occur in words."""
+        return frozenset(self.packed[0].decode("utf-8", "surrogatepass"))
+
+    def index(self, word: str) -> int:
+        """Return the number of words that sort before a word."""
+        return bisect_left(self._words, word)
 
     def __contains__(self, word: str) -> bool:
         index = bisect_left(self._words, word)
@@ -40,7 +63,7 @@ class Vocabulary:
 
     def is_of_characters(self) -> bool:
         """Return whether there are words and each is a single character."""
-        return bool(self._words) and all(len(word) == 1 for word in self._words)
+        return len(self) > 0 and all(len(word) == 1 for word in self)
 
     def is_prefix(self, text: str) -> bool:
         """Return whether some word begins with, or equals, ``text``."""
@@ -75,9 +98,29 @@ class Vocabulary:
     def spelled(self, characters: str) -> list[bool]:
         """Return for each word whether it can be written with these characters."""
         alphabet = set(characters)
-        if alphabet.issuperset("".join(self._words)):
-            return [True] * len(self._words)
-        return [alphabet.issuperset(word) for word in self._words]
+        if alphabet.issuperset(self.letters):
+            return [True] * len(self)
+        return [alphabet.issuperset(word) for word in self]
+
+
+def pack_texts(texts: Iterable[str]) -> tuple[bytes, npt.NDArray[np.uint32]]:
+    """Encode texts as UTF-8, one after the other, and return where each ends; halves of surrogate pairs are allowed."""
+    texts = list(texts)
+    if (joined := "".join(texts)).isascii():
+        return joined.encode("ascii"), np.cumsum(list(map(len, texts)), dtype=np.uint32)
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"".join(encoded), np.cumsum(list(map(len, encoded)), dtype=np.uint32)
+
+
+def _unpack_texts(joined: bytes, ends: npt.NDArray[np.uint32]) -> Iterator[str]:
+    """Yield the texts that `pack_texts` has packed."""
+    stops = ends.tolist()
+    if joined.isascii():
+        text = joined.decode("ascii")
+        yield from map(text.__getitem__, map(slice, [0, *stops], stops))
+    else:
+        for start, stop in zip([0, *stops], stops):  # noqa: B905 (the first list is longer)
+            yield joined[start:stop].decode("utf-8", "surrogatepass")
 
 
 def is_kenlm_binary(path: Path) -> bool:
@@ -131,8 +174,10 @@ def read_arpa_words(path: Path) -> Vocabulary:
     return Vocabulary(words)
 
 
-def read_kenlm_words(path: Path) -> Vocabulary | None:
+def read_kenlm_words(path: Path) -> list[str] | None:
     """Read the words that ``build_binary`` stores in a KenLM binary (format version 5); None if it was built without.
+
+    They are in the order of their numbers in the n-grams, and the first is ``<unk>``.
 
     Raises:
         LanguageModelError: The word list is damaged or cut off.
@@ -142,11 +187,12 @@ def read_kenlm_words(path: Path) -> Vocabulary | None:
             return None
         count = int.from_bytes(data[_COUNTS_OFFSET : _COUNTS_OFFSET + 8], "little")
         start = data.rfind(b"<unk>\0")
-        words = data[start:].split(b"\0") if start >= 0 else []
+        stored = data[start:] if start >= 0 else b""
     try:
-        # One empty piece follows the last terminator; <unk> may not be counted.
-        if words and not words.pop() and len(words) in (count, count + 1):
-            return Vocabulary(word.decode("utf-8") for word in words)
+        *words, rest = stored.decode("utf-8").split("\0")
     except UnicodeDecodeError:
-        pass
+        words, rest = [], ""
+    # <unk> may not be counted.
+    if words and not rest and len(words) in (count, count + 1):
+        return words
     raise LanguageModelError(f"the word list at the end of {path} is damaged or cut off; build or copy the file again")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from edgespeech.errors import LanguageModelError
 from edgespeech.runtime.decoder.hot_words import HotState, HotWords
 from edgespeech.runtime.decoder.language_model import UNKNOWN_WORD, LanguageModel
 from edgespeech.runtime.decoder.vocabulary import Vocabulary
+from edgespeech.runtime.decoder.word_times import any_space
 
 log = logging.getLogger(__name__)
 
@@ -90,65 +92,69 @@ class WordScorer:
         characters: bool = False,
     ) -> None:
         self.labels = len(labels)
-        self._lm = lm
-        self._alpha = alpha
-        self._beta = beta
-        self._unknown_score = unknown_score
-        self._hot_words = HotWords({}) if hot_words is None else hot_words
+        self.lm = lm
+        self.alpha = alpha
+        self.beta = beta
+        self.unknown_score = unknown_score
+        self.hot_words = HotWords({}) if hot_words is None else hot_words
         if lm:
             _check_fit(labels, lm, characters)
-        if characters:
-            self._pieces = [[*text.replace(" ", SPACE_TOKEN), ""] for text in labels]
-        elif lm or beta or self._hot_words:
-            self._pieces = [text.split(" ") for text in labels]
-        else:  # words have no score of their own
-            self._pieces = [[""] for _ in labels]
+        if not (lm or beta or self.hot_words):  # words have no score of their own
+            self.pieces = [[""] for _ in labels]
+        elif characters:
+            self.pieces = [[*text.replace(" ", SPACE_TOKEN), ""] for text in labels]
+        else:
+            self.pieces = [text.split(" ") for text in labels]
         # For each label, whether it may end a word.
-        self.ends_words = [len(pieces) > 1 for pieces in self._pieces]
+        self.ends_words = [len(pieces) > 1 for pieces in self.pieces]
         self._word_end_labels = [label for label, ends_words in enumerate(self.ends_words) if ends_words]
         self._labels_by_letter: dict[str, list[int]] = {}
-        for label, (first, *rest) in enumerate(self._pieces):
+        for label, (first, *rest) in enumerate(self.pieces):
             if first and not rest:
                 self._labels_by_letter.setdefault(first[0], []).append(label)
         # The words that letters may become; None, if the model does not list its words, allows any.
         known = lm.vocabulary if lm else Vocabulary(())
-        self._lexicon = known.with_words(self._hot_words.tokens) if known is not None else None
-        self._penalty = alpha * unknown_score if lm and known is not None else 0.0
-        self._unknown_lookahead = self._penalty
-        self._start_lookahead = 0.0
-        self._unigrams = np.zeros(0)
-        if lm and known is not None and self._lexicon is not None:
-            self._unknown_lookahead += alpha * lm.unknown_score + beta
-            self._unigrams = lm.unigrams
-            self._start_lookahead = alpha * float(lm.unigrams.max(initial=lm.unknown_score))
-            if self._lexicon is not known:
-                unigrams = dict(zip(known, lm.unigrams.tolist(), strict=True))
-                self._unigrams = np.array([unigrams.get(word, lm.unknown_score) for word in self._lexicon])
-        self._unknown_row = np.full(self.labels, self._unknown_lookahead)
+        self.lexicon = known.with_words(self.hot_words.tokens) if known is not None else None
+        self.penalty = alpha * unknown_score if lm and known is not None else 0.0
+        self.unknown_lookahead = self.penalty
+        self.start_lookahead = 0.0
+        self.unigrams = np.zeros(0)
+        if lm and known is not None and self.lexicon is not None:
+            self.unknown_lookahead += alpha * lm.unknown_score + beta
+            self.unigrams = lm.unigrams
+            self.start_lookahead = alpha * float(lm.unigrams.max(initial=lm.unknown_score))
+            if self.lexicon is not known:
+                added = [known.index(word) for word in sorted(self.hot_words.tokens) if word not in known]
+                self.unigrams = np.insert(lm.unigrams, added, lm.unknown_score)
+        self._unknown_row = np.full(self.labels, self.unknown_lookahead)
+        # Where no label leaves an incomplete word, hot words alone distinguish states, for the labels that spell them.
+        self._whole_words = self.lexicon is not None and not any(pieces[-1] for pieces in self.pieces)
+        tokens = self.hot_words.tokens
+        self._hot_labels = [label for label in self._word_end_labels if not tokens.isdisjoint(self.pieces[label])]
 
     def begin(self) -> History:
         """Return the history of the empty prefix."""
-        return History(self._lm.begin() if self._lm else None, 0.0, 0, 0.0)
+        return History(self.lm.begin() if self.lm else None, 0.0, 0, 0.0)
 
     def history_score(self, history: History) -> float:
         """Return the score that the complete words add."""
-        return self._alpha * history.lm_score + self._beta * history.words + history.hot_score
+        return self.alpha * history.lm_score + self.beta * history.words + history.hot_score
 
     def lookahead_score(self, state: PrefixState) -> float:
         """Return the score that a prefix in this state has in addition to that of its history."""
         if state.text is None:
-            return self._unknown_lookahead
-        score = self._hot_words.lookahead_score(state.text, state.hot_state) if self._hot_words else 0.0
-        if not len(self._unigrams) or self._lexicon is None:
+            return self.unknown_lookahead
+        score = self.hot_words.lookahead_score(state.text, state.hot_state) if self.hot_words else 0.0
+        if not len(self.unigrams) or self.lexicon is None:
             return score
         if not state.text:
-            return score + self._start_lookahead
-        first, last = self._lexicon.span(state.text)
-        return score + self._alpha * float(self._unigrams[first:last].max()) + self._beta
+            return score + self.start_lookahead
+        first, last = self.lexicon.span(state.text)
+        return score + self.alpha * float(self.unigrams[first:last].max()) + self.beta
 
     def follow(self, state: PrefixState, label: int) -> PrefixState:
         """Return the state after a label that ends no word."""
-        text = self._grow(state.text, self._pieces[label][0])
+        text = self._grow(state.text, self.pieces[label][0])
         return PrefixState(() if text is None else state.hot_state, text)
 
     def lookahead_row(self, state: PrefixState) -> npt.NDArray[np.float64]:
@@ -156,56 +162,65 @@ class WordScorer:
 
         It is exact for labels that end no word, and an upper bound over all histories for the others.
         """
+        if self._whole_words and state != START:
+            row = self._start_row.copy()
+            for label in self._hot_labels:
+                row[label] = self.ending(state, label).max_gain
+            return row
         row = self._unknown_row.copy()
         text = state.text
-        if self._lexicon is None:
+        if self.lexicon is None:
             row[:] = [self.lookahead_score(self.follow(state, label)) for label in range(self.labels)]
         elif text is not None:
-            letters, starts, end = self._lexicon.letters_after(text)
+            letters, starts, end = self.lexicon.letters_after(text)
             best = [0.0] * len(letters)
-            if letters and len(self._unigrams):
-                best = (np.maximum.reduceat(self._unigrams[:end], starts) * self._alpha + self._beta).tolist()
+            if letters and len(self.unigrams):
+                best = (np.maximum.reduceat(self.unigrams[:end], starts) * self.alpha + self.beta).tolist()
             for letter, score in zip(letters, best, strict=True):
                 for label in self._labels_by_letter.get(letter, ()):
-                    plain = not self._hot_words and len(self._pieces[label][0]) == 1
+                    plain = not self.hot_words and len(self.pieces[label][0]) == 1
                     row[label] = score if plain else self.lookahead_score(self.follow(state, label))
         for label in self._word_end_labels:
-            if self._pieces[label] == ["", ""] and text and not self._hot_words:  # usually the only one: a space
-                row[label] = self._beta + self._start_lookahead + (self._penalty if self._is_unknown(text) else 0.0)
+            if self.pieces[label] == ["", ""] and text and not self.hot_words:  # usually the only one: a space
+                row[label] = self.beta + self.start_lookahead + (self.penalty if self._is_unknown(text) else 0.0)
             else:
                 row[label] = self.ending(state, label).max_gain
         return row
 
+    @cached_property
+    def _start_row(self) -> npt.NDArray[np.float64]:
+        return self.lookahead_row(START)
+
     def ending(self, state: PrefixState, label: int) -> Ending:
         """Compute the effect of a label that may end words."""
         hot_state, text = state
-        first, *rest = self._pieces[label]
+        first, *rest = self.pieces[label]
         text = self._grow(text, first)
         words, hot_score = [], 0.0
         for piece in rest:
             if text != "":
                 words.append(text)
-                boost, hot_state = self._hot_words.step(text, hot_state)
+                boost, hot_state = self.hot_words.step(text, hot_state)
                 hot_score += boost
             text = self._grow("", piece)
         state = PrefixState(hot_state, text)
-        gain = self._beta * len(words) + hot_score + self.lookahead_score(state)
+        gain = self.beta * len(words) + hot_score + self.lookahead_score(state)
         unknown = sum(map(self._is_unknown, words))
-        known_word = words[0] if len(words) == 1 and self._lm is not None and words[0] in self._lm else None
-        return Ending(tuple(words), hot_score, state, gain, gain + self._penalty * unknown, known_word)
+        known_word = words[0] if len(words) == 1 and self.lm is not None and words[0] in self.lm else None
+        return Ending(tuple(words), hot_score, state, gain, gain + self.penalty * unknown, known_word)
 
     def gain(self, history: History, ending: Ending) -> float:
         """Return the score that an ending adds to a prefix with this history, look-ahead included."""
-        if self._lm is None:
+        if self.lm is None:
             return ending.gain
         if ending.known_word is not None:
-            return ending.gain + self._alpha * self._lm.log_prob(history.lm_state, ending.known_word)
-        return ending.gain + self._alpha * (self.end_words(history, ending).lm_score - history.lm_score)
+            return ending.gain + self.alpha * self.lm.log_prob(history.lm_state, ending.known_word)
+        return ending.gain + self.alpha * (self.end_words(history, ending).lm_score - history.lm_score)
 
     def end_words(self, history: History, ending: Ending) -> History:
         """Return the history after an ending."""
         lm_state, lm_score = history.lm_state, history.lm_score
-        if self._lm:
+        if self.lm:
             for word in ending.words:
                 log_prob, lm_state = self._score_word(lm_state, word)
                 lm_score += log_prob
@@ -214,30 +229,30 @@ class WordScorer:
     def finish(self, history: History, state: PrefixState) -> History:
         """End the last word, if there is one, and the sentence."""
         if state.text != "":
-            boost, _ = self._hot_words.step(state.text, state.hot_state)
+            boost, _ = self.hot_words.step(state.text, state.hot_state)
             history = self.end_words(history, Ending((state.text,), boost, START, 0.0, 0.0, None))
-        end = self._lm.end(history.lm_state) if self._lm else 0.0
+        end = self.lm.end(history.lm_state) if self.lm else 0.0
         return History(None, history.lm_score + end, history.words, history.hot_score)
 
     def _grow(self, text: str | None, piece: str) -> str | None:
         if not piece or text is None:
             return text
         text += piece
-        return text if self._lexicon is None or self._lexicon.is_prefix(text) else None
+        return text if self.lexicon is None or self.lexicon.is_prefix(text) else None
 
     def _is_unknown(self, word: str | None) -> bool:
-        return word is None or (self._lexicon is not None and word not in self._lexicon)
+        return word is None or (self.lexicon is not None and word not in self.lexicon)
 
     def _score_word(self, lm_state: Any, word: str | None) -> tuple[float, Any]:
-        assert self._lm is not None
-        log_prob, lm_state, known = self._lm.score(lm_state, word or UNKNOWN_WORD)
-        if not known and word not in self._hot_words.tokens:
-            log_prob += self._unknown_score
+        assert self.lm is not None
+        log_prob, lm_state, known = self.lm.score(lm_state, word or UNKNOWN_WORD)
+        if not known and word not in self.hot_words.tokens:
+            log_prob += self.unknown_score
         return log_prob, lm_state
 
 
 def _check_fit(labels: Sequence[str], lm: LanguageModel, characters: bool) -> None:
-    spaces = any(" " in text for text in labels)
+    spaces = any_space(labels)
     vocabulary = lm.vocabulary
     if not characters and not spaces:
         raise LanguageModelError(

@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from edgespeech.runtime.decoder.prefix_trie import Branches
-
 
 class Span(NamedTuple):
     """A word with the output frames of its first and its last label."""
@@ -27,17 +25,33 @@ class Span(NamedTuple):
 NO_WORD = Span("", 0, 0)
 
 
-def split_words(
-    texts: Iterable[str], frames: Iterable[int], log_probs: Iterable[float], begin: Span = NO_WORD
-) -> list[Span]:
-    """Join label texts to words at their spaces; no word is empty, and the last may be incomplete.
+def any_space(labels: Iterable[str]) -> bool:
+    """Return whether a label contains a space; where none does, each character is a word."""
+    return any(" " in text for text in labels)
 
-    ``begin`` is an incomplete word that the labels continue.
+
+def separate_words(text: str, by_characters: bool) -> tuple[str, ...]:
+    """Divide the text of a label where words end: at its spaces, or behind each character.
+
+    Each part but the last one ends a word, and may be empty.
     """
+    return (*text, "") if by_characters else tuple(text.split(" "))
+
+
+def split_words(labels: Iterable[Sequence[str]], frames: Iterable[int], log_probs: Iterable[float]) -> list[Span]:
+    """Join labels, as `separate_words` has divided them, to words; none is empty, and the last may be incomplete."""
+    spans, last = split_complete_words(labels, frames, log_probs, NO_WORD)
+    return [*spans, last] if last.word else spans
+
+
+def split_complete_words(
+    labels: Iterable[Sequence[str]], frames: Iterable[int], log_probs: Iterable[float], begin: Span
+) -> tuple[list[Span], Span]:
+    """Continue an incomplete word by labels; return the words that they complete, and the incomplete one."""
     spans: list[Span] = []
-    for text, frame, log_prob in zip(texts, frames, log_probs, strict=True):
-        begin = _append(begin, text, frame, log_prob, spans)
-    return [*spans, begin] if begin.word else spans
+    for pieces, frame, log_prob in zip(labels, frames, log_probs, strict=True):
+        begin = append_label(begin, pieces, frame, log_prob, spans)
+    return spans, begin
 
 
 class Agreement:
@@ -62,36 +76,9 @@ class Agreement:
         return min(1.0, total)
 
 
-def agree(branches: Branches, posteriors: Sequence[float], labels: Sequence[str], begin: Span) -> Agreement:
-    """Add up the words of all beams by their ``posteriors``, visiting each node of the trie once.
-
-    ``begin`` is the committed part of an incomplete word.
-    """
-    agreement = Agreement()
-    masses = [0.0] * branches.leaves.start + list(posteriors)
-    for column in reversed(range(len(masses))):
-        if branches.parents[column] >= 0:
-            masses[branches.parents[column]] += masses[column]
-    words = [begin] * len(masses)
-    frames = branches.frames
-    for column, mass in enumerate(masses):
-        if not mass or branches.depths[column] <= branches.base:
-            continue
-        parent = branches.parents[column]
-        ended: list[Span] = []
-        before = words[parent] if parent >= 0 else begin
-        words[column] = _append(before, labels[branches.labels[column]], frames[column], 0.0, ended)
-        for span in ended:
-            agreement.add(span, mass)
-    for column in branches.leaves:
-        if words[column].word:
-            agreement.add(words[column], masses[column])
-    return agreement
-
-
-def _append(word: Span, text: str, frame: int, log_prob: float, ended: list[Span]) -> Span:
-    """Append a label's text to an incomplete word, and the words that its spaces end to ``ended``."""
-    first, *rest = text.split(" ")
+def append_label(word: Span, pieces: Sequence[str], frame: int, log_prob: float, ended: list[Span]) -> Span:
+    """Append a label to an incomplete word, and the words that it ends to ``ended``."""
+    first, *rest = pieces
     if first:
         start = word.first if word.word else frame
         word = Span(word.word + first, start, frame, word.labels + 1, word.log_prob + log_prob)

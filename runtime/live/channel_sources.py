@@ -18,6 +18,8 @@ class ChannelSource:
         self._source = splitter.source
         self.name = name
         self.description = self._source.description
+        self.device_seconds = self._source.device_seconds
+        self.is_microphone = self._source.is_microphone
 
     @property
     def sample_rate(self) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgespeech.runtime.audio import resampling_delay
-from edgespeech.runtime.live.latency import LatencyBreakdown, latency_budget
+from edgespeech.runtime.live.latency import LATENCY, LatencyBreakdown, latency_budget
 from edgespeech.runtime.live.outputs import Meter, Output
 from edgespeech.runtime.live.recording import Recording, round_to_16_bits
 from edgespeech.runtime.live.save_file import SaveFile
@@ -18,6 +19,8 @@ from edgespeech.runtime.live.sound_watch import SILENCE_DB, SoundWatch, level_db
 from edgespeech.runtime.live.sources import Block, Source
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
+
+_ROUNDING = 1e-6  # seconds
 
 
 @dataclass
@@ -53,7 +56,8 @@ class SharedOutput:
 class LiveStream:
     """Passes the blocks of one source to a recognition stream, and its events to the output; see `run_session`.
 
-    Every event is shown with ``name``, which is empty if there is only one source.
+    Every event is shown with ``name``, which is empty if there is only one source. The stream gets audio when it
+    completes a chunk of the model, as more calls would only cost time.
     """
 
     def __init__(
@@ -69,9 +73,11 @@ class LiveStream:
     ) -> None:
         self._recognizer, self._source, self._output, self._name = recognizer, source, output, name
         self._recording, self._fast_partials = recording, fast_partials
-        self._latency = LatencyBreakdown() if latency_report else None
-        self._watch = SoundWatch(source.sample_rate)
+        self._latency, self._latency_report = LatencyBreakdown(), latency_report
+        self._watch = SoundWatch(source.sample_rate, source.is_microphone)
         self._stream = recognizer.stream(source.sample_rate, fast_partials)
+        self._gathered: list[NDArray[np.float32]] = []  # audio that does not complete a chunk of the model
+        self._gathered_seconds = self._seconds_to_step = 0.0
         self._compute_seconds = 0.0
         self._chunk_seconds: list[float] = []
         self._held_seconds = 0.0  # inside the source's resampler
@@ -87,9 +93,14 @@ class LiveStream:
         if self._recording is not None:
             samples = round_to_16_bits(samples)
             self._report_any(self._recording.add(samples))
+        self._gathered.append(samples)
+        self._gathered_seconds += len(samples) / self._source.sample_rate
         began = time.perf_counter()
-        events = self._stream.accept(samples)
-        self._count(time.perf_counter() - began, bool(events))
+        events = self._accept() if self._gathered_seconds + _ROUNDING >= self._seconds_to_step else []
+        seconds = time.perf_counter() - began
+        self._compute_seconds += seconds
+        if self._latency_report and events:  # most other blocks only wait for their chunk
+            self._chunk_seconds.append(seconds)
         waited_ms = max(0.0, began - block.arrived) * 1000.0
         self._deliver([replace(event, latency_ms=event.latency_ms + waited_ms) for event in events])
         for message in [*self._source.take_messages(), *self._watch.step(samples, block.absent)]:
@@ -100,49 +111,69 @@ class LiveStream:
         delay = max(0.0, time.perf_counter() - block.arrived)
         self._output.show_meter(self._meter(level_db(samples), delay), self._name)
 
+    def end_segment(self) -> None:
+        """Make what was said so far a final, and go on with the next segment."""
+        self._end(self._stream.end_segment)
+
     def finish(self) -> None:
         """Deliver the last final, and report totals and problems."""
         for message in self._source.take_messages():
             self.report(message)
-        began = time.perf_counter()
-        events = self._stream.finish()
-        self._count(time.perf_counter() - began, False)
-        self._deliver(events)
+        self._end(self._stream.finish)
         meter = self._meter(SILENCE_DB, 0.0)
         problems = "".join(f", {problem}: {count}" for problem, count in meter.problems.items())
         self.report(f"end: {meter.audio_seconds:.1f} s of audio, real-time factor {meter.rtf:.3f}{problems}")
         for row in self._latency_rows():
             self.report(row)
 
+    @property
+    def _seconds(self) -> float:
+        return self._stream.seconds_processed + self._gathered_seconds
+
     def report(self, message: str) -> None:
         """Show a message as a status event."""
-        now = self._stream.seconds_processed
+        now = self._seconds
         self._output.show(Event("status", message, start=now, end=now), self._name)
 
     def _report_any(self, message: str) -> None:
         if message:
             self.report(message)
 
-    def _deliver(self, events: list[Event]) -> None:
-        for event in events:
-            if self._latency is not None:
-                self._latency.step(event, self._stream.seconds_processed + self._held_seconds)
-            message = self._output.save_final(event, self._name) if event.type == "final" else ""
-            self._output.show(event, self._name)
-            self._report_any(message)
+    def _accept(self) -> list[Event]:
+        samples = np.concatenate(self._gathered)
+        self._gathered.clear()
+        self._gathered_seconds = 0.0
+        events = self._stream.accept(samples)
+        self._seconds_to_step = self._stream.seconds_to_step
+        return events
 
-    def _count(self, seconds: float, gave_events: bool) -> None:
-        self._compute_seconds += seconds
-        if self._latency is not None and gave_events:  # most other blocks only wait for their chunk
-            self._chunk_seconds.append(seconds)
+    def _end(self, step: Callable[[], list[Event]]) -> None:
+        began = time.perf_counter()
+        events = [*(self._accept() if self._gathered else []), *step()]
+        self._compute_seconds += time.perf_counter() - began
+        self._deliver(events)
+
+    def _deliver(self, events: list[Event]) -> None:
+        spoken = self._stream.seconds_processed + self._held_seconds
+        for event in events:
+            if event.type == "final":
+                event = replace(event, word_latency_ms=self._latency.step(event, spoken))
+                message = self._output.save_final(event, self._name)
+                self._output.show(event, self._name)
+                self._report_any(message)
+            else:
+                began = time.perf_counter()
+                self._output.show(event, self._name)
+                shown_ms = (time.perf_counter() - began) * 1000.0
+                self._latency.step(replace(event, latency_ms=event.latency_ms + shown_ms), spoken)
 
     def _meter(self, level: float, delay: float) -> Meter:
         counts = {"clipped": self._watch.clipped_blocks, **self._source.counts()}
         problems = {problem: count for problem, count in counts.items() if count}
-        return Meter(level, self._stream.seconds_processed, self._compute_seconds, delay, problems)
+        return Meter(level, self._seconds, self._compute_seconds, delay, problems)
 
     def _latency_rows(self) -> list[str]:
-        if self._latency is None:
+        if not self._latency_report:
             return []
         compute = float(np.median(self._chunk_seconds)) if self._chunk_seconds else None
         parts = self._recognizer.parts
@@ -153,5 +184,6 @@ class LiveStream:
             parts.endpointer.rules.endpoint_seconds,
             self._fast_partials,
             resampling_delay(self._source.sample_rate, parts.audio.sample_rate) + self._mean_held_seconds,
+            self._source.device_seconds,
         )
-        return ["latency of a word, from the end of its sound:", *budget.rows(), *self._latency.rows()]
+        return [f"{LATENCY}:", *budget.rows(), *self._latency.rows()]

@@ -87,6 +87,26 @@ def find_again(microphones: Sequence[Microphone], lost: Microphone) -> Microphon
     return next((found for found in back if found.index == lost.index), back[0] if back else None)
 
 
+def find_loopback() -> int:
+    """Find the index of the device that records what the default output of Windows plays.
+
+    Raises:
+        MissingDependencyError: sounddevice or PortAudio is not installed.
+        DeviceError: PortAudio has no such device: those in the wheels of sounddevice are too old for it.
+    """
+    portaudio = import_portaudio()
+    loopbacks = [found for found in input_devices(portaudio) if found.name.endswith("[Loopback]")]
+    if not loopbacks:
+        raise DeviceError(
+            f"--device system needs loopback devices, which this PortAudio does not have ({_version(portaudio)}); "
+            "enable Stereo Mix in the sound settings or install a virtual cable, and give its name to --device"
+        )
+    outputs = [api["default_output_device"] for api in portaudio.query_hostapis() if "WASAPI" in api["name"]]
+    played = [portaudio.query_devices()[index]["name"] for index in outputs if index >= 0]
+    matching = [found for found in loopbacks if any(found.name.startswith(name) for name in played)]
+    return (matching or loopbacks)[0].index
+
+
 def import_portaudio() -> Any:
     """Import sounddevice; raise MissingDependencyError or DeviceError with what to do if that fails."""
     try:
@@ -125,6 +145,10 @@ def input_devices(portaudio: Any) -> list[Microphone]:
     if not found:
         raise DeviceError("no microphone found; connect one and check that the system's sound settings list it")
     return found
+
+
+def _version(portaudio: Any) -> str:
+    return str(portaudio.get_portaudio_version()[1]).partition(",")[0]
 
 
 def _rates(portaudio: Any, microphone: Microphone) -> tuple[int, ...]:

@@ -8,10 +8,12 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from edgespeech.runtime.formats import event_to_json
-from edgespeech.runtime.transcript import Event
+from edgespeech.runtime.transcript import Event, Segment
+
+Piece = TypeVar("Piece", Event, Segment)
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,16 @@ class PlainLines(Output):
                 print(line, file=status, flush=True)
 
 
-def with_source_name(source: str, event: Event) -> Event:
-    """Return the event with the name of its source before the text and the first word; unchanged without a name."""
-    if not source or not event.text:
-        return event
-    words = event.words and (replace(event.words[0], word=f"{source}: {event.words[0].word}"), *event.words[1:])
-    return replace(event, text=f"{source}: {event.text}", words=words)
+def with_source_name(source: str, piece: Piece) -> Piece:
+    """Return the piece with the name of its source before the text and the first word; unchanged without a name."""
+    if not source or not piece.text:
+        return piece
+    first = piece.words[0] if piece.words else None
+    if first is None:
+        return replace(piece, text=f"{source}: {piece.text}")
+    written = None if first.written is None else f"{source}: {first.written}"
+    named = replace(first, word=f"{source}: {first.word}", written=written)
+    return replace(piece, text=f"{source}: {piece.text}", words=(named, *piece.words[1:]))
 
 
 def event_line(event: Event, source: str = "") -> str:

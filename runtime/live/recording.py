@@ -9,33 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
+from edgespeech.runtime.files import require_new
 
 _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _MAX_BYTES = 2**32 - 1 - _HEADER.size  # sizes in a WAV file have 32 bits: 37 hours at 16 kHz
 _FULL_SCALE = 2**15
 
 
+def require_record_file(path: str | Path, overwrite: bool = False) -> None:
+    """Check the ending of a file for audio, and that nothing is lost in it.
+
+    Raises:
+        UsageError: Another ending, or a file that exists.
+    """
+    if Path(path).suffix.lower() != ".wav":
+        raise UsageError(f"cannot record to {str(path)!r}: the name must end in .wav")
+    require_new(Path(path), overwrite)
+
+
 class Recording:
     """A new 16-bit mono WAV file whose header is correct after every block.
 
     Raises:
-        UsageError: Another ending, a file that exists, or one that cannot be written.
+        UsageError: As in `require_record_file`, or the file cannot be written.
     """
 
-    def __init__(self, path: str | Path, sample_rate: int) -> None:
+    def __init__(self, path: str | Path, sample_rate: int, overwrite: bool = False) -> None:
         self.path, self.sample_rate = Path(path), sample_rate
-        if self.path.suffix.lower() != ".wav":
-            raise UsageError(f"cannot record to {str(path)!r}: the name must end in .wav")
+        require_record_file(path, overwrite)
         self._bytes, self._failed = 0, False
+        is_new = not self.path.exists()
         try:
-            self._file = open(self.path, "xb", buffering=0)
-        except FileExistsError:
-            raise UsageError(f"cannot record to {str(path)!r}: it exists already; give a new file") from None
+            self._file = open(self.path, "xb" if is_new else "wb", buffering=0)
         except OSError as error:
             raise UsageError(f"cannot record to {str(path)!r}: {error.strerror}; give another file") from None
         if message := self.add(np.zeros(0, np.float32)):
             self._file.close()
-            self.path.unlink()
+            if is_new:
+                self.path.unlink()
             raise UsageError(message)
 
     def add(self, samples: NDArray[np.float32]) -> str:

@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 from edgespeech.errors import UsageError
+from edgespeech.runtime.files import ends_within_a_line, holds_content, require_new
 from edgespeech.runtime.formats import VTT_HEADER, cues, srt_cue, vtt_cue
 from edgespeech.runtime.live.outputs import event_line, with_source_name
+from edgespeech.runtime.storage.durability import sync_file
 from edgespeech.runtime.transcript import Event
 
 FORMATS = (".srt", ".vtt", ".txt", ".jsonl")
 _TIMED_FROM_ZERO = (".srt", ".vtt")
 
 
-class SaveFile:
-    """A .txt, .jsonl, .srt or .vtt file to which every final is appended and synced before the session goes on.
-
-    Text and JSON lines are appended to what the file holds. Subtitle times begin at zero with each session, so a
-    subtitle file must be new or empty.
+def require_save_file(path: str | Path, overwrite: bool = False, append: bool = False) -> None:
+    """Check the ending of a file for finals, and that nothing is lost in it.
 
     Raises:
-        UsageError: Another ending, subtitles that exist already, or a file that cannot be written.
+        UsageError: Another ending, a file that exists, or subtitles to append to: their times begin at zero.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(f"cannot save to {str(path)!r}: the name must end in {', '.join(FORMATS)}")
+    timed = suffix in _TIMED_FROM_ZERO
+    if append and timed and holds_content(path):
+        raise UsageError(
+            f"cannot append to {str(path)!r}: subtitle times begin at zero with each session; give --overwrite, "
+            "another file, or one that ends in .txt or .jsonl"
+        )
+    if not append:
+        require_new(path, overwrite, can_append=not timed)
+
+
+class SaveFile:
+    """A .txt, .jsonl, .srt or .vtt file to which every final is added and synced before the session goes on.
+
+    Args:
+        path: A new or empty file.
+        overwrite: Whether a file that exists is emptied.
+        append: Whether text and JSON lines are appended to what the file holds.
+
+    Raises:
+        UsageError: As in `require_save_file`, or the file cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, overwrite: bool = False, append: bool = False) -> None:
         self.path = Path(path)
         self._format = self.path.suffix.lower()
-        if self._format not in FORMATS:
-            raise UsageError(f"cannot save to {str(path)!r}: the name must end in {', '.join(FORMATS)}")
+        require_save_file(path, overwrite, append)
         try:
-            self._file = open(self.path, "ab", buffering=0)
-            length = os.fstat(self._file.fileno()).st_size
-            torn = length and self.path.is_file() and not self.path.read_bytes().endswith(b"\n")
+            self._file = open(self.path, "ab" if append else "wb", buffering=0)
+            torn = append and ends_within_a_line(self.path)
         except OSError as error:
             raise UsageError(f"cannot save to {str(path)!r}: {error.strerror}; give another file") from None
-        if length and self._format in _TIMED_FROM_ZERO:
-            self._file.close()
-            raise UsageError(f"cannot save to {str(path)!r}: it holds {length} bytes already; give a new file")
         self._cues_written = 0
         self._shown_until: dict[str, float] = {}  # seconds, by source
         self._pending = VTT_HEADER.encode() if self._format == ".vtt" else b"\n" if torn else b""
@@ -84,17 +101,9 @@ class SaveFile:
         try:
             while self._pending:
                 self._pending = self._pending[self._file.write(self._pending) :]
-            _sync(self._file.fileno())
+            sync_file(self._file.fileno())
             self._failed = False
         except OSError as error:
             self._failed = True
             return "" if failed_before else f"cannot save to {str(self.path)!r}: {error.strerror}"
         return f"saving to {str(self.path)!r} again" if failed_before else ""
-
-
-def _sync(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EROFS, errno.ENOTSUP):  # pipes have no disk behind them
-            raise

@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from edgespeech.errors import AudioError, DeviceError, EdgespeechError
 from edgespeech.runtime.audio import EACH, RawFormat, may_be_raw, parse_channel
+from edgespeech.runtime.live.captions import CaptionedOutput, Captions
 from edgespeech.runtime.live.channel_sources import split_channels
+from edgespeech.runtime.live.device_source import DeviceSource
 from edgespeech.runtime.live.live_stream import LiveStream, SharedOutput
-from edgespeech.runtime.live.microphone_source import MicrophoneSource
+from edgespeech.runtime.live.mixed_source import MixedSource
 from edgespeech.runtime.live.outputs import Output
 from edgespeech.runtime.live.recording import Recording
 from edgespeech.runtime.live.request import LiveRequest
 from edgespeech.runtime.live.save_file import SaveFile
 from edgespeech.runtime.live.sources import Replay, Source, arrivals
+from edgespeech.runtime.live.system_source import open_device
 from edgespeech.runtime.recognizer import Recognizer
 
 
-def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handle_signals: bool = False) -> None:
+@dataclass(frozen=True)
+class Controls:
+    """How a user ends segments and the session.
+
+    Attributes:
+        signals: Whether SIGINT (Ctrl-C), SIGTERM and SIGHUP end the session in good order: the speech so far becomes a
+            last final. A second signal has its usual effect.
+        end_segment: Asked after each block; True ends the segments of all sources.
+    """
+
+    signals: bool = False
+    end_segment: Callable[[], bool] = lambda: False
+
+
+def run_live(
+    recognizer: Recognizer,
+    request: LiveRequest,
+    output: Output,
+    controls: Controls = Controls(),
+) -> None:
     """Transcribe microphones, or recordings as if they came from one, until they end; then close the output.
 
-    The sources share the recognizer's model; ``handle_signals`` is that of `run_session`.
+    The sources share the recognizer's model.
 
     Raises:
         UsageError: A setting is out of range, or a file cannot be written.
@@ -34,22 +57,29 @@ def run_live(recognizer: Recognizer, request: LiveRequest, output: Output, handl
         OSError: The output failed.
     """
     with contextlib.ExitStack() as stack:
-        opened: list[Replay | MicrophoneSource] = []
+        opened: list[Replay | DeviceSource] = []
         for source in _open_sources(request, recognizer.sample_rate):
             opened.append(stack.enter_context(contextlib.closing(source)))
-        sources = _by_channel(opened) if parse_channel(request.channel) == EACH else opened
+        sources: Sequence[Source] = opened
+        if request.mix:
+            sources = [MixedSource(opened, by_arrival=not request.replays)]
+        elif parse_channel(request.channel) == EACH:
+            sources = _by_channel(opened)
+        if request.captions is not None:
+            output = CaptionedOutput(output, Captions(request.captions, request.overwrite))
         recording = None
         if request.record is not None:
-            recording = stack.enter_context(contextlib.closing(Recording(request.record, recognizer.sample_rate)))
+            recording = Recording(request.record, recognizer.sample_rate, request.overwrite)
+            stack.callback(recording.close)
         run_session(
             recognizer,
             sources,
             output,
-            save=None if request.save is None else SaveFile(request.save),
+            save=None if request.save is None else SaveFile(request.save, request.overwrite, request.append),
             recording=recording,
             latency_report=request.latency_report,
             fast_partials=request.fast_partials,
-            handle_signals=handle_signals,
+            controls=controls,
         )
         for source in opened:
             if isinstance(source, Replay) and source.damage is not None:
@@ -65,13 +95,11 @@ def run_session(
     recording: Recording | None = None,
     latency_report: bool = False,
     fast_partials: bool = True,
-    handle_signals: bool = False,
+    controls: Controls = Controls(),
 ) -> None:
     """Process open sources until they end, a signal arrives or the output fails; then close the output and the file.
 
-    ``save`` receives each final before it is shown, ``recording`` the audio of a single source. With
-    ``handle_signals``, SIGINT (Ctrl-C), SIGTERM and SIGHUP end the session in good order: the speech so far becomes a
-    last final. A second signal has its usual effect.
+    ``save`` receives each final before it is shown, ``recording`` the audio of a single source.
 
     Raises:
         AudioError: A source is damaged; the speech before has become a final.
@@ -96,12 +124,12 @@ def run_session(
         stack.callback(output.close)
         if save is not None:
             stack.callback(save.close)
-        if handle_signals:
+        if controls.signals:
             stack.enter_context(_stop_on_signals(sources))
         for stream, source in zip(streams, sources, strict=True):
             stream.report(source.description)
         try:
-            _process_blocks(sources, streams, shared)
+            _process_blocks(sources, streams, shared, controls)
         except (AudioError, DeviceError) as error:
             failure = error
         for stream in streams:
@@ -113,10 +141,15 @@ def run_session(
         raise ending
 
 
-def _process_blocks(sources: Sequence[Source], streams: Sequence[LiveStream], output: SharedOutput) -> None:
+def _process_blocks(
+    sources: Sequence[Source], streams: Sequence[LiveStream], output: SharedOutput, controls: Controls
+) -> None:
     with contextlib.closing(arrivals(sources)) as blocks:
         for index, block in blocks:
             streams[index].process(block)
+            if controls.end_segment():
+                for stream in streams:
+                    stream.end_segment()
             if output.error is not None:
                 _stop(sources)
 
@@ -126,7 +159,7 @@ def _stop(sources: Sequence[Source]) -> None:
         source.stop()
 
 
-def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | MicrophoneSource]:
+def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | DeviceSource]:
     channel = parse_channel(request.channel)
     if request.replays:
         for path in request.replays:
@@ -134,10 +167,10 @@ def _open_sources(request: LiveRequest, sample_rate: int) -> Iterator[Replay | M
             yield Replay(path, sample_rate, request.speed, channel, raw)
     else:
         for device in request.devices or (None,):
-            yield MicrophoneSource(device, sample_rate, request.rate, channel)
+            yield open_device(device, sample_rate, request.rate, channel)
 
 
-def _by_channel(sources: Sequence[Replay | MicrophoneSource]) -> list[Source]:
+def _by_channel(sources: Sequence[Replay | DeviceSource]) -> list[Source]:
     """Make a source of each channel; a single source needs no name before that of the channel."""
     names = _distinct_names(sources)
     return [

@@ -15,9 +15,10 @@ CLIPPED_FRACTION = 0.005  # of the samples of a block; a few samples at full sca
 
 
 class SoundWatch:
-    """Checks every block of one source for silence and clipping."""
+    """Checks every block of one source for silence and clipping; only a microphone may not be silent."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, is_microphone: bool = True) -> None:
+        self._is_microphone = is_microphone
         self.clipped_blocks = 0
         self._silent_samples = 0
         self._muted_samples = MUTED_SECONDS * sample_rate
@@ -30,23 +31,22 @@ class SoundWatch:
         if absent or not len(samples):
             self._silent_samples = 0 if absent else self._silent_samples
             return []
-        messages, loudness = [], np.abs(samples)
-        before = self._silent_samples
+        messages, before = [], self._silent_samples
+        highest, lowest = float(samples.max()), float(samples.min())
         # A dead microphone may still have an offset, so the spread counts.
-        spread = (float(samples.max()) - float(samples.min())) / 2.0
-        self._silent_samples = 0 if spread > MUTED_PEAK else before + len(samples)
-        if before < self._muted_samples <= self._silent_samples:
+        self._silent_samples = 0 if (highest - lowest) / 2.0 > MUTED_PEAK else before + len(samples)
+        if self._is_microphone and before < self._muted_samples <= self._silent_samples:
             messages.append("no sound from the microphone: is it muted?")
-        if float(np.mean(loudness >= CLIPPED_PEAK)) >= CLIPPED_FRACTION:
+        if max(highest, -lowest) >= CLIPPED_PEAK and np.mean(np.abs(samples) >= CLIPPED_PEAK) >= CLIPPED_FRACTION:
             self.clipped_blocks += 1
             if math.log10(self.clipped_blocks).is_integer():
-                messages.append(
-                    f"the audio is clipped: lower the microphone's gain (clipped blocks so far: {self.clipped_blocks})"
-                )
+                advice = ": lower the microphone's gain" if self._is_microphone else ""
+                messages.append(f"the audio is clipped{advice} (clipped blocks so far: {self.clipped_blocks})")
         return messages
 
 
 def level_db(samples: NDArray[np.float32]) -> float:
     """Return the root mean square of float32 [n] in dB below full scale, at least -90."""
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    wide = samples.astype(np.float64)
+    power = float(np.dot(wide, wide)) / max(1, len(wide))
     return max(SILENCE_DB, 10.0 * math.log10(power)) if power else SILENCE_DB

@@ -56,6 +56,14 @@ class Source(Protocol):
     def description(self) -> str:
         """What the source plays or records, for the first status line."""
 
+    @property
+    def device_seconds(self) -> float | None:
+        """Length of the sound system's buffers, as it states itself; None if no device is read."""
+
+    @property
+    def is_microphone(self) -> bool:
+        """Whether silence and clipping have to do with a microphone, or a recording of one."""
+
     def __iter__(self) -> Iterator[Block]: ...
 
     def take_messages(self) -> list[str]:
@@ -86,6 +94,9 @@ class Replay:
         UsageError: The speed is negative or not a number.
     """
 
+    device_seconds = None
+    is_microphone = True
+
     def __init__(
         self,
         path: str | Path,
@@ -105,13 +116,14 @@ class Replay:
         self._stopping = False
         self._messages: list[str] = []
         self.damage: DamagedAudioError | None = None
+        warn = self._messages.append
         self._is_pipe = str(path) == audio.STANDARD_INPUT
         if self._is_pipe:
             self._blocks = audio.read_standard_input(
-                sample_rate, raw=raw, block_seconds=BLOCK_SECONDS, channel=channel, at_once=True
+                sample_rate, raw=raw, block_seconds=BLOCK_SECONDS, channel=channel, at_once=True, warn=warn
             )
         else:
-            self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS, channel, raw)
+            self._blocks = audio.read_blocks(path, sample_rate, BLOCK_SECONDS, channel, raw, warn)
         self._first = next(self._blocks, np.zeros(0, np.float32))
         self.channels = self._first.shape[1] if self._first.ndim == 2 else 1
         self.name, shown = printable_name(Path(path).stem), printable_name(path)
@@ -144,8 +156,9 @@ class Replay:
             return np.zeros(0, np.float32)
 
     def take_messages(self) -> list[str]:
-        """Return where the recording is damaged, once."""
-        messages, self._messages = self._messages, []
+        """Return new messages: where the recording is damaged, and what else is to be known about it."""
+        messages = self._messages.copy()
+        self._messages.clear()
         return messages
 
     def counts(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from edgespeech.runtime.files import replacing
 from edgespeech.runtime.manifest import Utterance
 from edgespeech.runtime.measure.references import References, read_references, read_speech
 from edgespeech.runtime.measure.word_errors import Interval, WordErrors, align_and_count, wer_interval
+from edgespeech.runtime.measure.written_errors import WrittenScore
 from edgespeech.runtime.recognizer import Recognizer
 
 Samples = NDArray[np.float32]
@@ -36,7 +37,9 @@ class Evaluation:
     """The hypotheses of a recognizer on a manifest, their errors, and the processing time in seconds.
 
     Texts are normalised, unknown speakers are None; ``interval`` is the 95 % interval of the word error rate.
-    ``left_out`` and ``normalised`` are those of `References`.
+    ``left_out`` and ``normalised`` are those of `References`. ``written`` scores marks and cases, if the recognizer
+    writes them; word errors are those of the plain words. With ``by_characters`` no label of the model contains a
+    space, so each character is counted as a word, and the word error rate is the character error rate.
     """
 
     corpus: str
@@ -51,6 +54,8 @@ class Evaluation:
     seconds: float
     left_out: Mapping[str, int] = field(default_factory=dict)
     normalised: int = 0
+    written: WrittenScore | None = None
+    by_characters: bool = False
 
     @property
     def wer(self) -> float:
@@ -92,7 +97,8 @@ class Evaluation:
             "left_out": dict(self.left_out),
             "normalised": self.normalised,
             "empty_references": sum(not text for text in self.references),
-        }
+            "unit": "character" if self.by_characters else "word",
+        } | ({} if self.written is None else {"written": self.written.as_dict()})
 
 
 def evaluate_manifest(
@@ -112,13 +118,15 @@ def evaluate_manifest(
 def evaluate_references(
     recognizer: Recognizer, references: References, condition: Condition = AS_RECORDED
 ) -> Evaluation:
-    """Transcribe utterances under a recording condition and count the errors.
+    """Transcribe utterances under a recording condition and count the errors, of characters if labels have no space.
 
     Raises:
         AudioError: An audio file cannot be read.
     """
     rate = recognizer.sample_rate
+    references = references.for_labels(recognizer.labels)
     hypotheses = []
+    written, is_written = WrittenScore(), False
     audio_seconds = seconds = 0.0
     for utterance, _, samples in read_speech(references, rate, f"{references.corpus}, {condition.name}"):
         changed = condition.change(samples, utterance, rate)
@@ -126,8 +134,12 @@ def evaluate_references(
         transcript = recognizer.transcribe((changed, rate))
         seconds += time.perf_counter() - began
         audio_seconds += transcript.duration
-        hypotheses.append(references.normalise(transcript.text))
+        hypotheses.append(references.normalise(transcript.plain_text))
+        written.add(utterance.text, transcript.text)
+        is_written = is_written or transcript.is_written
     errors = align_and_count(references.texts, hypotheses)
+    if references.by_characters:
+        errors = replace(errors, cer=errors.wer)
     speakers = tuple(utterance.speaker for utterance in references.utterances)
     return Evaluation(
         corpus=references.corpus,
@@ -142,6 +154,8 @@ def evaluate_references(
         seconds=seconds,
         left_out=references.left_out,
         normalised=references.normalised,
+        written=written if is_written else None,
+        by_characters=references.by_characters,
     )
 
 

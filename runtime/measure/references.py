@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from edgespeech.errors import ManifestError
 from edgespeech.runtime import audio
+from edgespeech.runtime.decoder.word_times import any_space
 from edgespeech.runtime.files import printable_name
 from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
-from edgespeech.runtime.measure.normalisation import RULE, scoring_text
+from edgespeech.runtime.measure.normalisation import RULE, scoring_text, separate_characters
 from edgespeech.runtime.measure.progress import track
 from edgespeech.runtime.measure.word_errors import normalise
 
@@ -36,6 +37,7 @@ class References:
         left_out: Number of lines of the manifest that cannot be scored, by reason.
         normalised: Number of texts that the rule changed, apart from case and spacing.
         by_rule: Whether hypotheses are normalised by the rule too, or only in case and spacing.
+        by_characters: Whether each character is counted as a word.
     """
 
     corpus: str
@@ -44,10 +46,18 @@ class References:
     left_out: Mapping[str, int]
     normalised: int
     by_rule: bool = True
+    by_characters: bool = False
 
     def normalise(self, hypothesis: str) -> str:
         """Normalise a hypothesis as the reference texts were."""
-        return scoring_text(hypothesis) if self.by_rule else normalise(hypothesis)
+        text = scoring_text(hypothesis) if self.by_rule else normalise(hypothesis)
+        return separate_characters(text) if self.by_characters else text
+
+    def for_labels(self, labels: Iterable[str]) -> References:
+        """Return the references as they are counted with these labels: by characters, if none of them has a space."""
+        if self.by_characters or any_space(labels):
+            return self
+        return replace(self, texts=tuple(map(separate_characters, self.texts)), by_characters=True)
 
     def log(self) -> None:
         """Log what was normalised, left out, and counted without a reference word."""

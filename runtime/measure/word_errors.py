@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
+from edgespeech.runtime.measure.normalisation import without_gaps
+
 RESAMPLES = 2000
 MIN_SPEAKERS = 10  # fewer say too little about how speakers differ
 
@@ -91,7 +93,7 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> flo
 
 def character_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> float:
     """Return the character errors as a fraction of the reference characters."""
-    return float(jiwer.cer(list(references), list(hypotheses)))
+    return float(jiwer.cer([*map(without_gaps, references)], [*map(without_gaps, hypotheses)]))
 
 
 def word_edit_distance(reference: str, hypothesis: str) -> int:

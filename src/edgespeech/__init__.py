@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgespeech.errors import (
         AudioError,
         BundleError,
+        BusyError,
         CheckpointError,
         ConfigError,
         DamagedAudioError,
@@ -41,6 +42,7 @@ __all__ = [
     "BeamSearchDecoder",
     "Bundle",
     "BundleError",
+    "BusyError",
     "CheckpointError",
     "ConfigError",
     "DamagedAudioError",
@@ -91,4 +93,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

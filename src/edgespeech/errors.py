@@ -60,6 +60,10 @@ class DeviceError(EdgespeechError):
     """A microphone that is missing or does not open."""
 
 
+class BusyError(EdgespeechError):
+    """A stream that a server refuses, because it has too many or is stopping."""
+
+
 class MissingDependencyError(EdgespeechError):
     """A library that is not installed; the message contains the command that installs it."""
 

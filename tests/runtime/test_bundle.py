@@ -23,6 +23,7 @@ from edgespeech.runtime.bundle import (
     Manifest,
     describe_file,
     load_bundle,
+    require_bundle_folder,
     write_bundle,
 )
 
@@ -227,11 +228,12 @@ def test_an_old_bundle_stays_if_the_new_one_cannot_replace_it(
     rename = Path.rename
 
     def fail(path: Path, target: Path) -> Path:
-        if target == tmp_path / "bundle" and path.name != "bundle":
+        if target == tmp_path / "bundle" and path.name != ".bundle.old":
             raise error
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr("edgespeech.runtime.files.exchange", lambda one, other: False)
     with pytest.raises((UsageError, KeyboardInterrupt)):
         write(tmp_path / "bundle", "new")
     assert os.listdir(tmp_path) == ["bundle"]
@@ -264,4 +266,19 @@ def test_a_target_that_cannot_be_written_is_refused(write: Writer, tmp_path: Pat
     for target in (tmp_path / "file" / "bundle", tmp_path / "file" / "deeper" / "bundle", tmp_path / ("x" * 5000)):
         with pytest.raises(UsageError, match="cannot write .*; give another folder"):
             write(target)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_target_is_checked_before_the_work_without_a_trace(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    (tmp_path / "file").write_text("text")
+    for target in (tmp_path / "new", tmp_path / "new" / "deeper", tiny_bundle.folder):
+        require_bundle_folder(target)
+    (tmp_path / "empty").mkdir()
+    require_bundle_folder(tmp_path / "empty", overwrite=False)
+    (tmp_path / "empty").rmdir()
+    with pytest.raises(UsageError, match="is a bundle; give --overwrite to replace all of its files"):
+        require_bundle_folder(tiny_bundle.folder, overwrite=False)
+    for target, words in ((tmp_path, "is not a bundle"), (tmp_path / "file" / "new" / "bundle", "cannot write")):
+        with pytest.raises(UsageError, match=words):
+            require_bundle_folder(target)
     assert os.listdir(tmp_path) == ["file"]

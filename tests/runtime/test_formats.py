@@ -21,6 +21,7 @@ from edgespeech.runtime.formats import (
     to_srt,
     to_vtt,
     vtt_cue,
+    wrap,
 )
 from edgespeech.runtime.transcript import Event, RecordingHypothesis, Segment, Transcript
 
@@ -103,6 +104,34 @@ def test_long_segments_are_cut_at_word_boundaries() -> None:
     assert all(0 < cue.end - cue.start <= MAX_CUE_SECONDS for cue in pieces)
     assert all(before.end <= after.start for before, after in zip(pieces, pieces[1:], strict=False))
     assert pieces[0].start == LONG.words[0].start and pieces[-1].end >= LONG.words[-1].end
+
+
+def test_wide_characters_are_cut_anywhere_and_count_twice() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 100)))
+    whole = Segment(text, 1.0, 21.0, (Word(text, 1.0, 21.0, 0.9),))
+    pieces = cues(whole)
+    lines = [line for cue in pieces for line in cue.lines]
+    assert "".join(lines) == text
+    assert max(map(len, lines)) == LINE_WIDTH // 2
+    assert all(0 < cue.end - cue.start <= MAX_CUE_SECONDS for cue in pieces)
+    assert [cue.start for cue in pieces[1:]] == pytest.approx([cue.end for cue in pieces[:-1]])
+    assert pieces[0].start == 1.0 and pieces[-1].end == pytest.approx(21.0)
+    assert wrap("版本 two 世界 ok " * 4) == ["版本 two 世界 ok 版本 two 世界 ok 版本 two", "世界 ok 版本 two 世界 ok"]
+    assert wrap("") == [] and wrap("x" * 90) == ["x" * 42, "x" * 42, "x" * 6]
+
+
+def test_characters_that_are_words_stand_side_by_side_and_are_cut_at_their_own_times() -> None:
+    for first in (0x4E00, 0x0E01):  # wide ones, and those of Thai, which are not
+        text = "".join(map(chr, range(first, first + 40)))
+        starts = [0.25 * at + (6.0 if at >= 10 else 0.0) for at in range(40)]  # a pause behind the tenth
+        words = tuple(
+            Word(one, start, start + 0.04, 0.9, joined=at > 0)
+            for at, (one, start) in enumerate(zip(text, starts, strict=True))
+        )
+        pieces = cues(Segment(text, 0.0, words[-1].end, words))
+        assert "".join(line for cue in pieces for line in cue.lines) == text
+        assert [cue.start for cue in pieces] == [starts[0], starts[10]] or pieces[1].start in starts
+        assert all(" " not in line for cue in pieces for line in cue.lines)
 
 
 def test_slow_speech_is_cut_by_time() -> None:

@@ -66,3 +66,12 @@ def test_a_segment_without_evidence_is_retracted(tiny_bundle: Bundle, noise: Cal
     events = stream.accept(sound) + stream.finish()
     assert len(events) > 2 and {event.type for event in events} == {"partial"}
     assert events[-1].text == ""
+
+
+def test_characters_that_are_words_count_together() -> None:
+    def said(text: str) -> Hypothesis:
+        words = tuple(Word(one, 0.3 * at, 0.3 * at + 0.04, 1.0, joined=at > 0) for at, one in enumerate(text))
+        return Hypothesis(text, words, 0.0, 90.0, 0.0, tuple(range(len(text))), ())
+
+    rule = MinEvidence(12.0)
+    assert rule.passes(said("打开灯"), 0.0) and not rule.passes(said("打"), 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgespeech.errors import AudioError, UsageError
 from edgespeech.runtime.bundle import Bundle
-from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.recognition import Steps
+from edgespeech.runtime.recognizer import Recognizer, recording_chunk_ms
 from edgespeech.runtime.transcript import Event, Segment, Transcript
 
 Samples = NDArray[np.float32]
@@ -179,6 +181,32 @@ def test_another_chunk_gives_the_same_text(
     assert texts(other, clip) == texts(recognizer, clip)
 
 
+@pytest.mark.parametrize("count", [3000, 5121, 19777])
+def test_long_chunks_compute_little_more_than_the_recording(
+    recognizer: Recognizer, tiny_bundle: Bundle, clip: Samples, count: int
+) -> None:
+    facts = tiny_bundle.manifest.audio
+    own = facts.chunk_samples
+    other = Recognizer(tiny_bundle, chunk_ms=8 * own / 16, nbest=3, min_evidence=0.0)
+    stream, given = other.stream(), []
+    for steps in (stream.accept_steps(clip[:count]), stream.finish_steps()):
+        with contextlib.suppress(StopIteration):
+            wanted = next(steps)
+            while True:
+                given.append(wanted.samples.shape[1])
+                wanted = steps.send(other.parts.model.step(wanted.samples, wanted.state))
+    assert all(size % own == 0 and size <= 8 * own for size in given)
+    assert sum(given) < count + facts.delay_frames * facts.frame_samples + 8 * own + 2 * own
+    assert texts(other, clip[:count]) == texts(recognizer, clip[:count])
+
+
+def test_recordings_have_chunks_of_whole_chunks_of_the_bundle(tiny_bundle: Bundle, cells_bundle: Bundle) -> None:
+    chunk_ms = recording_chunk_ms(tiny_bundle)
+    assert chunk_ms is not None and 1000 < chunk_ms <= 2400
+    assert Recognizer(tiny_bundle, chunk_ms=chunk_ms).chunk_samples % tiny_bundle.manifest.audio.chunk_samples == 0
+    assert not cells_bundle.manifest.audio.chunk_free and recording_chunk_ms(cells_bundle) is None
+
+
 def test_the_unrolled_form_gives_the_same_text(recognizer: Recognizer, cells_bundle: Bundle, clip: Samples) -> None:
     assert texts(Recognizer(cells_bundle), clip) == texts(recognizer, clip)
     assert texts(Recognizer(cells_bundle, chunk_ms=80), clip) == texts(recognizer, clip)
@@ -227,3 +255,28 @@ def test_what_the_resampler_holds_counts_as_processed(tiny_bundle: Bundle, rate:
         assert stream.seconds_processed == pytest.approx(block / 40, abs=1e-3)
     stream.finish()
     assert stream.seconds_processed == pytest.approx(1.0, abs=1e-3)
+
+
+def count_steps(recognizer: Recognizer, steps: Steps) -> int:
+    count = 0
+    try:
+        wanted = next(steps)
+        while True:
+            count += 1
+            wanted = steps.send(recognizer.parts.model.step(wanted.samples, wanted.state))
+    except StopIteration:
+        return count
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_the_model_computes_nothing_before_the_audio_that_a_stream_asks_for(
+    recognizer: Recognizer, clip: Samples, rate: int
+) -> None:
+    stream, steps, position = recognizer.stream(rate), 0, 0
+    while position < len(clip):
+        too_few = max(0, math.ceil(stream.seconds_to_step * rate) - 1)
+        assert not count_steps(recognizer, stream.accept_steps(clip[position : position + too_few]))
+        position += too_few + 20
+        steps += count_steps(recognizer, stream.accept_steps(clip[position - 20 : position]))
+    chunks = len(clip) / rate * 16000 // recognizer.parts.chunk_samples
+    assert chunks - 2 <= steps <= 2 * chunks, "an endpoint may take a second step for a chunk"

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
 from edgespeech.runtime.audio.containers.kinds import SNIFFED_BYTES, recognise
-from edgespeech.runtime.audio.containers.parts import ByteSource, Damage, Layout, Part
+from edgespeech.runtime.audio.containers.parts import MAX_EXCESS, ByteSource, Damage, Layout, Part
 
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of the identifiers of chunks
 _MAX_HEADER = 1 << 24  # bytes before the audio
 _UNKNOWN_SIZES = (range(0x7FFF_F000, 0x8000_1000), range(0xFFFF_F000, 0x1_0000_0000))  # of programs that write to pipes
-_TAGS = (b"TAG", b"ID3", b"APETAGEX")
+TAGS = (b"TAG", b"ID3", b"APETAGEX")
 # Chunks that programs write behind the audio; others are recognised if they fit into the file.
 _BEHIND_AUDIO = {
     b"LIST", b"id3 ", b"ID3 ", b"bext", b"iXML", b"axml", b"_PMX", b"cue ", b"plst", b"smpl", b"inst", b"fact", b"PEAK",
     b"cart", b"JUNK", b"PAD ", b"umid", b"acid", b"DISP", b"afsp", b"NAME", b"AUTH", b"ANNO", b"COMT", b"APPL", b"MARK",
 }  # fmt: skip
-_MAX_EXCESS = 64  # bytes by which sloppy headers give more audio than there is
+_NIST_FIELD = re.compile(r"^(\w+) -(?:i|s\d+) (\d+)\s*$", re.MULTILINE)
 _MAX_PADDING = 1 << 16  # bytes of zeros behind the audio
 
 
@@ -39,6 +40,7 @@ class _Family:
         return self.identifier + struct.calcsize(self.size)
 
 
+_SVX = _Family(12, ">I", b"BODY")
 _FAMILIES = {
     b"RIFF": _Family(12, "<I", b"data"),
     b"RF64": _Family(12, "<I", b"data"),
@@ -60,7 +62,7 @@ class _Chunk:
 def layout(source: ByteSource, begin: int, end: int) -> Layout:
     """Find the audio of a file that consists of chunks, and correct the sizes in its header where they are wrong."""
     magic = source.at(begin, 4)
-    family = _FAMILIES[magic]
+    family = _SVX if source.at(begin + 8, 4) in (b"8SVX", b"16SV") else _FAMILIES[magic]
     found: dict[bytes, _Chunk] = {}
     position = begin + family.header
     while family.audio not in found:
@@ -77,7 +79,7 @@ def layout(source: ByteSource, begin: int, end: int) -> Layout:
     available = end - first
     wanted = max(0, stated - family.before_samples)
     unknown = stated < 0 or (wanted > available and any(stated in sizes for sizes in _UNKNOWN_SIZES))
-    if wanted > available + _MAX_EXCESS and not unknown:
+    if wanted > available + MAX_EXCESS and not unknown:
         # libsndfile opens other files that are cut off, but not those of Apple's Core Audio.
         head = _corrected(source.at(begin, first - begin), family, found, begin, end) if magic == b"caff" else b""
         return Layout((Part(first if head else begin, end, head, damage=(Damage("it is cut off"),)),))
@@ -115,13 +117,14 @@ def layout_nist(source: ByteSource, begin: int, end: int) -> Layout:
     """Compare the number of samples in the header of a NIST Sphere file with its length."""
     header = source.at(begin, 1024).decode("ascii", "replace")
     length = header[8:16].strip()
-    fields = dict(line.split(" -i ", 1) for line in header.splitlines() if " -i " in line)
-    numbers = [fields.get(key, "").strip() for key in ("sample_count", "sample_n_bytes", "channel_count")]
+    # libsndfile writes some numbers as text: "sample_n_bytes -s1 1".
+    fields = dict(_NIST_FIELD.findall(header))
+    numbers = [fields.get(key, "") for key in ("sample_count", "sample_n_bytes", "channel_count")]
     if not all(number.isdecimal() for number in (length, *numbers)) or "shorten" in header:
         return Layout((Part(begin, end),))
     wanted = int(length) + int(numbers[0]) * int(numbers[1]) * int(numbers[2])
     behind = begin + wanted
-    if behind > end + _MAX_EXCESS:
+    if behind > end + MAX_EXCESS:
         return Layout((Part(begin, end, damage=(Damage("it is cut off"),)),))
     if recognise(source.at(behind, SNIFFED_BYTES)) is not None:
         return Layout((Part(begin, behind),), next=behind)
@@ -160,12 +163,12 @@ def _after(source: ByteSource, family: _Family, position: int, end: int) -> int 
     """
     while end - position >= family.chunk_header:
         head = source.at(position, SNIFFED_BYTES)
-        if recognise(head) is not None and not head.startswith(_TAGS):
+        if recognise(head) is not None and not head.startswith(TAGS):
             return position
-        if head.startswith(_TAGS):
+        if head.startswith(TAGS):
             return end
         chunk = _chunk(source, family, position, end)
-        if chunk is None or not _is_name(chunk.identifier):
+        if chunk is None or not is_chunk_name(chunk.identifier):
             return None
         position = _behind(family, chunk)
         if position > end + family.alignment:
@@ -173,7 +176,8 @@ def _after(source: ByteSource, family: _Family, position: int, end: int) -> int 
     return end
 
 
-def _is_name(identifier: bytes) -> bool:
+def is_chunk_name(identifier: bytes) -> bool:
+    """Decide whether the first bytes behind a chunk can begin another one."""
     name, tail = identifier[:4], identifier[4:]
     return (
         all(32 <= byte < 127 for byte in name) and any(65 <= byte < 123 for byte in name) and tail in (b"", _W64_TAIL)

@@ -32,6 +32,7 @@ WAV = Container("WAV", "chunks", "wav")
 W64 = Container("W64", "chunks", "w64")
 AIFF = Container("AIFF", "chunks", "aiff")
 CAF = Container("CAF", "chunks", "caf")
+SVX = Container("SVX", "chunks")
 AU = Container("AU", "au", "au")
 FLAC = Container("FLAC", "flac", "flac")
 OGG = Container("Ogg", "ogg", "ogg")
@@ -54,8 +55,12 @@ _BY_FIRST_BYTES: tuple[tuple[bytes, Container], ...] = (
     (b".snd", AU),
     (b"caff\x00\x01", CAF),
     (b"NIST_1A\n", Container("NIST Sphere", "nist")),
-    (b"Creative Voice File\x1a", Container("VOC")),
-    (b"2BIT", Container("AVR")),
+    (b"Creative Voice File\x1a", Container("VOC", "voc")),
+    (b"2BIT", Container("AVR", "avr")),
+    (b"ALawSoundFile**", Container("Psion WVE", "psion")),
+    (b"MATLAB 5.0 MAT-file", Container("MATLAB", "mat5")),
+    (b"\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\x0b\0\0\0samplerate", Container("MATLAB", "mat4")),
+    (b"\0\0\x03\xe8\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\x0bsamplerate", Container("MATLAB", "mat4")),
     (b"\x1aE\xdf\xa3", _MATROSKA),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _ASF),
     (b"#!AMR", _AMR),
@@ -73,7 +78,8 @@ _NOT_AUDIO = (
     (b"\xff\xd8\xff", "a picture"),
 )
 _MP4_ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
-_CHUNK_FORMS = {b"WAVE": WAV, b"AVI ": _AVI, b"AIFF": AIFF, b"AIFC": AIFF, b"8SVX": Container("8SVX")}
+_PICTURE_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
+_CHUNK_FORMS = {b"WAVE": WAV, b"AVI ": _AVI, b"AIFF": AIFF, b"AIFC": AIFF, b"8SVX": SVX, b"16SV": SVX}
 
 
 def recognise(head: bytes) -> Container | None:
@@ -86,14 +92,19 @@ def recognise(head: bytes) -> Container | None:
     if head[:3] == b"ID3":
         return _behind_id3(head)
     if head[4:8] in _MP4_ATOMS:
-        return _MP4
+        return None if _is_picture(head) else _MP4
     return next((container for holds, container in _BY_STRUCTURE if holds(head)), None)
 
 
 def not_audio(head: bytes) -> str | None:
     """Return what people call a file that cannot be audio; None for anything that can be samples."""
     found = next((name for first, name in _NOT_AUDIO if head.startswith(first)), None)
-    return found or ("text" if _is_text(head) else None)
+    return found or ("a picture" if _is_picture(head) else "text" if _is_text(head) else None)
+
+
+def _is_picture(head: bytes) -> bool:
+    """Decide whether an MP4 container holds a picture, as phones make them (HEIC, AVIF)."""
+    return head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS
 
 
 def _is_text(head: bytes) -> bool:
@@ -126,8 +137,24 @@ def _transport_packets(head: bytes) -> bool:
     return len(head) > 3 * 188 and all(head[offset] == 0x47 for offset in range(0, 4 * 188, 188))
 
 
+def _midi_dump(head: bytes) -> bool:
+    return head[:2] == b"\xf0\x7e" and head[3:4] == b"\x01" and head[20:21] == b"\xf7"
+
+
+def _mpc_sample(head: bytes) -> bool:
+    name, level, stereo = head[2:19], head[19:20], head[21:22]
+    return (
+        head[:2] == b"\x01\x04"
+        and name.isascii()
+        and name.decode("ascii").isprintable()
+        and (level <= b"\xc8" and stereo in (b"\0", b"\x01") and len(head) > 42)
+    )
+
+
 _BY_STRUCTURE: tuple[tuple[Callable[[bytes], bool], Container], ...] = (
     (mpeg_frames, MPEG),
     (adts_frames, _AAC),
     (_transport_packets, _TS),
+    (_midi_dump, Container("MIDI sample dump", "sds")),
+    (_mpc_sample, Container("MPC 2000 sample", "mpc")),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgespeech.runtime.audio.containers import chunks, flac, mpeg, ogg
+from edgespeech.runtime.audio.containers import chunks, flac, mpeg, ogg, stated_lengths
 from edgespeech.runtime.audio.containers.kinds import MPEG, OTHER, SNIFFED_BYTES, Container, id3_length, recognise
 from edgespeech.runtime.audio.containers.mpeg_frames import first_mpeg_frame
 from edgespeech.runtime.audio.containers.parts import ByteSource, Layout, Part
@@ -18,6 +18,7 @@ _LAYOUTS: dict[str, Callable[[ByteSource, int, int], Layout]] = {
     "nist": chunks.layout_nist,
     "flac": flac.layout,
     "mpeg": mpeg.layout,
+    **stated_lengths.LAYOUTS,
 }
 
 

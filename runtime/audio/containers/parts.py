@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from edgespeech.errors import AudioError
 
+MAX_EXCESS = 64  # bytes by which sloppy headers give more audio than there is
 _WINDOW = 1 << 18  # bytes
 
 

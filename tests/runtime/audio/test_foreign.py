@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgespeech.runtime.audio import from_array, info, read
+from edgespeech.runtime.audio import from_array, info, is_audio, read, stated_duration
 from edgespeech.runtime.audio.containers.kinds import recognise
 from tests.runtime.audio.stand_ins import babble, likeness, read_all, refusal
 
@@ -105,6 +105,18 @@ def test_a_file_is_decoded(
     begin = int(np.argmax(np.correlate(wanted[4800:43200], middle, "valid")))
     assert likeness(middle, wanted[4800 + begin :]) > 0.9
     assert (info(path).channels, info(path).sample_rate) == (channels, RATE)
+
+
+@pytest.mark.parametrize(("name", "codec", "form", "container"), FILES)
+def test_the_length_is_known_without_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, codec: str, form: str, container: str
+) -> None:
+    path = write(tmp_path / name, codec, form)
+    assert is_audio(path)
+    if name not in {"sound.wav", "sound.aac"}:  # a codec that libsndfile does not know; a file without a length
+        assert stated_duration(path) == pytest.approx(SECONDS, abs=0.2)
+        monkeypatch.setitem(sys.modules, "av", None)
+    assert stated_duration(path) is None
 
 
 @pytest.mark.parametrize(("name", "codec", "form"), [("a.aac", "aac", "adts"), ("a.mkv", "ac3", "matroska")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from edgespeech.runtime.audio import from_array, info, read
+from edgespeech.runtime.audio.containers import parts
+from edgespeech.runtime.audio.containers.layout import find_layout
 from tests.runtime.audio.stand_ins import babble, encode, likeness, put, read_all
 
 SECONDS = 3.0
@@ -36,14 +39,31 @@ FORMATS = {
     "opus": ("OGG", "OPUS", 0.9, 1.1),
     "mp3": ("MP3", "MPEG_LAYER_III", 0.9, 0.3),
 }
-OPUS_RATES = (8000, 16000, 48000)
-
-
+# Headers of these state a length too; what follows the audio is not looked at.
+OLD_FORMATS = {
+    "nist-mu-law": ("NIST", "ULAW", 0.99, 0.1),
+    "svx": ("SVX", "PCM_16", 0.999, 0.01),
+    "svx-8-bit": ("SVX", "PCM_S8", 0.99, 0.01),
+    "voc": ("VOC", "PCM_16", 0.999, 0.01),
+    "voc-a-law": ("VOC", "ALAW", 0.99, 0.01),
+    "avr": ("AVR", "PCM_16", 0.999, 0.01),
+    "mpc": ("MPC2K", "PCM_16", 0.999, 0.01),
+    "sample-dump": ("SDS", "PCM_16", 0.999, 0.1),
+    "wve": ("WVE", "ALAW", 0.99, 0.01),
+    "mat4": ("MAT4", "PCM_16", 0.999, 0.01),
+    "mat5": ("MAT5", "FLOAT", 0.999, 0.01),
+}
+FORMATS |= OLD_FORMATS
+SOME_RATES = {"OPUS": (8000, 16000, 48000), "WVE": (8000,), "SDS": (8000, 16000)}
+SOME_CHANNELS = {
+    **dict.fromkeys(("MPEG_LAYER_III", "IMA_ADPCM", "VOC", "AVR", "MPC2K"), (1, 2)),
+    **dict.fromkeys(("SVX", "SDS", "WVE"), (1,)),
+}
 CASES = [
     (name, rate, channels)
-    for name, (_, subtype, _, _) in FORMATS.items()
-    for rate in (OPUS_RATES if subtype == "OPUS" else RATES)
-    for channels in (CHANNELS[:2] if subtype in ("MPEG_LAYER_III", "IMA_ADPCM") else CHANNELS)
+    for name, (container, subtype, _, _) in FORMATS.items()
+    for rate in SOME_RATES.get(subtype, SOME_RATES.get(container, RATES))
+    for channels in SOME_CHANNELS.get(subtype, SOME_CHANNELS.get(container, CHANNELS))
 ]
 
 
@@ -70,13 +90,13 @@ def test_a_whole_file_is_read_in_full(tmp_path: Path, name: str, rate: int, chan
     assert likeness(found, wanted(rate)) > FORMATS[name][2]
     facts = info(path)
     assert facts.duration == pytest.approx(SECONDS, abs=0.13)
-    assert (facts.channels, facts.sample_rate) == (channels, 48000 if name == "opus" else rate)
+    assert (facts.channels, facts.sample_rate, facts.damage) == (channels, 48000 if name == "opus" else rate, "")
 
 
 @pytest.mark.parametrize("lost", [0.02, 0.3])
 @pytest.mark.parametrize(("name", "rate", "channels"), CASES)
 def test_a_file_that_is_cut_off_is_read_up_to_there(
-    tmp_path: Path, name: str, rate: int, channels: int, lost: float
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, rate: int, channels: int, lost: float
 ) -> None:
     content = encoded(name, rate, channels)
     path = tmp_path / "cut.bin"
@@ -87,9 +107,12 @@ def test_a_file_that_is_cut_off_is_read_up_to_there(
     assert SECONDS * (1 - lost) - FORMATS[name][3] - 0.1 < damage.second < SECONDS + 0.13
     if len(found) > 1600:
         assert likeness(found, wanted(rate)) > FORMATS[name][2] - 0.05
+    facts = info(path)
+    assert facts.duration == pytest.approx(damage.second, abs=0.05) and "damaged at" in facts.damage
+    assert caplog.messages == [facts.damage]
 
 
-@pytest.mark.parametrize(("name", "rate", "channels"), CASES)
+@pytest.mark.parametrize(("name", "rate", "channels"), [case for case in CASES if case[0] not in OLD_FORMATS])
 def test_files_that_were_joined_are_read_one_after_the_other(
     tmp_path: Path, name: str, rate: int, channels: int
 ) -> None:
@@ -165,13 +188,75 @@ def test_a_size_that_only_a_pipe_writes_is_no_damage(tmp_path: Path, caplog: pyt
     assert caplog.text == ""
 
 
-def test_kinds_that_were_joined_are_all_read(tmp_path: Path) -> None:
+KINDS = [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("FLAC", "PCM_16")]
+
+
+@pytest.mark.parametrize("first", range(len(KINDS)))
+def test_kinds_that_were_joined_are_all_read(tmp_path: Path, first: int) -> None:
     sound = babble(16000)
-    kinds = [("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("FLAC", "PCM_16")]
-    content = b"".join(encode(*kind, sound, 16000) for kind in kinds)
-    found, damage = read_all(write(tmp_path / "all.bin", content))
+    files = [encode(*kind, sound, 16000) for kind in (*KINDS[first:], *KINDS[:first])]
+    path = write(tmp_path / "all.bin", b"".join(files))
+    found, damage = read_all(path)
     assert damage is None
-    assert len(found) == pytest.approx(len(kinds) * len(sound), abs=10)
+    assert len(found) == pytest.approx(len(KINDS) * len(sound), abs=10)
+    assert info(path).duration == pytest.approx(len(KINDS) * SECONDS, abs=0.2)
+
+
+def test_many_flac_files_that_were_joined_are_found_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting(io.BytesIO):
+        count = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            self.count += len(data)
+            return data
+
+    monkeypatch.setattr(parts, "_WINDOW", 1024)
+    content = 40 * encode("FLAC", "PCM_16", babble(8000, seconds=0.5), 8000)
+    file = Counting(content)
+    _, layout = find_layout(parts.ByteSource(file), 16000.0)
+    assert len(layout.parts) == 40 and file.count < 3 * len(content)
+
+
+def test_an_mp3_with_a_tag_behind_flac_is_read(tmp_path: Path) -> None:
+    tag = b"ID3\x03\0\0\0\0\0\x0bTIT2\0\0\0\x01\0\0\0"
+    mp3 = tag + encode("MP3", "MPEG_LAYER_III", babble(16000), 16000)
+    found, damage = read_all(write(tmp_path / "x", encode("FLAC", "PCM_16", babble(16000), 16000) + mp3))
+    assert damage is None and len(found) == pytest.approx(2 * len(babble(16000)), abs=10)
+
+
+def test_what_cannot_be_recognised_behind_flac_is_named(tmp_path: Path) -> None:
+    content = encode("FLAC", "PCM_16", babble(16000), 16000)
+    path = write(tmp_path / "joined.flac", content + encode("MP3", "MPEG_LAYER_III", babble(16000), 16000))
+    found, damage = read_all(path)
+    assert len(found) == len(babble(16000))
+    assert damage is not None and "damaged at 3.00 s: what follows there has an unknown format" in str(damage)
+
+
+def test_a_wav_header_in_the_metadata_of_flac_is_no_file(tmp_path: Path) -> None:
+    content = encode("FLAC", "PCM_16", babble(16000), 16000)
+    foreign = b"riffRIFF\x24\0\0\0WAVEfmt " + bytes(20)  # as flac --keep-foreign-metadata stores it
+    block = b"\x02" + len(foreign).to_bytes(3, "big") + foreign
+    found, damage = read_all(write(tmp_path / "kept.flac", content[:42] + block + content[42:]))
+    assert damage is None and len(found) == len(babble(16000))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 9, 500])
+@pytest.mark.parametrize(("rate", "channels", "subtype"), [(16000, 1, "PCM_16"), (48000, 2, "PCM_24")])
+def test_a_flac_that_misses_a_few_bytes_has_another_length_than_its_header(
+    tmp_path: Path, rate: int, channels: int, subtype: str, lost: int
+) -> None:
+    content = encode("FLAC", subtype, babble(rate, channels), rate)
+    assert info(write(tmp_path / "whole.flac", content)).damage == ""
+    facts = info(write(tmp_path / "cut.flac", content[:-lost]))
+    assert facts.duration < SECONDS and "it cannot be decoded any further" in facts.damage
+
+
+@pytest.mark.parametrize("lost", [0.02, 0.3])
+def test_a_voc_file_of_8_bits_that_is_cut_off(tmp_path: Path, lost: float) -> None:
+    content = encode("VOC", "PCM_U8", babble(16000), 16000)  # its header has 16129 Hz
+    found, damage = read_all(write(tmp_path / "cut.voc", content[: int(len(content) * (1 - lost))]))
+    assert damage is not None and len(found) / 16000 == pytest.approx(SECONDS * (1 - lost), abs=0.05)
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])

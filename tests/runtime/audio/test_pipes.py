@@ -71,16 +71,33 @@ def test_the_size_in_a_wav_header_may_be_unknown(monkeypatch: pytest.MonkeyPatch
         assert len(np.concatenate(list(read_standard_input(at_once=at_once)))) == len(babble(16000))
 
 
-def test_what_follows_a_wav_file_is_reported_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("behind", [b"", b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf58.29.100\0"], ids=["", "LIST"])
+@pytest.mark.parametrize("kind", [("WAV", "PCM_16"), ("WAV", "PCM_U8"), ("FLAC", "PCM_16")])
+def test_all_recordings_in_a_pipe_are_read(
+    monkeypatch: pytest.MonkeyPatch, kind: tuple[str, str], behind: bytes, at_once: bool
+) -> None:
+    first = encode("WAV", "PCM_U8", babble(16000)[:-1], 16000)  # an odd number of bytes, and a padding byte
+    second = encode(*kind, babble(16000), 16000)
+    pipe(monkeypatch, first + behind + second)
+    found = np.concatenate(list(read_standard_input(at_once=at_once)))
+    assert len(found) == 2 * len(babble(16000)) - 1
+    assert np.allclose(found[-16000:], babble(16000)[-16000:, 0], atol=0.02)
+
+
+def test_damage_behind_the_first_recording_of_a_pipe_has_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encode("WAV", "PCM_16", babble(16000), 16000)
-    pipe(monkeypatch, content + content)
-    with pytest.raises(DamagedAudioError, match="another recording follows"):
+    pipe(monkeypatch, content + content[: 44 + 32000])
+    seconds = len(babble(16000)) / 16000 + 1.0
+    with pytest.raises(DamagedAudioError, match=rf"damaged at {seconds:.2f} s: it is cut off"):
         list(read_standard_input(at_once=True))
+
+
+def test_what_follows_a_wav_file_and_is_none_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encode("WAV", "PCM_16", babble(16000), 16000)
     pipe(monkeypatch, put(content, 40, "<I", 16000))
     with pytest.raises(DamagedAudioError, match="more follows"):
         list(read_standard_input(at_once=True))
-    pipe(monkeypatch, content + content)
-    assert len(np.concatenate(list(read_standard_input()))) == 2 * len(babble(16000))
 
 
 def as_raw(encoding: str, samples: NDArray[np.float64]) -> bytes:

@@ -14,7 +14,7 @@ import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from edgespeech.errors import UsageError
-from edgespeech.runtime.audio import Resampler, from_array, info, read, read_blocks
+from edgespeech.runtime.audio import Resampler, from_array, info, is_audio, read, read_blocks, stated_duration
 from tests.runtime.audio.stand_ins import refusal, tone, write
 
 RATES = (8000, 11025, 16000, 44100, 48000)
@@ -68,7 +68,8 @@ def test_every_format_is_read_and_blocks_join_to_the_whole(tmp_path: Path, name:
         assert all(len(block) == round(block_seconds * 16000) for block in blocks[:-1])
         assert np.array_equal(np.concatenate(blocks), whole)
     assert (info(path).sample_rate, info(path).channels) == (48000, 2)
-    assert info(path).duration == pytest.approx(2.0)
+    assert info(path).duration == stated_duration(path) == pytest.approx(2.0)
+    assert is_audio(path)
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgespeech.runtime.conditioning import level
-from edgespeech.runtime.conditioning.conditioner import Conditioner, ConditioningState
+from edgespeech.runtime.conditioning.conditioner import FAINT_NOISE, Conditioner, ConditioningState
 from edgespeech.runtime.conditioning.level import LevelState, speech_gain
 
 Samples = NDArray[np.float32]
@@ -80,10 +80,24 @@ def test_offset_and_hum_are_removed(offset: float, hertz: float, amplitude: floa
     speech = _speech(loudness=0.06)
     disturbed = (speech + offset + _hum(len(speech), hertz, amplitude)).astype(np.float32)
     conditioned, state = _run(disturbed)
-    assert state.filter is not None
+    assert state.is_filtered
     pause = slice(round(4.6 * RATE), round(4.9 * RATE))  # the envelope is zero there
     before, after = (np.square(each[pause]).mean() for each in (disturbed, conditioned))
     assert 10.0 * np.log10(before / after) > 14.0
+
+
+@pytest.mark.parametrize(("hertz", "amplitude"), [(16.7, 0.03), (50, 0.03), (60, 0.03)])
+def test_hum_is_removed_from_the_first_sample_on_and_is_no_speech(hertz: float, amplitude: float) -> None:
+    speech = _speech(loudness=0.06)
+    speech[: RATE // 2] = 0.06 * 0.003 * np.random.default_rng(1).standard_normal(RATE // 2)
+    disturbed = (speech + _hum(len(speech), hertz, amplitude)).astype(np.float32)
+    conditioned, state = _run(disturbed)
+    assert _decibels(conditioned[1600:4800]) < _decibels(disturbed[1600:4800]) - 15.0
+    _, undisturbed = _run(speech)
+    assert state.level.speech is not None and undisturbed.level.speech is not None
+    assert abs(state.level.speech - undisturbed.level.speech) < 1.0
+    _, quiet = _run(_hum(3 * RATE, hertz, amplitude).astype(np.float32))
+    assert quiet.level.speech is None, "hum counts as noise"
 
 
 def test_the_filter_ends_after_the_hum() -> None:
@@ -91,7 +105,7 @@ def test_the_filter_ends_after_the_hum() -> None:
     disturbed = speech.copy()
     disturbed[: 3 * RATE] += _hum(3 * RATE, 50, 0.02).astype(np.float32)
     conditioned, state = _run(disturbed)
-    assert state.filter is None
+    assert state.is_filtered is False
     np.testing.assert_array_equal(conditioned[-RATE:], disturbed[-RATE:])
 
 
@@ -100,12 +114,14 @@ def test_the_filter_ends_after_the_hum() -> None:
     sizes=st.lists(st.integers(0, 9000), max_size=20),
     loudness=st.sampled_from([0.1, 0.01, 0.001]),
     offset=st.sampled_from([0.0, 0.02]),
+    hum=st.sampled_from([0.0, 0.02]),
     seconds=st.floats(0.0, 4.0),
 )
 def test_the_output_does_not_depend_on_how_the_samples_are_cut(
-    sizes: list[int], loudness: float, offset: float, seconds: float
+    sizes: list[int], loudness: float, offset: float, hum: float, seconds: float
 ) -> None:
-    samples = (_speech(seconds, loudness) + offset).astype(np.float32)
+    samples = _speech(seconds, loudness) + offset
+    samples = (samples + _hum(len(samples), 50, hum)).astype(np.float32)
     whole, _ = _run(samples)
     assert len(whole) == len(samples)
     np.testing.assert_array_equal(_run(samples, sizes)[0], whole)
@@ -165,3 +181,8 @@ def test_frames_of_other_lengths_are_conditioned_too(rate: int, frame: int) -> N
     conditioned = np.concatenate([out, rest])
     assert len(conditioned) == len(quiet) and np.isfinite(conditioned).all()
     assert abs(conditioned[-rate:].mean()) < 0.01
+
+
+def test_the_faint_noise_is_what_numpys_generator_makes() -> None:
+    wanted = np.random.default_rng(0).standard_normal(2**16, dtype=np.float32) * np.float32(FAINT_NOISE)
+    assert np.array_equal(Conditioner(16000, 480).silence(0, 2**16), wanted)

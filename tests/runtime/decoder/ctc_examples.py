@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgespeech.runtime.decoder.hypothesis import Hypothesis
+from edgespeech.runtime.decoder.language_model import LanguageModel
+
 Array = npt.NDArray[np.float64]
 Labels = tuple[int, ...]
 
@@ -101,3 +104,28 @@ def best_cover(words: Sequence[str], boosts: Mapping[str, float]) -> float:
 def spell_words(labels: Sequence[str]) -> Callable[[Labels], list[str]]:
     """Return a function from label indices to words."""
     return lambda indices: "".join(labels[index] for index in indices).split()
+
+
+def chatter(lm: LanguageModel, seed: int, frames: int) -> Array:
+    """Make log-probabilities of random words of the model, mixed with strong noise."""
+    assert lm.vocabulary is not None
+    words = np.random.default_rng(seed).choice(list(lm.vocabulary), frames // 12)
+    clean = spoken(" ".join(words)[: frames // 2].ljust(frames // 2), ALPHABET, 0.7)
+    mixed = np.logaddexp(clean, random_log_probs(seed, len(clean), len(ALPHABET), 3.0) - 0.5)
+    return np.asarray(mixed - np.logaddexp.reduce(mixed, axis=1, keepdims=True))
+
+
+def exact(found: Hypothesis) -> tuple[Any, ...]:
+    """Return what is the same in both searches: text, labels, frames, and words with their times."""
+    return found.text, found.labels, found.frames, [(word.word, word.start, word.end) for word in found.words]
+
+
+def numbers(found: Hypothesis) -> list[float]:
+    """Return what the searches may round differently: scores and confidences."""
+    scores = [found.score, found.acoustic_score, found.lm_score, found.hot_word_score]
+    return [*scores, *(word.confidence for word in found.words)]
+
+
+def anonymous_memory() -> int:
+    """Return the resident bytes of this process that belong to no file."""
+    return 1024 * int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0])

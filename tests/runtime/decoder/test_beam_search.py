@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from edgespeech.errors import DecodingError, LanguageModelError, UsageError
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
-from edgespeech.runtime.decoder.beam_state import Partial
-from edgespeech.runtime.decoder.hypothesis import Hypothesis
+from edgespeech.runtime.decoder.hypothesis import Hypothesis, Partial
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from tests.runtime.decoder.ctc_examples import (
     EXACT,
@@ -30,6 +29,8 @@ from tests.runtime.decoder.ctc_examples import (
     random_log_probs,
     spoken,
 )
+
+pytestmark = pytest.mark.usefixtures("search")
 
 LM = LanguageModel(GOLDEN / "tiny.bin")
 
@@ -88,7 +89,8 @@ def test_the_language_model_changes_the_winner() -> None:
     favours_a = LanguageModel(GOLDEN / "tiny.bin")
     favours_a.score = lambda state, word: (0.0 if word == "a" else -2.0, state, True)  # type: ignore[method-assign]
     favours_a.log_prob = lambda state, word: 0.0 if word == "a" else -2.0  # type: ignore[method-assign]
-    assert BeamSearchDecoder(LETTERS, 0, favours_a, alpha=1.0, beta=0.0).decode(log_probs)[0].text == "a a"
+    decoder = BeamSearchDecoder(LETTERS, 0, favours_a, alpha=1.0, beta=0.0, search="numpy")  # calls these methods
+    assert decoder.decode(log_probs)[0].text == "a a"
 
 
 def test_beta_counts_words_without_a_language_model() -> None:
@@ -168,7 +170,11 @@ def test_emission_frames_are_the_probability_peaks() -> None:
     )
     best = BeamSearchDecoder(("", "a", "b"), frame_seconds=0.04).decode(log_probs)[0]
     assert (best.text, best.frames) == ("ab", (2, 4))
-    assert (best.words[0].start, best.words[0].end) == pytest.approx((0.08, 0.20))
+    times = [(word.word, round(word.start, 2), round(word.end, 2), word.joined) for word in best.words]
+    assert times == [("a", 0.08, 0.12, False), ("b", 0.16, 0.2, True)]
+    (whole,) = BeamSearchDecoder(("", "a", "b"), frame_seconds=0.04, unit="word").decode(log_probs)[0].words
+    assert whole.word == "ab"
+    assert (whole.start, whole.end) == pytest.approx((0.08, 0.20))
 
 
 @pytest.mark.parametrize("power", [1.0, 1.3])

@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
-from edgespeech.runtime.decoder.beam_state import BeamState, Partial
+from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder, SearchState
+from edgespeech.runtime.decoder.hypothesis import Partial
 from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.decoder.word_times import split_words
+from edgespeech.runtime.decoder.numpy_search.beam_state import BeamState
+from edgespeech.runtime.decoder.word_times import separate_words, split_words
 from tests.runtime.decoder.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
+
+pytestmark = pytest.mark.usefixtures("search")
 
 LM = LanguageModel(GOLDEN / "tiny.bin")
 
 
-def run(decoder: BeamSearchDecoder, log_probs: Array, cuts: Sequence[int]) -> tuple[list[Partial], BeamState]:
+def run(decoder: BeamSearchDecoder, log_probs: Array, cuts: Sequence[int]) -> tuple[list[Partial], SearchState]:
     state, partials = decoder.initial_state(), []
     for piece in np.split(log_probs, sorted(cuts)):
         partial, state = decoder.step(piece, state)
         partials.append(partial)
     return partials, state
+
+
+def snapshot(state: SearchState) -> list[np.ndarray[Any, Any]]:
+    if isinstance(state, BeamState):
+        return [np.copy(values) for values in (*state.beams, state.trie.records)]
+    sizes = state.sizes()
+    del sizes["table_bytes"]  # of the table that all states share
+    return [np.array([state.frame, state.committed_labels, *sizes.values()])]
+
+
+def count_records(state: SearchState) -> int:
+    return state.trie.size if isinstance(state, BeamState) else state.sizes()["records"]
 
 
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 150), max_size=12), peak=st.floats(0.5, 5.0))
@@ -45,12 +61,12 @@ def test_a_state_can_be_continued_many_times(seed: int, cut: int) -> None:
     other = random_log_probs(seed + 1, 40, 4, 2.0)
     decoder = BeamSearchDecoder(LETTERS, 0, LM, beam_width=8)
     _, state = decoder.step(log_probs[:cut], decoder.initial_state())
-    before = [np.copy(values) for values in (*state.beams, state.trie.records)]
+    before = snapshot(state)
     finished = decoder.finish(state)
     decoder.step(other, state)
     _, continued = decoder.step(log_probs[cut:], state)
     assert decoder.finish(continued) == decoder.decode(log_probs)
-    for earlier, later in zip(before, (*state.beams, state.trie.records), strict=True):
+    for earlier, later in zip(before, snapshot(state), strict=True):
         np.testing.assert_array_equal(earlier, later)
     assert decoder.finish(state) == finished
 
@@ -75,9 +91,9 @@ def test_a_long_random_stream_stays_small() -> None:
     state, sizes = decoder.initial_state(), []
     for second in range(200):
         _, state = decoder.step(random_log_probs(second, 25, len(ALPHABET), 3.0), state)
-        sizes.append(state.trie.size)
+        sizes.append(count_records(state))
     assert state.frame == 5000
-    assert len(state.labels) > 1000
+    assert state.committed_labels > 1000
     assert max(sizes) < 16 * (128 + 2 * 64)
     assert max(sizes[100:]) < 1.5 * max(sizes[10:100])
 
@@ -113,10 +129,12 @@ def test_words_and_times_over_committed_text(labels: Sequence[str], pieces: list
     decoder = BeamSearchDecoder(labels, frame_seconds=0.1)
     log_probs = np.log(probabilities / probabilities.sum(axis=1, keepdims=True))
     _, state = decoder.step(log_probs, decoder.initial_state())
-    assert len(state.labels) > 100
+    assert state.committed_labels > 100
     best = decoder.finish(state, 1)[0]
     frames = range(0, 2 * len(spell), 2)
-    expected = split_words(pieces * 60, frames, [float(log_probs[t, i]) for t, i in zip(frames, spell, strict=True)])
+    by_characters = not any(" " in label for label in labels)
+    words = [separate_words(piece, by_characters) for piece in pieces * 60]
+    expected = split_words(words, frames, [float(log_probs[t, i]) for t, i in zip(frames, spell, strict=True)])
     assert best.labels == tuple(spell)
     assert best.frames == tuple(range(0, 2 * len(spell), 2))
     assert [(word.word, word.start, word.end) for word in best.words] == [

@@ -13,6 +13,8 @@ from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from tests.runtime.decoder.ctc_examples import EXACT, GOLDEN, LETTERS, all_alignments, bigram_log_prob, random_log_probs
 
+pytestmark = pytest.mark.usefixtures("search")
+
 pytest.importorskip("kenlm", reason="only the package kenlm reads ARPA files")
 
 ARPA = GOLDEN / "tiny_characters.arpa"
@@ -44,7 +46,7 @@ def test_chunked_equals_whole(seed: int) -> None:
     for chunk in np.split(log_probs, np.sort(np.random.default_rng(seed).integers(0, 200, size=9))):
         _, state = decoder.step(chunk, state)
     assert decoder.finish(state) == decoder.decode(log_probs)
-    assert len(state.labels) > 0
+    assert state.committed_labels > 0
 
 
 def test_the_unit_is_derived_from_the_vocabulary_or_set_by_the_caller(tmp_path: Path) -> None:
@@ -55,10 +57,10 @@ def test_the_unit_is_derived_from_the_vocabulary_or_set_by_the_caller(tmp_path: 
     assert [h.lm_score for h in words] != [h.lm_score for h in found]
     without_words = LanguageModel(ARPA)
     without_words.vocabulary = None
-    with pytest.raises(LanguageModelError, match="set unit to word or character") as caught:
-        BeamSearchDecoder(WITHOUT_SPACE, 0, without_words)
+    with pytest.raises(LanguageModelError, match="no label contains a space, .*--unit character") as caught:
+        BeamSearchDecoder(WITHOUT_SPACE, 0, LanguageModel(GOLDEN / "tiny.arpa"))
     assert "\n" not in str(caught.value)
-    explicit = BeamSearchDecoder(WITHOUT_SPACE, 0, without_words, unit="character").decode(random_log_probs(0, 4, 4), 3)
+    explicit = BeamSearchDecoder(WITHOUT_SPACE, 0, without_words).decode(random_log_probs(0, 4, 4), 3)
     expected = BeamSearchDecoder(WITHOUT_SPACE, 0, LM).decode(random_log_probs(0, 4, 4), 3)
     assert [h.text for h in explicit] == [h.text for h in expected]
     assert [h.score for h in explicit] == pytest.approx([h.score for h in expected])

@@ -26,6 +26,8 @@ from tests.runtime.decoder.ctc_examples import (
     spoken,
 )
 
+pytestmark = pytest.mark.usefixtures("search")
+
 COMMANDS = ["turn left", "turn right", "stop", "go on"]
 
 

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from edgespeech.errors import UsageError
 from edgespeech.runtime.decoder.grammar import read_grammar
-from edgespeech.runtime.decoder.hot_words import DEFAULT_BOOST, HotState, HotWords, parse_hot_word, read_hot_words
+from edgespeech.runtime.decoder.hot_words import (
+    DEFAULT_BOOST,
+    HotState,
+    HotWords,
+    parse_hot_word,
+    read_hot_words,
+    spell,
+    spell_boosts,
+)
 from edgespeech.runtime.decoder.vocabulary import read_word_list
 from tests.runtime.decoder.ctc_examples import best_cover
 
@@ -89,13 +97,29 @@ def test_invalid_phrases_are_refused(phrase: str, boost: float) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("phrase", "labels", "expected"),
+    [
+        ("ab cab", ("", " ", "a", "bc"), "ab cab"),
+        ("Ab  CAB", ("", " ", "a", "bc"), "ab  cab"),
+        ("New York", ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"), "NEW YORK"),
+        ("New York", ("", *"neworkNYORK"), "New York"),
+        ("Ä\u00a0Ö", ("", *"äö"), "ä\u00a0ö"),
+    ],
+)
+def test_phrases_take_the_case_of_the_labels(phrase: str, labels: tuple[str, ...], expected: str) -> None:
+    assert spell(phrase, labels) == expected
+
+
 def test_letters_that_the_labels_lack_are_named() -> None:
-    labels = ("", " ", "a", "bc")
-    HotWords({"ab cab": 1.0}).check_spelling(labels)
-    with pytest.raises(UsageError, match="'AB' cannot be spelled: the labels have no A B; write it in lower case"):
-        HotWords({"ab AB": 1.0}).check_spelling(labels)
-    with pytest.raises(UsageError, match="'ä'.* no ä$"):
-        HotWords({"ä": 1.0}).check_spelling(labels)
+    with pytest.raises(UsageError, match="'ab ä' cannot be spelled: the labels have no ä$"):
+        spell("Ab Ä", ("", " ", "a", "b"))
+    with pytest.raises(UsageError, match="'a1' cannot be spelled: the labels have no 1$"):
+        spell("a1", ("", " ", "a", "b"))
+
+
+def test_of_phrases_that_become_equal_the_largest_boost_counts() -> None:
+    assert spell_boosts({"York": 5.0, "york": 3.0, "YORK": 4.0, "a": 1.0}, ("", *"york a")) == {"york": 5.0, "a": 1.0}
 
 
 def test_a_hot_word_is_parsed_from_text() -> None:
@@ -114,9 +138,9 @@ def test_hot_words_are_read_from_a_file(tmp_path: Path) -> None:
     path.write_text("# places\nnew york:7\n\n  boston  \n")
     assert read_hot_words(path) == {"new york": 7.0, "boston": DEFAULT_BOOST}
     for content, message in (
-        (b"boston\nnew york:x\n", "line 2: hot word 'new york:x'"),
+        (b"boston\nnew york:x\n", r"hot.txt:2: hot word 'new york:x'"),
         (b"# nothing\n\n", "contains no hot words"),
-        (b"\xff\xfe", "cannot be read"),
+        (b"boston\r\n\r\nm\xfcnchen\r\n", r"hot.txt:3: the line cannot be read: it is not UTF-8 text"),
     ):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=message) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from edgespeech.errors import LanguageModelError
 from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.decoder.vocabulary import Vocabulary
+from edgespeech.runtime.decoder.vocabulary import Vocabulary, pack_texts
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 ARPA = GOLDEN / "tiny.arpa"
@@ -166,3 +167,14 @@ def test_loading_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     LanguageModel(ARPA)
     LanguageModel(BINARY)
     assert capfd.readouterr() == ("", "")
+
+
+def test_words_are_added_to_a_vocabulary_and_packed() -> None:
+    vocabulary = Vocabulary(["b", "<s>", "über", "ab", "b", "𝄞"])
+    more = vocabulary.with_words(["c", "ab", "a\ud800"])
+    assert list(more) == ["ab", "a\ud800", "b", "c", "über", "𝄞"] and vocabulary.with_words(["b"]) is vocabulary
+    assert [vocabulary.index(word) for word in ("a", "ab", "c", "𝄞z")] == [0, 0, 2, 4]
+    text, ends = more.packed
+    words = [text[start:end] for start, end in itertools.pairwise([0, *ends.tolist()])]
+    assert words == sorted(words) == [word.encode("utf-8", "surrogatepass") for word in more]
+    assert more.letters == frozenset("abcüer𝄞\ud800") and pack_texts(())[0] == b""

@@ -6,7 +6,18 @@ import math
 
 import pytest
 
-from edgespeech.runtime.decoder.word_times import Agreement, Span, split_words
+from edgespeech.runtime.decoder.word_times import (
+    NO_WORD,
+    Agreement,
+    Span,
+    separate_words,
+    split_complete_words,
+    split_words,
+)
+
+
+def divided(texts: list[str], by_characters: bool = False) -> list[tuple[str, ...]]:
+    return [separate_words(text, by_characters) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -21,17 +32,30 @@ from edgespeech.runtime.decoder.word_times import Agreement, Span, split_words
     ],
 )
 def test_labels_are_split_into_words(texts: list[str], words: list[tuple[str, int, int, int]]) -> None:
-    spans = split_words(texts, range(len(texts)), [-0.5] * len(texts))
+    spans = split_words(divided(texts), range(len(texts)), [-0.5] * len(texts))
     assert spans == [(*word, -0.5 * word[3]) for word in words]
     assert [span.certainty(2.0) for span in spans] == pytest.approx([math.exp(-1.0)] * len(words))
 
 
-def test_split_words_continues_an_incomplete_word() -> None:
-    begin = Span("th", 3, 4, 2, -0.25)
-    assert split_words(["e", " ", "a"], [5, 6, 7], [-0.5, -9.0, -1.0], begin) == [
-        ("the", 3, 5, 3, -0.75),
-        ("a", 7, 7, 1, -1),
-    ]
+@pytest.mark.parametrize("texts", [["e", " ", "a"], ["e ", "a", ""], ["e", " a"]])
+def test_labels_continue_an_incomplete_word(texts: list[str]) -> None:
+    frames, log_probs = range(5, 5 + len(texts)), [-0.5, *[-1.0] * (len(texts) - 1)]
+    words, last = split_complete_words(divided(texts), frames, log_probs, Span("th", 3, 4, 2, -0.25))
+    assert words == [Span("the", 3, 5, 3, -0.75)]
+    at = 5 + next(index for index, text in enumerate(texts) if "a" in text)
+    assert last == Span("a", at, at, 1, -1.0)
+
+
+@pytest.mark.parametrize("space", [[" "], [" ", ""]])
+def test_a_complete_word_does_not_go_on(space: list[str]) -> None:
+    texts = ["a", *space]
+    words, last = split_complete_words(divided(texts), range(len(texts)), [-0.5] * len(texts), NO_WORD)
+    assert [word.word for word in words] == ["a"] and last == NO_WORD
+
+
+def test_without_spaces_each_character_is_a_word() -> None:
+    spans = split_words(divided(["\u4f60", "", "\u597d\u5417"], by_characters=True), [3, 4, 7], [-0.5, -9.0, -0.25])
+    assert spans == [("\u4f60", 3, 3, 1, -0.5), ("\u597d", 7, 7, 1, -0.25), ("\u5417", 7, 7, 1, -0.25)]
 
 
 def test_agreement_depends_on_the_word_and_its_time_not_its_position() -> None:

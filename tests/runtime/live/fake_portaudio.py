@@ -62,6 +62,8 @@ class FakePortAudio:
 class FakeStream:
     """A stream to which a test gives samples."""
 
+    latency = 0.06
+
     def __init__(self, settings: dict[str, Any], first_samples: list[float]) -> None:
         self.settings, self.first_samples = settings, first_samples
         self.calls: list[str] = []

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from edgespeech.runtime.decoder.hypothesis import Word
 from edgespeech.runtime.live.outputs import Meter, Output
 from edgespeech.runtime.live.save_file import SaveFile
-from edgespeech.runtime.live.session import run_session
+from edgespeech.runtime.live.session import Controls, run_session
 from edgespeech.runtime.live.sources import Block
 from edgespeech.runtime.transcript import Event
 
@@ -53,6 +53,8 @@ class FakeSource:
     sample_rate = RATE
     name = "test"
     description = "a test"
+    device_seconds: float | None = None
+    is_microphone = True
 
     def __init__(self, *steps: Any) -> None:
         self.steps = steps
@@ -60,6 +62,7 @@ class FakeSource:
         self.given = 0
         self.stopped = False
         self.messages: list[str] = []
+        self.arrives: Callable[[], float] = lambda: 0.0
 
     def __iter__(self) -> Iterator[Block]:
         for step in self.steps:
@@ -69,7 +72,7 @@ class FakeSource:
                 step()
                 continue
             self.given += 1
-            yield Block(np.full(RATE, step, np.float32), 0.0)
+            yield Block(np.full(RATE, step, np.float32), self.arrives())
 
     def take_messages(self) -> list[str]:
         messages, self.messages = self.messages, []
@@ -98,6 +101,7 @@ class FakeStream:
     """The stream of a `FakeRecognizer`."""
 
     level_warning = ""
+    seconds_to_step = 0.0
 
     def __init__(self) -> None:
         self.blocks = 0
@@ -112,6 +116,9 @@ class FakeStream:
             return [Event("partial", "one t", "one", " t", latency_ms=5.0)]
         return [final(f"part {self.blocks // 2}", self.blocks)]
 
+    def end_segment(self) -> list[Event]:
+        return [final(f"cut after {self.blocks}", self.blocks)]
+
     def finish(self) -> list[Event]:
         return [final("the end", 9.0)]
 
@@ -120,5 +127,5 @@ def run(source: Any, output: Output | None = None, save: SaveFile | None = None)
     """Run a session with signal handling and return its output."""
     output = output or CollectingOutput()
     recognizer: Any = FakeRecognizer()
-    run_session(recognizer, [source], output, save=save, handle_signals=True)
+    run_session(recognizer, [source], output, save=save, controls=Controls(signals=True))
     return output

@@ -86,6 +86,45 @@ def test_standard_input_is_replayed(
         assert output.texts("status")[0].startswith("replaying standard input")
 
 
+def test_two_files_on_standard_input_are_replayed(
+    recognizer: Recognizer, call: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = call.read_bytes()
+    (call.with_name("joined.wav")).write_bytes(content + content)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content + content)))
+    output = CollectingOutput()
+    run_live(recognizer, LiveRequest(replays=["-"], speed=0), output)
+    assert finals(output) == recognizer.transcribe(call.with_name("joined.wav")).text
+    assert output.texts("status")[-1].startswith("end: 4.0 s")
+
+
+@pytest.mark.parametrize("as_pipe", [False, True])
+@pytest.mark.parametrize("kind", ["channels that cancel", "a header that is wrong"])
+def test_warnings_about_a_recording_are_status_events(
+    recognizer: Recognizer,
+    noise: Callable[[int], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    as_pipe: bool,
+    kind: str,
+) -> None:
+    path = tmp_path / "odd.aiff"
+    sound = noise(4 * RATE)
+    soundfile.write(path, np.stack([sound, -sound], axis=1) if "channels" in kind else sound, RATE, "PCM_16")
+    if "header" in kind:
+        content = bytearray(path.read_bytes())
+        at = content.index(b"SSND") + 4
+        content[at : at + 4] = (8 + RATE).to_bytes(4, "big")
+        path.write_bytes(content + b"\xff\xfe\xfd\xfc")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(path.read_bytes())))
+    output = CollectingOutput()
+    run_live(recognizer, LiveRequest(replays=["-" if as_pipe else path], speed=0), output)
+    wanted = "channels cancel each other in 4 of 4 s" if "channels" in kind else "it is read to its end"
+    assert len([text for text in output.texts("status") if wanted in text]) == 1
+    assert caplog.text == ""
+
+
 def test_damage_becomes_a_status_event_and_an_error(recognizer: Recognizer, call: Path) -> None:
     cut = call.with_name("cut.wav")
     cut.write_bytes(call.read_bytes()[:-64000])

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from edgespeech.errors import DeviceError
-from edgespeech.runtime.live import microphone_source
-from edgespeech.runtime.live.microphone_clock import ClockWatch
+from edgespeech.runtime.live import device_source, microphone_source
+from edgespeech.runtime.live.device_source import ClockWatch
 from edgespeech.runtime.live.microphone_source import MicrophoneSource
 from edgespeech.runtime.live.sources import BLOCK_SECONDS, Block
 from tests.runtime.live.fake_portaudio import FakePortAudio
@@ -159,7 +159,7 @@ def test_overflows_are_counted_and_reported_at_intervals(portaudio: FakePortAudi
 
 
 def test_a_full_queue_drops_the_newest_and_counts(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(microphone_source, "QUEUE_SECONDS", 2 * BLOCK_SECONDS)
+    monkeypatch.setattr(device_source, "QUEUE_SECONDS", 2 * BLOCK_SECONDS)
     source = MicrophoneSource(2, rate=16000)
     for value in (0.1, 0.2, 0.3):
         portaudio.streams[0].give([value])
@@ -254,10 +254,22 @@ def test_waiting_for_a_device_can_be_ended(portaudio: FakePortAudio) -> None:
     source.close()
 
 
+def test_hours_in_which_the_process_was_stopped_without_a_device_are_left_out(portaudio: FakePortAudio) -> None:
+    clock = Clock()
+    source = MicrophoneSource(2, clock=clock, sleep=clock.sleep)
+    portaudio.opens = lambda index, rate, channels: False
+    portaudio.streams[0].unplug()
+    clock.due += [(102.0, lambda: clock.sleep(36000.0)), (36103.0, source.stop)]
+    given = [len(block.samples) / 16000 for block in source]
+    assert max(given) == device_source.QUEUE_SECONDS and sum(given) == pytest.approx(33.0, abs=0.1)
+    assert any("the clock jumped: 35970.0 s without 'USB Mic' are left out" in one for one in source.take_messages())
+    source.close()
+
+
 def test_a_device_that_gives_no_blocks_counts_as_unplugged(
     portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(microphone_source, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(device_source, "_POLL_SECONDS", 0.01)
     clock = Clock()
     source = MicrophoneSource(2, clock=clock, sleep=clock.sleep)
     ticks = iter(range(0, 1000, 2))

@@ -59,13 +59,24 @@ def test_a_recording_is_replayed_to_the_same_events(
     assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["talk", "talk.mp3", "missing/talk.wav", "old.wav"])
+@pytest.mark.parametrize("name", ["talk", "talk.mp3", "missing/talk.wav"])
 def test_files_that_cannot_be_recorded_to(tmp_path: Path, name: str) -> None:
-    (tmp_path / "old.wav").write_text("kept")
     with pytest.raises(UsageError, match="^cannot record to .*") as caught:
         Recording(tmp_path / name, RATE)
     assert "\n" not in str(caught.value)
-    assert (tmp_path / "old.wav").read_text() == "kept"
+
+
+def test_a_file_that_exists_is_kept_unless_it_may_be_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "old.wav"
+    path.write_text("kept")
+    with pytest.raises(UsageError, match=r"old.wav exists; give --overwrite to replace it, or another file$"):
+        Recording(path, RATE)
+    assert path.read_text() == "kept"
+    Recording(path, RATE, overwrite=True).close()
+    assert len(soundfile.read(path)[0]) == 0
+    path.write_bytes(b"")  # as mktemp makes it
+    Recording(path, RATE).close()
+    assert path.stat().st_size == 44
 
 
 def test_a_full_disk_ends_the_recording_and_not_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,16 +63,33 @@ def test_a_final_is_on_the_disk_before_it_is_shown(
     assert on_disk == [True, True, True]
 
 
-def test_text_is_appended_and_subtitles_are_refused(tmp_path: Path) -> None:
-    for _ in range(2):
-        save = SaveFile(tmp_path / "notes.txt")
-        save.add(final("again"))
-        save.close()
-    assert (tmp_path / "notes.txt").read_text() == "again\nagain\n"
-    (tmp_path / "old.srt").write_text("kept")
-    with pytest.raises(UsageError, match="holds 4 bytes already; give a new file"):
-        SaveFile(tmp_path / "old.srt")
-    assert (tmp_path / "old.srt").read_text() == "kept"
+def save_again(path: Path, **how: bool) -> str:
+    save = SaveFile(path, **how)
+    save.add(final("again"))
+    save.close()
+    return path.read_text()
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".srt", ".vtt", ".jsonl"])
+def test_a_file_that_exists_is_kept_unless_it_may_be_overwritten(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"old{suffix}"
+    path.write_text("kept\n")
+    with pytest.raises(UsageError, match="exists; give --overwrite to replace it"):
+        SaveFile(path)
+    assert path.read_text() == "kept\n"
+    assert save_again(path, overwrite=True) == save_again(tmp_path / f"new{suffix}") != ""
+    path.write_text("")  # as mktemp makes it
+    assert save_again(path) == (tmp_path / f"new{suffix}").read_text()
+
+
+def test_text_can_be_appended_and_subtitles_cannot(tmp_path: Path) -> None:
+    assert [save_again(tmp_path / "notes.txt", append=True) for _ in range(2)] == ["again\n", "again\nagain\n"]
+    assert save_again(tmp_path / "new.srt", append=True).startswith("1\n00:00:01,000")
+    for suffix in (".srt", ".vtt"):
+        (tmp_path / f"old{suffix}").write_text("kept")
+        with pytest.raises(UsageError, match="cannot append to .*: subtitle times begin at zero"):
+            SaveFile(tmp_path / f"old{suffix}", append=True)
+        assert (tmp_path / f"old{suffix}").read_text() == "kept"
 
 
 @pytest.mark.parametrize("name", ["talk", "talk.docx", ".srt", "missing/talk.srt", "folder.txt"])
@@ -119,10 +136,7 @@ def test_pending_text_is_written_once_there_is_space(tmp_path: Path, monkeypatch
 
 def test_a_line_torn_by_a_crash_is_ended_first(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("good by")
-    save = SaveFile(tmp_path / "notes.txt")
-    save.add(final("again"))
-    save.close()
-    assert (tmp_path / "notes.txt").read_text() == "good by\nagain\n"
+    assert save_again(tmp_path / "notes.txt", append=True) == "good by\nagain\n"
 
 
 def test_finals_of_several_sources_carry_the_source_name(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ import soundfile  # type: ignore[import-untyped]
 from edgespeech.errors import AudioError, UsageError
 from edgespeech.runtime.live.request import LiveRequest
 from edgespeech.runtime.live.save_file import SaveFile
-from edgespeech.runtime.live.session import run_live, run_session
+from edgespeech.runtime.live.session import Controls, run_live, run_session
 from edgespeech.runtime.live.sources import Block, Replay
 from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.stream import Stream
 from edgespeech.runtime.transcript import Event
-from tests.runtime.live.stand_ins import RATE, CollectingOutput, FakeSource, run
+from tests.runtime.live.stand_ins import RATE, CollectingOutput, FakeRecognizer, FakeSource, run
 
 
 @pytest.fixture
@@ -68,6 +69,32 @@ def test_partials_come_while_sound_is_still_arriving(recognizer: Recognizer, rec
     assert len(given_at_partial) > 5
     assert given_at_partial[0] < len(blocks) / 4
     assert given_at_partial == sorted(given_at_partial)
+
+
+def test_the_stream_gets_audio_that_completes_a_chunk(
+    recognizer: Recognizer, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = list(Replay(recording, recognizer.sample_rate, speed=0))
+    alone, wanted = recognizer.stream(recognizer.sample_rate, fast_partials=True), []
+    for block in blocks:
+        wanted += alone.accept(block.samples)
+    wanted += alone.finish()
+
+    given: list[int] = []
+    accept = Stream.accept
+
+    def counting(stream: Stream, samples: Any) -> list[Event]:
+        given.append(len(samples))
+        return accept(stream, samples)
+
+    monkeypatch.setattr(Stream, "accept", counting)
+    output = CollectingOutput()
+    run_session(recognizer, [Replay(recording, recognizer.sample_rate, speed=0)], output)
+    for kind in ("partial", "final"):
+        assert output.texts(kind) == [event.text for event in wanted if event.type == kind]
+    assert sum(given) == sum(len(block.samples) for block in blocks)
+    chunks = sum(given) // recognizer.chunk_samples
+    assert len(given) <= chunks + 2 < len(blocks)
 
 
 class Clock:
@@ -221,6 +248,32 @@ def test_sighup_is_ignored_under_nohup() -> None:
     finally:
         signal.signal(signal.SIGHUP, handler)
     assert source.given == 2
+
+
+def test_a_key_ends_the_segments_of_all_sources_and_the_session_goes_on() -> None:
+    recognizer: Any = FakeRecognizer()
+    output, asked = CollectingOutput(), iter([False, False, True, False, False, False])
+    sources = [FakeSource(0.5, 0.5, 0.5), FakeSource(0.5)]
+    sources[1].name = "other"
+    run_session(recognizer, sources, output, controls=Controls(end_segment=lambda: next(asked)))
+    cut = [(event.text, name) for event, name in zip(output.events, output.sources, strict=True) if "cut" in event.text]
+    assert [name for _, name in cut] == ["test", "other"]
+    assert output.texts("final")[-2:] == ["the end", "the end"] and len(output.meters) == 4
+
+
+def test_a_key_in_the_middle_of_speech_makes_a_final_of_it(recognizer: Recognizer, recording: Path) -> None:
+    output = CollectingOutput()
+    shown = {"partials": 0}
+
+    def end_segment() -> bool:
+        before, shown["partials"] = shown["partials"], len(output.texts("partial"))
+        return before < 3 <= shown["partials"]
+
+    run_live(recognizer, LiveRequest(replays=[recording], speed=0), output, Controls(end_segment=end_segment))
+    kinds = [event.type for event in output.events]
+    assert kinds[kinds.index("final") - 1] == "partial" and kinds.count("final") == 2
+    first, second = (event for event in output.events if event.type == "final")
+    assert first.words[-1].end <= second.words[0].start
 
 
 class Failing(CollectingOutput):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -61,7 +62,7 @@ class Live:
         self._reader.start()
 
     def __enter__(self) -> Live:
-        self.until(lambda event: event["text"].startswith("listening"))
+        self.until(lambda event: event["text"].startswith(("listening", "mixing")))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -184,3 +185,85 @@ def test_a_microphone_that_is_unplugged_and_plugged_in_again(
     status = [event["text"] for event in running.events if event["type"] == "status"]
     assert [text.split(" ")[1] for text in status if "virtual_16000" in text] == ["to", "stopped:", "is"]
     assert "unplugged: 1" in status[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gain", "words"), [(1.0, r"speech at -[12]\d dB"), (0.002, "too low to be recognised well")])
+def test_doctor_records_from_a_microphone_and_judges_the_level(
+    microphones: VirtualMicrophones, speech: NDArray[np.float32], tmp_path: Path, gain: float, words: str
+) -> None:
+    soundfile.write(tmp_path / "played.wav", gain * np.tile(speech[24000:], 3), 16000)
+    playing = microphones.play(tmp_path / "played.wav", 16000)
+    command = [sys.executable, "-m", "edgespeech.demo.cli", "doctor", "mic", "--device", "virtual_16000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=microphones.environment)
+    playing.kill()
+    playing.wait(timeout=TIMEOUT)
+    assert (done.returncode, done.stderr) == (0, "recording 5 s: please speak\n"), done.stdout
+    (level,) = [line for line in done.stdout.splitlines() if line.startswith("level")]
+    assert re.search(words, level), level
+
+
+@pytest.mark.slow
+def test_what_the_computer_plays_is_transcribed_like_the_file(
+    microphones: VirtualMicrophones, speech: NDArray[np.float32], tmp_path: Path
+) -> None:
+    played = soxr.resample(speech, 16000, 44100)
+    soundfile.write(tmp_path / "played.wav", played, 44100, subtype="PCM_16")
+    options = (
+        "--device",
+        "system",
+        "--record",
+        str(tmp_path / "recorded.wav"),
+        "--captions",
+        str(tmp_path / "now.txt"),
+    )
+    with Live(microphones, *options) as running:
+        assert running.events[0]["text"] == "listening to 'system' at 48000 Hz, the mean of 2 channels"
+        with microphones.play(tmp_path / "played.wav", RATES[0]):  # the default output is the first one
+            running.until(lambda event: event["type"] == "partial" and len(event["text"]) > 10)
+            assert len((tmp_path / "now.txt").read_text()) > 10
+            running.until(lambda event: event["type"] == "final")
+            running.until(lambda event: event["type"] == "final")
+        running.end()
+    assert (tmp_path / "now.txt").read_text() == ""
+    recorded = audio.read(tmp_path / "recorded.wav")
+    assert word_error_rate([Recognizer().transcribe((recorded, 16000)).text], [running.text]) <= MAX_WER
+    # The server resamples what it plays and what it hands over, so that uncertain words may differ.
+    assert word_error_rate([Recognizer().transcribe((speech, 16000)).text], [running.text]) <= 0.2
+    finals = [event for event in running.events if event["type"] == "final"]
+    assert all(event["word_latency_ms"] > event["latency_ms"] for event in finals)
+
+
+@pytest.mark.slow
+def test_a_microphone_and_the_computer_have_a_text_each_or_one_together(
+    microphones: VirtualMicrophones, tmp_path: Path
+) -> None:
+    clip = audio.read(read_manifest(SAMPLE_CLIPS)[0].path)
+    soundfile.write(tmp_path / "played.wav", np.pad(clip, (0, 24000)), 16000)
+    devices = ("--device", microphones.names[48000], "--device", "system")
+    for mix in ([], ["--mix"]):
+        with Live(microphones, *devices, *mix) as running:
+            for rate in (48000, RATES[0]):
+                with microphones.play(tmp_path / "played.wav", rate):
+                    running.until(lambda event: event["type"] == "final")
+            running.end()
+        finals = [event for event in running.events if event["type"] == "final"]
+        assert len(finals) == 4 and all(len(event["text"]) > 10 for event in finals)  # the clip has a pause
+        sources = [event.get("source") for event in finals]
+        assert sources == ([None] * 4 if mix else ["virtual_48000"] * 2 + ["system"] * 2)
+
+
+@pytest.mark.slow
+def test_a_sound_server_that_restarts(
+    microphones: VirtualMicrophones, speech: NDArray[np.float32], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "played.wav", speech, 16000)
+    with Live(microphones, "--device", "system", "--min-evidence", "0") as running:
+        microphones.kill()
+        running.until(lambda event: "unplugged" in event["text"])
+        microphones.start()
+        running.until(lambda event: "is back" in event["text"])
+        with microphones.play(tmp_path / "played.wav", RATES[0]):
+            assert running.until(lambda event: event["type"] == "final")["text"]
+        running.end()
+    assert "unplugged: 1" in running.events[-1]["text"]

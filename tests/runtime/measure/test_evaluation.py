@@ -30,6 +30,7 @@ class FixedRecognizer:
     """A recognizer that returns given texts, one per utterance, and keeps the lengths."""
 
     sample_rate = RATE
+    labels: tuple[str, ...] = ("", " ", "a")
 
     def __init__(self, *texts: str) -> None:
         self.texts = list(texts)
@@ -76,6 +77,19 @@ def test_errors_match_a_count_by_hand(tmp_path: Path) -> None:
     assert found["wer_interval"][0] <= found["wer"] <= found["wer_interval"][1]
     assert found["corpus"] == f"{tmp_path.name}/manifest.jsonl"
     assert (found["left_out"], found["normalised"], found["empty_references"]) == ({"without a text": 1}, 0, 0)
+
+
+def test_without_spaces_errors_are_counted_by_characters(tmp_path: Path) -> None:
+    """Thai has no spaces, and the rule does not divide it, as it does Chinese."""
+    recognizer = FixedRecognizer("กขค ง", "打开")
+    recognizer.labels = ("", "ก", "ข", "ค", "ง", "打", "开")
+    found = evaluated(recognizer, write_manifest(tmp_path, {"text": "กขงง"}, {"text": "打开 灯"}))
+    assert (found.by_characters, found.words, found.errors.substitutions, found.errors.deletions) == (True, 7, 1, 1)
+    assert found.wer == found.cer == pytest.approx(2 / 7)
+    assert found.as_dict()["unit"] == "character" and found.references[1] == "打 开 灯"
+    with_spaces = evaluated(FixedRecognizer("กขค ง"), write_manifest(tmp_path, {"text": "กขงง"}))
+    assert (with_spaces.by_characters, with_spaces.words) == (False, 1)
+    assert with_spaces.as_dict()["unit"] == "word"
 
 
 def test_a_condition_changes_the_samples(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ from edgespeech.runtime.measure.normalisation import scoring_text
         ("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u093f\u0928\u094d\u0926\u0940"),
         ("\ufeffhello\u200b", "hello"),
         ("-- ' ...", ""),
+        ("今天天气，很 好ok", "今 天 天 气 很 好 ok"),
+        ("カタカナとAI", "カ タ カ ナ と ai"),
+        ("한국어 말", "한국어 말"),
         ("it`s it\u00b4s it\u02bcs", "it's it's it's"),
     ],
 )

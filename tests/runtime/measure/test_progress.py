@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from edgespeech.runtime.measure.progress import Progress, track
+from edgespeech.runtime.measure.progress import Countdown, Progress, TimedSteps, describe_duration, track
 
 
 @pytest.fixture
@@ -78,3 +78,53 @@ def test_a_step_is_shown_beside_the_bar(capsys: pytest.CaptureFixture[str], capl
         progress.log_step("WER 50 %")
     shown = capsys.readouterr().err
     assert "1/2" in shown and "WER 50 %" in shown and caplog.messages == []
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time that was set."""
+        return self.now
+
+
+def test_the_time_left_follows_the_clock_and_the_pace_of_the_finished_steps() -> None:
+    clock = Clock()
+    countdown = Countdown(100.0, clock)
+    countdown.begin(40.0)
+    assert countdown.left == pytest.approx(100.0)
+    clock.now = 30.0
+    assert countdown.left == pytest.approx(70.0)
+    clock.now = 90.0
+    assert countdown.left == pytest.approx(60.0), "a step that takes too long is about to end"
+    countdown.begin(60.0)  # the first one took 90 instead of 40 seconds
+    assert countdown.left == pytest.approx(60.0 * (90.0 + 10.0) / (40.0 + 10.0))
+    clock.now = 1000.0
+    assert (countdown.left, countdown.elapsed) == (0.0, 1000.0)
+
+
+def test_steps_are_logged_with_the_time_left(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "edgespeech"), TimedSteps(600.0) as steps:
+        assert not steps.visible and steps.elapsed >= 0.0
+        steps.begin("launch 1", 300.0)
+    assert caplog.messages == ["launch 1; 10 minutes left"]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_shows_the_time_left(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "edgespeech"), TimedSteps(600.0) as steps:
+        steps.begin("launch [1]", 300.0)
+    shown = capsys.readouterr().err
+    assert "10 minutes left" in shown and "launch [1]" in shown and caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "5 seconds"), (42.0, "40 seconds"), (119.0, "120 seconds"), (150.0, "3 minutes"), (3599.0, "60 minutes"),
+     (9000.0, "2.5 hours")],
+)  # fmt: skip
+def test_durations_are_rounded(seconds: float, words: str) -> None:
+    assert describe_duration(seconds) == words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.word_errors import (
     align_and_count,
     character_error_rate,
@@ -31,6 +32,15 @@ def test_errors_match_a_count_by_hand() -> None:
 def test_an_empty_hypothesis_deletes_every_word() -> None:
     counted = align_and_count(["the cat sat"], [""])
     assert (counted.wer, counted.cer, counted.deletions, counted.utterance_errors.tolist()) == (1.0, 1.0, 3, [3])
+
+
+def test_word_errors_of_chinese_are_character_errors() -> None:
+    references, hypotheses = (
+        list(map(scoring_text, texts)) for texts in (["今天天气很好。", "你好"], ["今天 天汽好", "你好吗"])
+    )
+    counted = align_and_count(references, hypotheses)
+    assert (counted.substitutions, counted.deletions, counted.insertions, counted.words) == (1, 1, 1, 8)
+    assert counted.wer == counted.cer == pytest.approx(3 / 8)
 
 
 def test_rates_are_fractions() -> None:

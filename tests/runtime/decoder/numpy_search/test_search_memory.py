@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgespeech.runtime.decoder import prefix_states
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
-from edgespeech.runtime.decoder.beam_state import BeamState
 from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.decoder.prefix_states import TABLE_BYTES, PrefixStates
+from edgespeech.runtime.decoder.numpy_search import prefix_states
+from edgespeech.runtime.decoder.numpy_search.beam_state import BeamState
+from edgespeech.runtime.decoder.numpy_search.prefix_states import TABLE_BYTES, PrefixStates
 from edgespeech.runtime.decoder.word_scorer import PrefixState, WordScorer
-from tests.runtime.decoder.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
+from tests.runtime.decoder.ctc_examples import ALPHABET, GOLDEN, LETTERS, anonymous_memory, chatter, random_log_probs
 
 FRAMES_PER_MINUTE = 25 * 60
 
@@ -29,15 +29,6 @@ def write_lm(path: Path, words: int) -> LanguageModel:
     unigrams = "\n\\1-grams:\n-6\t<unk>\n0\t<s>\t0\n-1\t</s>\n" + "".join(f"{score:.4f}\t{word}\t0\n" for word in lines)
     path.write_text(f"{counts}{unigrams}\n\\2-grams:\n-1\t<s> {lines[0]}\n\n\\end\\\n")
     return LanguageModel(path)
-
-
-def chatter(lm: LanguageModel, seed: int, frames: int) -> Array:
-    """Make log-probabilities of random words of the model, mixed with strong noise."""
-    assert lm.vocabulary is not None
-    words = np.random.default_rng(seed).choice(list(lm.vocabulary), frames // 12)
-    clean = spoken(" ".join(words)[: frames // 2].ljust(frames // 2), ALPHABET, 0.7)
-    mixed = np.logaddexp(clean, random_log_probs(seed, len(clean), len(ALPHABET), 3.0) - 0.5)
-    return np.asarray(mixed - np.logaddexp.reduce(mixed, axis=1, keepdims=True))
 
 
 def held(state: BeamState) -> dict[str, int]:
@@ -59,7 +50,7 @@ def test_memory_of_a_stream_is_bounded_however_long_it_runs(
     monkeypatch.setattr(prefix_states, "TABLE_BYTES", 200_000)  # of which a prefix state takes 500
     monkeypatch.setattr(prefix_states, "_MAX_GAINS", 64)
     lm = write_lm(tmp_path / "random.arpa", 3000)
-    decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8)
+    decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8, search="numpy")
     state = decoder.initial_state()
     tables = set()
     largest: dict[str, int] = {}
@@ -67,10 +58,11 @@ def test_memory_of_a_stream_is_bounded_however_long_it_runs(
         log_probs = chatter(lm, minute, FRAMES_PER_MINUTE)
         for chunk in np.split(log_probs, 60):
             _, state = decoder.step(chunk, state)
+            assert isinstance(state, BeamState)
             tables.add(id(state.prefix_states))
             largest = {name: max(count, largest.get(name, 0)) for name, count in held(state).items()}
     assert state.frame == minutes * FRAMES_PER_MINUTE
-    assert len(state.labels) > 100 * minutes
+    assert state.committed_labels > 100 * minutes
     assert len(tables) > 1
     between = 64 + len(chunk)  # frames until records are dropped again
     assert largest["beams"] == 8
@@ -84,12 +76,13 @@ def test_memory_of_a_stream_is_bounded_however_long_it_runs(
 def test_moving_to_a_new_table_changes_nothing(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = write_lm(tmp_path / "random.arpa", 500)
     log_probs = chatter(lm, seed, 600)
-    expected = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8).decode(log_probs)
+    expected = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8, search="numpy").decode(log_probs)
     monkeypatch.setattr(prefix_states, "TABLE_BYTES", 0)  # full at 256 rows
-    decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8)
+    decoder = BeamSearchDecoder(ALPHABET, 0, lm, beam_width=8, search="numpy")
     state = first = decoder.initial_state()
     for chunk in np.split(log_probs, 7 * np.arange(1, 80)):
         _, state = decoder.step(chunk, state)
+    assert isinstance(state, BeamState) and isinstance(first, BeamState)
     assert state.prefix_states is not first.prefix_states
     assert decoder.finish(state) == expected
     _, again = decoder.step(log_probs, first)  # a state of the old table still works
@@ -100,11 +93,12 @@ def test_the_cache_of_a_history_that_stays_is_bounded(monkeypatch: pytest.Monkey
     monkeypatch.setattr(prefix_states, "_MAX_GAINS", 2)
     lm = LanguageModel(GOLDEN / "tiny.bin")
     log_probs = random_log_probs(3, 80, len(LETTERS), 2.0)
-    decoder = BeamSearchDecoder(LETTERS, 0, lm, beam_width=12)
+    decoder = BeamSearchDecoder(LETTERS, 0, lm, beam_width=12, search="numpy")
     _, state = decoder.step(log_probs, decoder.initial_state())
+    assert isinstance(state, BeamState)
     assert max(len(history.gains) for history in state.beams.histories) <= 2
     monkeypatch.undo()
-    assert decoder.finish(state) == BeamSearchDecoder(LETTERS, 0, lm, beam_width=12).decode(log_probs)
+    assert decoder.finish(state) == BeamSearchDecoder(LETTERS, 0, lm, beam_width=12, search="numpy").decode(log_probs)
 
 
 def fill(table: PrefixStates, words: Iterable[str]) -> None:
@@ -130,8 +124,3 @@ def test_a_full_table_takes_its_limit_of_memory_and_returns_it(tmp_path: Path) -
         taken.append(anonymous_memory() - before)
     assert max(taken) <= 1.1 * TABLE_BYTES
     assert max(taken) - taken[0] <= 0.2 * TABLE_BYTES
-
-
-def anonymous_memory() -> int:
-    """Return the resident bytes of this process that belong to no file."""
-    return 1024 * int(Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0])

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgespeech.runtime.decoder.log_probs import choose_symbols
-from edgespeech.runtime.decoder.prefix_beams import BLANK, NONBLANK, Beams, FrameSearch
-from edgespeech.runtime.decoder.prefix_states import PrefixStates
-from edgespeech.runtime.decoder.prefix_trie import FIELDS, Branches, Trie
+from edgespeech.runtime.decoder.numpy_search.prefix_beams import BLANK, NONBLANK, Beams, FrameSearch
+from edgespeech.runtime.decoder.numpy_search.prefix_states import PrefixStates
+from edgespeech.runtime.decoder.numpy_search.prefix_trie import FIELDS, Branches, Trie
 from edgespeech.runtime.decoder.word_scorer import WordScorer
 from tests.runtime.decoder.ctc_examples import Array, Labels, random_log_probs
 
@@ -47,7 +47,7 @@ def as_dict(beams: Beams, trie: Trie) -> dict[Labels, tuple[float, float]]:
 @settings(deadline=None, max_examples=30)
 def test_prefixes_dropped_while_longer_ones_live_merge_when_they_return(seed: int, drops: list[int]) -> None:
     scorer = WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0)
-    search = FrameSearch(scorer.ends_words, 0, 10**6, None)
+    search = FrameSearch(scorer.ends_words, scorer.lm is not None, 0, 10**6, None)
     states, trie = PrefixStates(scorer), Trie()
     beams = search.begin(scorer.begin())
     expected: dict[Labels, tuple[float, float]] = {(): (0.0, -np.inf)}
@@ -71,8 +71,8 @@ def test_prefixes_dropped_while_longer_ones_live_merge_when_they_return(seed: in
 def test_the_best_prefixes_are_kept(seed: int, width: int, threshold: float) -> None:
     scorer = WordScorer(("", "a", "b"), None, 0.0, 0.0, 0.0)
     states, trie = PrefixStates(scorer), Trie()
-    wide = FrameSearch(scorer.ends_words, 0, 10**6, None)
-    search = FrameSearch(scorer.ends_words, 0, width, threshold)
+    wide = FrameSearch(scorer.ends_words, scorer.lm is not None, 0, 10**6, None)
+    search = FrameSearch(scorer.ends_words, scorer.lm is not None, 0, width, threshold)
     rows = random_log_probs(seed, 4, 3)
     *first, last = choose_symbols(rows, 0, 1.0, 3, 0)
     beams = wide.begin(scorer.begin())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgespeech.runtime.decoder.hot_words import HotWords
 from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.decoder.prefix_states import PrefixStates
+from edgespeech.runtime.decoder.numpy_search.prefix_states import PrefixStates
 from edgespeech.runtime.decoder.word_scorer import START, WordScorer
 from tests.runtime.decoder.ctc_examples import GOLDEN, LETTERS, PIECES
 

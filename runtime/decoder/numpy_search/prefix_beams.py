@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgespeech.runtime.decoder.log_probs import Frame
-from edgespeech.runtime.decoder.prefix_states import PrefixStates
-from edgespeech.runtime.decoder.prefix_trie import (
+from edgespeech.runtime.decoder.numpy_search.prefix_states import PrefixStates
+from edgespeech.runtime.decoder.numpy_search.prefix_trie import (
     DEPTH,
     FIELDS,
     FRAME,
@@ -73,7 +73,7 @@ class Extensions(NamedTuple):
     rows: Indices  # the beam that each extends
     labels: Indices  # the label that it adds
     acoustic: Floats  # natural-log probability of its alignments
-    bonus: Floats  # its `BONUS`; an upper bound if its label may end a word
+    bonus: Floats  # its `BONUS`; an upper bound if the language model has still to score a word that its label ends
 
 
 class FrameSearch:
@@ -81,6 +81,7 @@ class FrameSearch:
 
     Args:
         ends_words: For each label, whether it may end a word.
+        bounded: Whether the look-ahead score after such a label is an upper bound, as a language model scores the word.
         blank: Index of the blank.
         beam_width: Number of prefixes kept.
         beam_threshold: Prefixes that score further below the best are dropped; None keeps them.
@@ -90,12 +91,14 @@ class FrameSearch:
     def __init__(
         self,
         ends_words: Sequence[bool],
+        bounded: bool,
         blank: int,
         beam_width: int,
         beam_threshold: float | None,
         label_scores: Floats | None = None,
     ) -> None:
         self._ends_words = np.array(ends_words, dtype=bool)
+        self._bounded = self._ends_words & bounded
         self._blank = blank
         self._beam_width = beam_width
         self._beam_threshold = np.inf if beam_threshold is None else beam_threshold
@@ -202,26 +205,34 @@ class FrameSearch:
         return Extensions(rows, frame.symbols.take(symbols), cells.take(likely), bonus.ravel().take(likely))
 
     def _end_words(self, beams: Beams, longer: Extensions, totals: Floats, states: PrefixStates) -> None:
-        """Replace the upper bounds of extensions that may end words by exact scores, where the bound could survive.
+        """Replace the upper bounds of extensions that end words by exact scores, where the bound could survive.
 
-        ``longer.bonus`` and ``totals``, the scores of the beams and then of the extensions, are corrected in place.
+        ``longer.bonus`` and ``totals``, the scores of the beams and then of the extensions, are corrected in place. Of
+        many, those with the best bounds come first, so that the floor is high for the others.
         """
-        ending = self._ends_words.take(longer.labels).nonzero()[0]
+        ending = self._bounded.take(longer.labels).nonzero()[0]
         if not len(ending):
             return
         offset = len(totals) - len(longer.rows)
         bounds = totals.take(ending + offset)
         totals[ending + offset] = -np.inf
-        likely = ending[bounds >= self._floor(totals)]
-        if not len(likely):
-            return
-        rows, labels = longer.rows.take(likely), longer.labels.take(likely)
-        bonus = beams.scores[COMPLETE].take(rows)
-        bonus += states.gains(beams.histories.take(rows).tolist(), beams.prefixes[STATE].take(rows), labels)
-        if self._label_scores is not None:
-            bonus += self._label_scores.take(labels)
-        longer.bonus[likely] = bonus
-        totals[likely + offset] = longer.acoustic.take(likely) + bonus
+        batches = [ending]
+        if len(ending) > 2 * self._beam_width:
+            order = np.argpartition(-bounds, self._beam_width)
+            ending, bounds = ending.take(order), bounds.take(order)
+            batches = [ending[: self._beam_width], ending[self._beam_width :]]
+        for batch in batches:
+            reached, bounds = bounds[: len(batch)] >= self._floor(totals), bounds[len(batch) :]
+            likely = batch[reached]
+            if not len(likely):
+                return
+            rows, labels = longer.rows.take(likely), longer.labels.take(likely)
+            bonus = beams.scores[COMPLETE].take(rows)
+            bonus += states.gains(beams.histories.take(rows).tolist(), beams.prefixes[STATE].take(rows), labels)
+            if self._label_scores is not None:
+                bonus += self._label_scores.take(labels)
+            longer.bonus[likely] = bonus
+            totals[likely + offset] = longer.acoustic.take(likely) + bonus
 
     def _floor(self, totals: Floats) -> float:
         """Return the lowest score that survives, by width and threshold."""
@@ -232,10 +243,12 @@ class FrameSearch:
         return max(floor, _LOWEST)
 
     def _choose(self, totals: Floats) -> Indices:
-        """Return the indices of the best prefixes, ascending."""
-        chosen = (totals >= self._floor(totals)).nonzero()[0]
-        if len(chosen) > self._beam_width:  # several prefixes score the floor
-            chosen = np.sort(chosen[totals[chosen].argpartition(-self._beam_width)[-self._beam_width :]])
+        """Return the indices of the best prefixes, ascending; of several with the lowest score the first ones."""
+        floor = self._floor(totals)
+        chosen = (totals >= floor).nonzero()[0]
+        surplus = len(chosen) - self._beam_width
+        if surplus > 0:
+            chosen = np.delete(chosen, (totals[chosen] == floor).nonzero()[0][-surplus:])
         return chosen
 
     def _append_labels(self, prefixes: Integers, labels: Indices, first: int, frame: Frame) -> None:

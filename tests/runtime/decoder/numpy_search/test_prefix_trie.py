@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgespeech.runtime.decoder.prefix_trie import (
+from edgespeech.runtime.decoder.numpy_search.prefix_trie import (
     DEPTH,
     FIELDS,
     FRAME,

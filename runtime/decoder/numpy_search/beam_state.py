@@ -4,31 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edgespeech.runtime.decoder.prefix_beams import Beams, Floats
-from edgespeech.runtime.decoder.prefix_states import PrefixStates
-from edgespeech.runtime.decoder.prefix_trie import FIELDS, PARENT, Branches, Trie, spell
-from edgespeech.runtime.decoder.word_times import NO_WORD, Span, agree, split_words
+from edgespeech.runtime.decoder.hypothesis import Partial
+from edgespeech.runtime.decoder.numpy_search.prefix_beams import Beams, Floats
+from edgespeech.runtime.decoder.numpy_search.prefix_states import PrefixStates
+from edgespeech.runtime.decoder.numpy_search.prefix_trie import FIELDS, PARENT, Branches, Trie, spell
+from edgespeech.runtime.decoder.word_times import Agreement, Span, append_label, split_complete_words, split_words
 
+Pieces: TypeAlias = Sequence[Sequence[str]]
+"""Texts of each label, divided where words end."""
 _MIN_COMMIT_LABELS = 32  # committing fewer would cost more than it saves
-
-
-@dataclass(frozen=True)
-class Partial:
-    """Text that has been recognised so far, ``committed + tentative``.
-
-    Attributes:
-        text: Text of the best prefix.
-        committed: Beginning that all surviving prefixes share; it only grows.
-        tentative: The rest, which may still change.
-    """
-
-    text: str
-    committed: str
-    tentative: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +35,11 @@ class BeamState:
     masses: Floats  # for each complete committed word, the probability of the beams that agreed on it
     begin: Span  # committed part of an incomplete word
 
+    @property
+    def committed_labels(self) -> int:
+        """Number of labels that no later frame can change."""
+        return len(self.labels)
+
     def branches(self) -> Branches:
         """Return the labels that are not committed as a trie that can be walked."""
         return Branches(self.trie, self.beams.prefixes[:FIELDS], len(self.labels))
@@ -59,13 +53,12 @@ class BeamState:
         tentative = spell(labels, branches.labels_of(path[shared:]))
         return Partial(committed + tentative, committed, tentative)
 
-    def spans(self, branches: Branches, beam: int, labels: Sequence[str]) -> list[Span]:
+    def spans(self, branches: Branches, beam: int, word_pieces: Pieces) -> list[Span]:
         """Split all labels of a beam into words."""
         tail = branches.path(branches.leaves[beam])
         frames, log_probs = branches.frames, branches.log_probs
-        texts = [labels[label] for label in (*self.labels.tolist(), *branches.labels_of(tail))]
         return split_words(
-            texts,
+            [word_pieces[label] for label in (*self.labels.tolist(), *branches.labels_of(tail))],
             [*self.frames.tolist(), *(frames[column] for column in tail)],
             [*self.log_probs.tolist(), *(log_probs[column] for column in tail)],
         )
@@ -78,7 +71,34 @@ def posteriors(totals: Floats) -> Floats:
     return weights
 
 
-def tidy(state: BeamState, labels: Sequence[str], max_tentative: int | None) -> BeamState:
+def agree(branches: Branches, posteriors: Sequence[float], word_pieces: Pieces, begin: Span) -> Agreement:
+    """Add up the words of all beams by their ``posteriors``, visiting each node of the trie once.
+
+    ``begin`` is the committed part of an incomplete word.
+    """
+    agreement = Agreement()
+    masses = [0.0] * branches.leaves.start + list(posteriors)
+    for column in reversed(range(len(masses))):
+        if branches.parents[column] >= 0:
+            masses[branches.parents[column]] += masses[column]
+    words = [begin] * len(masses)
+    frames = branches.frames
+    for column, mass in enumerate(masses):
+        if not mass or branches.depths[column] <= branches.base:
+            continue
+        parent = branches.parents[column]
+        ended: list[Span] = []
+        before = words[parent] if parent >= 0 else begin
+        words[column] = append_label(before, word_pieces[branches.labels[column]], frames[column], 0.0, ended)
+        for span in ended:
+            agreement.add(span, mass)
+    for column in branches.leaves:
+        if words[column].word:
+            agreement.add(words[column], masses[column])
+    return agreement
+
+
+def tidy(state: BeamState, labels: Sequence[str], word_pieces: Pieces, max_tentative: int | None) -> BeamState:
     """Drop records that no beam needs, and commit the labels that all prefixes share once there are enough of them.
 
     Alternatives that score nearly the same can survive for ever and keep old labels tentative. Once the best prefix has
@@ -95,18 +115,19 @@ def tidy(state: BeamState, labels: Sequence[str], max_tentative: int | None) -> 
     shared = branches.shared_depth() - branches.base
     if max_tentative is not None and len(path) - shared > max_tentative:
         shared = len(path) - max_tentative // 2
-    return _commit(state, branches, path[:shared], labels) if shared >= _MIN_COMMIT_LABELS else state
+    return _commit(state, branches, path[:shared], labels, word_pieces) if shared >= _MIN_COMMIT_LABELS else state
 
 
-def _commit(state: BeamState, branches: Branches, settled: Sequence[int], labels: Sequence[str]) -> BeamState:
+def _commit(
+    state: BeamState, branches: Branches, settled: Sequence[int], labels: Sequence[str], word_pieces: Pieces
+) -> BeamState:
     """Commit the labels of these records, and drop the beams that have others."""
     indices = branches.labels_of(settled)
     all_frames, all_log_probs = branches.frames, branches.log_probs
     frames, log_probs = [all_frames[column] for column in settled], [all_log_probs[column] for column in settled]
     beams, begin = state.beams, state.begin
-    agreement = agree(branches, posteriors(beams.totals).tolist(), labels, begin)
-    words = split_words([labels[label] for label in indices], frames, log_probs, begin)
-    open_word = NO_WORD if not words or labels[indices[-1]].endswith(" ") else words.pop()
+    agreement = agree(branches, posteriors(beams.totals).tolist(), word_pieces, begin)
+    words, open_word = split_complete_words([word_pieces[label] for label in indices], frames, log_probs, begin)
     survivors = branches.descendants(settled[-1])
     return replace(
         state,

@@ -1,0 +1,1 @@
+"""The beam search in C++, called through ctypes."""

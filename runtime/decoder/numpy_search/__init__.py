@@ -1,0 +1,1 @@
+"""The prefix beam search over numpy arrays."""

@@ -1,0 +1,1 @@
+"""Text that people can read: marks, capitals and numbers, written by the words and pauses of finals."""

@@ -1,0 +1,1 @@
+"""What keeps files whole: temporary names that no crash leaves for good, and a disk that has what was written."""
