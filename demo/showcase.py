@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
+from edgespeech.errors import DeviceError, MissingDependencyError
 from edgespeech.runtime.bundle import load_bundle
+from edgespeech.runtime.live.microphone import import_portaudio, input_devices
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, Utterance, read_manifest
 from edgespeech.runtime.measure.word_errors import normalise, word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
@@ -49,8 +50,7 @@ class Result:
 
 def command() -> str:
     """Return the command line of this environment, as it can be typed in the current folder."""
-    program = Path(sys.executable).with_name("edgespeech")
-    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)
+    return _short(Path(sys.executable).with_name("edgespeech"))
 
 
 def summary(results: list[Result]) -> str:
@@ -64,11 +64,39 @@ def summary(results: list[Result]) -> str:
     )
 
 
-def next_steps() -> str:
-    """Return the commands to try next."""
-    program = command()
-    live = f"{program} live" if find_spec("sounddevice") else f"{program} live --replay YOUR.wav"
-    return f"next: {program} transcribe YOUR.wav   or   {live}"
+def about_search(name: str) -> str:
+    """Return what makes the search faster, where it was not compiled; else an empty text."""
+    if name == "native":
+        return ""
+    return (
+        "the beam search runs in numpy; compiled, it takes an eighth of the CPU time: sudo apt-get install g++, "
+        "then touch setup.py and run make demo again\n"
+    )
+
+
+def microphone_problem() -> str:
+    """Return why `live` finds no microphone, with what to do; an empty text if it finds one."""
+    try:
+        input_devices(import_portaudio())
+    except (MissingDependencyError, DeviceError) as error:
+        return str(error)
+    return ""
+
+
+def next_steps(clip: Path) -> str:
+    """Return commands that can be typed as they stand: `live` with a recording while no microphone is found."""
+    program, problem = command(), microphone_problem()
+    live = f"{program} live"
+    lines = ["next:", f"  {program} transcribe {_short(clip)}    # or a recording of your own"]
+    if problem:
+        lines += [f"  {live} --replay {_short(clip)}", f"for {live}: {problem}"]
+    else:
+        lines.append(f"  {live}    # the microphone; Ctrl-C ends")
+    return "\n".join(lines)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def main() -> None:
@@ -80,14 +108,17 @@ def main() -> None:
     print(f"bundle {bundle.manifest.name}: {bundle.manifest.graph.precision}, {size:.1f} MB with its language model")
     recognizer = Recognizer(bundle)
     results = [Result(utterance, recognizer.transcribe(utterance.path)) for utterance in utterances]
+    results.sort(key=lambda one: one.wer)
     speakers = len({one.utterance.speaker for one in results})
     print(
         f"all {len(results)} clips of {speakers} unseen speakers, those with the lowest word error rate (WER) first; "
         "the WER at the end covers all of them\n"
     )
-    for result in sorted(results, key=lambda one: one.wer):
+    for result in results:
         print(result.lines())
-    print(f"{summary(results)}\n\n{next_steps()}")
+    print(
+        f"{summary(results)}\n{about_search(recognizer.decoder.search_kind.name)}\n{next_steps(results[0].utterance.path)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Measures speed, latency, memory, energy and accuracy of bundles on this device."""
+"""Measures speed, memory, energy and accuracy of bundles on this device."""

@@ -1,4 +1,4 @@
-"""Renders a report as a Markdown card, which is readable on a terminal too."""
+"""Lays out a report as a card: the machine, what was measured, and tables of all figures."""
 
 from __future__ import annotations
 
@@ -7,45 +7,42 @@ from collections.abc import Sequence
 from edgespeech.demo.bench.report import RESOLUTION, Accuracy, Percentiles, Report, Result, Spread
 from edgespeech.demo.machine.instructions import consequence
 from edgespeech.demo.machine.records import Device
-from edgespeech.runtime.measure.tables import markdown_table
+from edgespeech.runtime.measure.tables import Bullets, Caution, Heading, Page, Part, Table
 from edgespeech.runtime.node_placement import describe_fallback
 
 UNKNOWN = "-"
 EXPLANATION = (
     "Figures are medians of the launches, with their range in brackets; the brackets of WER are its 95 % interval. "
     "Another run on this machine, as idle as now, agrees if its ranges overlap these or its medians are within "
-    f"{RESOLUTION:.0%} (`bench compare`). Real-time factor: processing seconds per second of audio. The time of a "
-    "chunk is from its arrival to its words. Ratios are to the first row, in the same rounds. Latency is for audio "
-    "that arrives in real time: `first word` from the beginning of speech, `final` from the end of speech if silence "
-    "ends the segment, `on stop` if the stream is ended. Streams: the maximum for which 98 % of the chunks are done "
-    "before the next one arrives, processed `one by one` or in `one batch`."
+    f"{RESOLUTION:.0%} (`bench compare`). Compute time of a chunk: from its arrival to its words; that of the acoustic "
+    "model includes the features. Real-time factor: compute time per second of audio. Ratios are to the first row, "
+    "in the same rounds. Time to the text is for audio that arrives in real time: `first word` from the beginning of "
+    "speech, `final` from the end of speech if silence ends the segment, `on stop` if the stream is ended. None of "
+    "them is the latency, which `edgespeech live --latency-report` measures. Streams: the maximum for which 98 % of "
+    "the chunks are done before the next one arrives, processed `one by one` or in `one batch`."
 )
 
 
-def render_card(report: Report) -> str:
-    """Render the whole card as Markdown."""
+def card_page(report: Report) -> Page:
+    """Lay out the whole card."""
     results = report.results
-    parts = [
-        f"# edgespeech bench: {device_name(report.device)}",
-        "\n".join(f"- {line}" for line in facts(report)),
-    ]
+    parts: list[str | Part] = [Heading(f"edgespeech bench: {device_name(report.device)}", 1), Bullets(facts(report))]
+    reasons = "; ".join(report.conditions.notes)
     if report.conditions.noisy:
-        reasons = "; ".join(report.conditions.notes)
         parts.append(
-            f"> **This machine was noisy: {reasons}. Measure again on an idle one before you quote a figure.**"
+            Caution(f"This machine was noisy: {reasons}. Measure again on an idle one before you quote a figure.")
         )
-    elif report.conditions.notes:
-        parts.append("> " + "; ".join(report.conditions.notes))
-    parts += [_summary(results), "## Time", _times(results), "## Latency, ms", _latency(results)]
+    elif reasons:
+        parts.append(f"> {reasons}")
+    parts += [_summary(results), Heading("Compute time"), _times(results)]
     slow = [one.configuration.name for one in results if one.rtf.all.median > 1.0]
     if slow:
-        parts.append(f"> **Cannot keep up in real time here: {', '.join(slow)}.**")
-    parts += ["## Load, memory, streams", _rest(results)]
+        parts.append(Caution(f"Cannot keep up in real time here: {', '.join(slow)}."))
+    parts += [Heading("Time to the text, ms"), _time_to_text(results), Heading("Load, memory, streams"), _rest(results)]
     fallbacks = [(one.configuration.name, describe_fallback(one.nodes, one.nodes_on_cpu)) for one in results]
     if any(text for _, text in fallbacks):
-        parts.append("\n".join(f"- {name}: {text}" for name, text in fallbacks if text))
-    parts.append(EXPLANATION)
-    return "\n\n".join(parts)
+        parts.append(Bullets([f"{name}: {text}" for name, text in fallbacks if text]))
+    return [*parts, EXPLANATION]
 
 
 def facts(report: Report) -> list[str]:
@@ -116,7 +113,7 @@ def device_name(device: Device) -> str:
     return device.cpu
 
 
-def _summary(results: Sequence[Result]) -> str:
+def _summary(results: Sequence[Result]) -> Table:
     first = results[0]
     headings = ["configuration", "graph, MB", "ratio", "memory, MB", "acoustic, ms", "ratio", "chunk p50, ms"]
     headings += ["p98, ms", "real-time factor", "ratio", "WER, %"]
@@ -143,15 +140,15 @@ def _summary(results: Sequence[Result]) -> str:
     if energy:
         headings.append("J per s")
     shown = [at for at, heading in enumerate(headings) if heading != "ratio" or len(results) > 1]
-    return markdown_table([headings[at] for at in shown], [[row[at] for at in shown] for row in rows])
+    return Table([headings[at] for at in shown], [[row[at] for at in shown] for row in rows])
 
 
-def _times(results: Sequence[Result]) -> str:
+def _times(results: Sequence[Result]) -> Table:
     rows = []
     for result in results:
         times, factors = result.chunk_times, result.rtf
         parts: list[tuple[str, Percentiles, Spread]] = [
-            ("features and acoustic model", times.acoustic, factors.acoustic),
+            ("acoustic model", times.acoustic, factors.acoustic),
             ("decoder", times.decoder, factors.decoder),
             ("all", times.all, factors.all),
         ]
@@ -159,11 +156,11 @@ def _times(results: Sequence[Result]) -> str:
             middle, high = with_spread(chunk.p50, 2), with_spread(chunk.p98, 2)
             figures = [middle, f"{chunk.p95:.2f}", high, f"{chunk.p99:.2f}", f"{chunk.max:.2f}"]
             rows.append([result.configuration.name, name, *figures, with_spread(factor, 4)])
-    headings = ["configuration", "part", "p50", "p95", "p98", "p99", "max, ms", "real-time factor"]
-    return markdown_table(headings, rows)
+    headings = ["configuration", "part", "chunk p50, ms", "p95", "p98", "p99", "max", "real-time factor"]
+    return Table(headings, rows, left=2)
 
 
-def _latency(results: Sequence[Result]) -> str:
+def _time_to_text(results: Sequence[Result]) -> Table:
     rows = []
     for result in results:
         one, latency = result.configuration, result.latency
@@ -177,10 +174,10 @@ def _latency(results: Sequence[Result]) -> str:
                 with_spread(latency.final_on_stop, 1),
             ]
         )
-    return markdown_table(["configuration", "chunk", "look-ahead", "first word", "final", "on stop"], rows)
+    return Table(["configuration", "chunk", "look-ahead", "first word", "final", "on stop"], rows)
 
 
-def _rest(results: Sequence[Result]) -> str:
+def _rest(results: Sequence[Result]) -> Table:
     headings = ["configuration", "load cold, ms", "warm, ms", "memory of model, MB", "peak, MB", "CPU s per s"]
     headings += ["cores busy", "streams one by one", "one batch"]
     rows = []
@@ -200,7 +197,7 @@ def _rest(results: Sequence[Result]) -> str:
                 with_spread(streams.batched, 0) + plus if streams and streams.batched else UNKNOWN,
             ]
         )
-    return markdown_table(headings, rows)
+    return Table(headings, rows)
 
 
 def word_errors(accuracy: Accuracy) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from edgespeech.demo.bench.card import device_name, with_spread
 from edgespeech.demo.bench.report import RESOLUTION, Configuration, Report, Result, Spread, apart_by_chance
 from edgespeech.errors import UsageError
-from edgespeech.runtime.measure.tables import markdown_table
+from edgespeech.runtime.measure.tables import Bullets, Heading, Page, Part, Table
 
 Verdict = Literal["agree", "differ", "undecided"]
 # Spreads that do not overlap prove a difference only if that is unlikely by chance; four launches of each are enough.
@@ -128,26 +128,26 @@ def all_agree(found: Sequence[Difference]) -> bool:
     return all(one.verdict == "agree" for one in found)
 
 
-def render_comparison(first: Report, second: Report) -> str:
-    """Render Markdown tables of the `pairs` of configurations, and a last line with the verdict."""
+def comparison_page(first: Report, second: Report) -> Page:
+    """Lay out a table for each of the `pairs` of configurations, and a last line with the verdict."""
     heads = [
-        f"- {letter}: {device_name(report.device)}, {report.made}, {_launches(report)}{_caveat(report)}"
+        f"{letter}: {device_name(report.device)}, {report.made}, {_launches(report)}{_caveat(report)}"
         for letter, report in zip("AB", (first, second), strict=True)
     ]
-    parts = ["\n".join(heads)]
+    parts: list[str | Part] = [Bullets(heads)]
     for mine, theirs in pairs(first, second):
         rows = []
         for one, shown in _compare_pair(mine, theirs):
             rows.append([one.figure, *shown, "-" if one.ratio is None else f"{one.ratio:.2f}", one.verdict])
         names = dict.fromkeys((mine.configuration.name, theirs.configuration.name))
-        parts += [f"## {' against '.join(names)}", markdown_table(["figure", "A", "B", "B / A", "A and B"], rows)]
+        parts += [Heading(" against ".join(names)), Table(["figure", "A", "B", "B / A", "A and B"], rows)]
     chance = apart_by_chance(first.launches, second.launches)
     parts.append(
         "Figures `agree` if the ranges of the launches of A and B, in brackets, overlap, or their medians are within "
         f"{RESOLUTION:.0%}. The ranges of equal figures would not overlap once in {1.0 / chance:.0f} times."
     )
     parts.append(verdict_line(list(differences(first, second))))
-    return "\n\n".join(parts)
+    return parts
 
 
 def verdict_line(found: Sequence[Difference]) -> str:

@@ -1,4 +1,4 @@
-"""Measures one configuration in a process of its own: load times, latency, memory, CPU, energy, word errors."""
+"""Measures one configuration in a process of its own: times, memory, CPU, energy, word errors."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _latencies(axes: Any, results: Sequence[Result]) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(_two_and_five())
     axes.set_xlabel("ms per chunk, from its arrival to its words (logarithmic)")
-    axes.set_title("Latency: ● p50   ○ p95, p98, p99, max", loc="left", fontsize=10)
+    axes.set_title("Compute time of a chunk: ● p50   ○ p95, p98, p99, max", loc="left", fontsize=10)
     axes.grid(axis="x", color="#eceff3", which="both")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from edgespeech.errors import AudioError, UsageError
 from edgespeech.runtime import audio
 from edgespeech.runtime.manifest import read_manifest, read_samples
+from edgespeech.runtime.options import RecognizerOptions
 
 Floats = NDArray[np.float32]
 
@@ -46,7 +48,8 @@ class Grid:
     language_model: bool = True
 
     def plans(self) -> list[Plan]:
-        """List every combination; raise UsageError if there are more than `MAX_CONFIGURATIONS`."""
+        """List every combination; raise UsageError if there are none or too many, or a setting is out of range."""
+        require_settings(self.chunks_ms, self.threads, self.beam_widths)
         plans = [
             Plan(
                 bundle=str(bundle.absolute()),
@@ -60,9 +63,22 @@ class Grid:
                 self.bundles, self.providers, self.chunks_ms or _DEFAULT, self.beam_widths or _DEFAULT, self.threads
             )
         ]
+        if not plans:
+            raise UsageError("an option with several values has none; give at least one, or leave the option out")
         if len(plans) > MAX_CONFIGURATIONS:
             raise UsageError(f"{len(plans)} configurations; wanted at most {MAX_CONFIGURATIONS}; leave some values out")
         return plans
+
+
+def require_settings(chunks_ms: Sequence[float], threads: Sequence[int], beam_widths: Sequence[int]) -> None:
+    """Raise UsageError for a value that no bundle can have: JSON has no NaN, and would select the default chunk."""
+    for chunk_ms in chunks_ms:
+        if not 0.0 < chunk_ms < math.inf:
+            raise UsageError(f"chunk of {chunk_ms:g} ms: wanted a positive number of milliseconds; correct it")
+    for number in threads:
+        RecognizerOptions(threads=number)
+    for beam_width in beam_widths:
+        RecognizerOptions(beam_width=beam_width)
 
 
 class Speech(msgspec.Struct, frozen=True, kw_only=True):

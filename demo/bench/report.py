@@ -100,8 +100,8 @@ class Ratios(Record, frozen=True):
     all: Spread
 
 
-class Latency(Record, frozen=True):
-    """Milliseconds with audio that arrives in real time (simulated, without waiting).
+class TimesToText(Record, frozen=True):
+    """Milliseconds with audio that arrives in real time (simulated, without waiting); none of them is the latency.
 
     Attributes:
         first_partial: Time from the beginning of speech to the first whole word.
@@ -176,7 +176,7 @@ class Result(Record, frozen=True):
     chunk_times: ChunkTimes
     rtf: RealTimeFactors
     relative: Ratios | None
-    latency: Latency
+    latency: TimesToText
     memory: Memory | None
     cpu_seconds_per_second_of_audio: Spread
     cores_busy: float

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgespeech.demo.bench.plan import Grid, Plan
+from edgespeech.demo.bench.plan import Grid, Plan, Speech
+from edgespeech.runtime import audio
+from edgespeech.runtime.acoustic_model import require_provider
+from edgespeech.runtime.bundle import DEFAULT_BUNDLE, load_bundle
+from edgespeech.runtime.manifest import SAMPLE_CLIPS
+from edgespeech.runtime.measure.references import read_references
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,32 @@ class BenchRequest:
             effort = replace(effort, launches=self.launches)
         return replace(effort, max_streams=0) if self.no_streams else effort
 
+    @property
+    def passage(self) -> Speech:
+        """Speech that every configuration processes."""
+        return Speech(
+            manifest=str(SAMPLE_CLIPS.absolute()),
+            audio=None if self.audio is None else str(self.audio.absolute()),
+            seconds=self.effort.speech_seconds,
+        )
+
+    def check(self) -> None:
+        """Check everything that can be checked without loading a model.
+
+        Raises:
+            EdgespeechError: A setting, a bundle, a provider, the recording or the manifest is invalid.
+        """
+        replace(self, bundles=self.bundles or [DEFAULT_BUNDLE]).plans()
+        for provider in self.providers:
+            if provider != "all":
+                require_provider(provider)
+        for folder in self.bundles:
+            load_bundle(folder)
+        self.passage.read(audio.SAMPLE_RATE)
+        if self.dev is not None:
+            read_references(self.dev).log()
+
     def plans(self) -> list[Plan]:
-        """List the configurations; raise UsageError if there are too many."""
+        """List the configurations; raise UsageError if there are too many, or a setting is out of range."""
         grid = Grid(self.bundles, self.providers, self.threads, self.chunks_ms, self.beam_widths, not self.no_lm)
         return grid.plans()

@@ -16,7 +16,6 @@ from edgespeech.demo.bench.report import (
     ChunkTimes,
     Configuration,
     Energy,
-    Latency,
     Load,
     Memory,
     Percentiles,
@@ -25,6 +24,7 @@ from edgespeech.demo.bench.report import (
     Result,
     Spread,
     Streams,
+    TimesToText,
     percentiles,
     spread,
 )
@@ -65,7 +65,7 @@ def combine(name: str, launches: Launches, baseline: Sequence[ConfigurationTimes
         chunk_times=ChunkTimes(all=total, acoustic=acoustic, decoder=decoder),
         rtf=_real_time_factors(launches.interleaved),
         relative=None if baseline is None else _ratios(launches.interleaved, baseline),
-        latency=Latency(
+        latency=TimesToText(
             first_partial=_milliseconds([figures.first_partial for figures in isolated]),
             final_on_stop=spread([statistics.median(figures.final_on_stop) * 1e3 for figures in isolated]),
             final_on_silence=_milliseconds([figures.final_on_silence for figures in isolated]),

@@ -17,10 +17,13 @@ from edgespeech.demo.bench.report import Report, Result
 from edgespeech.demo.bench.request import BenchRequest, Effort
 from edgespeech.demo.bench.results import Launches, combine, find_wide_spreads, name_configurations
 from edgespeech.demo.bench.streams import StreamFigures, StreamSearch
+from edgespeech.demo.bench.trial import Estimates, Trial, TrialFigures, estimate, speech_seconds
 from edgespeech.demo.bench.worker import in_fresh_process
 from edgespeech.demo.machine.device import describe_device, versions
 from edgespeech.demo.machine.sensors import SensorMonitor
 from edgespeech.runtime.manifest import SAMPLE_CLIPS
+from edgespeech.runtime.measure.progress import TimedSteps, describe_duration
+from edgespeech.runtime.measure.references import read_references
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class _Work:
     effort: Effort
     speech: Speech
     accuracy: Path
+    estimates: Estimates
 
 
 @dataclass(frozen=True)
@@ -44,19 +48,32 @@ class _Figures:
     interleaved: list[InterleavedFigures] = field(default_factory=list)
 
 
+def estimate_durations(request: BenchRequest) -> Estimates:
+    """Try all configurations briefly, and estimate how long measuring them takes.
+
+    Raises:
+        EdgespeechError: A configuration or the speech is invalid.
+    """
+    figures = in_fresh_process(Trial(plans=request.plans(), speech=request.passage), TrialFigures)
+    references = read_references(request.dev or SAMPLE_CLIPS)
+    return estimate(figures, request.effort, speech_seconds(references.utterances))
+
+
 def run_bench(request: BenchRequest) -> Report:
     """Measure all configurations; raise an EdgespeechError if the request is invalid or a measurement failed."""
     effort, plans = request.effort, request.plans()
-    speech = Speech(
-        manifest=str(SAMPLE_CLIPS.absolute()),
-        audio=None if request.audio is None else str(request.audio.absolute()),
-        seconds=effort.speech_seconds,
-    )
-    work = _Work(plans, effort, speech, (request.dev or SAMPLE_CLIPS).absolute())
+    estimates = estimate_durations(request)
+    total = estimates.total(effort.launches)
+    log.info(
+        "measuring %d configuration%s in %d launch%s takes about %s",
+        len(plans), "s" * (len(plans) > 1), effort.launches, "es" * (effort.launches > 1), describe_duration(total),
+    )  # fmt: skip
+    work = _Work(plans, effort, request.passage, (request.dev or SAMPLE_CLIPS).absolute(), estimates)
     figures = _Figures([[] for _ in plans], [[] for _ in plans])
-    with SensorMonitor() as monitor:
+    with SensorMonitor() as monitor, TimedSteps(total) as steps:
         for launch in range(effort.launches):
-            _measure_launch(launch, work, figures)
+            _measure_launch(launch, work, figures, steps)
+        log.debug("measuring took %.0f s, estimated: %.0f s", steps.elapsed, total)
     results = _combine(figures, effort.max_streams)
     return Report(
         made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -71,10 +88,12 @@ def run_bench(request: BenchRequest) -> Report:
     )
 
 
-def _measure_launch(launch: int, work: _Work, figures: _Figures) -> None:
-    plans, effort = work.plans, work.effort
+def _measure_launch(launch: int, work: _Work, figures: _Figures, steps: TimedSteps) -> None:
+    plans, effort, estimates = work.plans, work.effort, work.estimates
+    which = f"launch {launch + 1} of {effort.launches}"
     for index, plan in enumerate(plans):
-        log.info("launch %d of %d: configuration %d of %d", launch + 1, effort.launches, index + 1, len(plans))
+        one = f"{which}: configuration {index + 1} of {len(plans)}"
+        steps.begin(one, estimates.isolated[index] + (0.0 if launch else estimates.accuracy[index]))
         task = IsolatedRun(
             plan=plan,
             speech=work.speech,
@@ -83,6 +102,7 @@ def _measure_launch(launch: int, work: _Work, figures: _Figures) -> None:
         )
         figures.isolated[index].append(in_fresh_process(task, IsolatedFigures))
         if effort.max_streams:
+            steps.begin(f"{one}, streams", estimates.streams[index])
             seconds = min(work.speech.seconds, MAX_STREAM_SPEECH_SECONDS)
             search = StreamSearch(
                 plan=plan,
@@ -92,8 +112,7 @@ def _measure_launch(launch: int, work: _Work, figures: _Figures) -> None:
                 previous=figures.streams[index][-1] if launch else None,
             )
             figures.streams[index].append(in_fresh_process(search, StreamFigures))
-    if len(plans) > 1:
-        log.info("launch %d of %d: all %d configurations in turns", launch + 1, effort.launches, len(plans))
+    steps.begin(f"{which}: all configurations in turns" if len(plans) > 1 else f"{which}: rounds", estimates.together)
     together = InterleavedRun(
         plans=list(plans), speech=work.speech, rounds=effort.rounds, max_seconds=effort.max_seconds * len(plans)
     )

@@ -56,10 +56,10 @@ def search_streams(task: StreamSearch) -> StreamFigures:
     chunks = np.resize(speech, (max(1, len(speech) // size), size))
 
     def search(time_streams: Callable[..., list[float]], start: int | None) -> int:
-        def latency(streams: int) -> float:
+        def compute_time(streams: int) -> float:
             return float(np.percentile(time_streams(recognizer, chunks, streams, task.rounds), 98))
 
-        return search_maximum(latency, timed.chunk_seconds, task.max_streams, start or 1)
+        return search_maximum(compute_time, timed.chunk_seconds, task.max_streams, start or 1)
 
     previous = task.previous or StreamFigures(unbatched=1, batched=1)
     unbatched = search(time_streams_unbatched, previous.unbatched)

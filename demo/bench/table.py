@@ -1,10 +1,10 @@
-"""Renders a report as a small table for a document: few columns, with ratios to the first row."""
+"""Lays out a report as a small table for a document: few columns, with ratios to the first row."""
 
 from __future__ import annotations
 
 from edgespeech.demo.bench.card import UNKNOWN, device_name, word_errors
 from edgespeech.demo.bench.report import Report, Result
-from edgespeech.runtime.measure.tables import markdown_table
+from edgespeech.runtime.measure.tables import Page, Table
 
 HEADINGS = (
     "precision", "graph, MB", "chunk p50, ms", "p98, ms", "RTF, acoustic model", "RTF, whole pipeline",
@@ -12,11 +12,11 @@ HEADINGS = (
 )  # fmt: skip
 
 
-def render_table(report: Report, command: str) -> str:
-    """Render one row per configuration, and a paragraph on how the figures were measured, with the command line."""
+def summary_page(report: Report, command: str) -> Page:
+    """Lay out one row per configuration, and a paragraph on how the figures were measured, with the command line."""
     first = report.results[0]
     rows = [_cells(result, first) for result in report.results]
-    return "\n\n".join([markdown_table(HEADINGS, rows), _explain(report, first, command)])
+    return [Table(HEADINGS, rows), _explain(report, first, command)]
 
 
 def _cells(result: Result, first: Result) -> list[str]:

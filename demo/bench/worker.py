@@ -11,9 +11,10 @@ import msgspec
 from edgespeech.demo.bench.interleaved import InterleavedRun, measure_interleaved
 from edgespeech.demo.bench.isolated import IsolatedRun, measure_isolated
 from edgespeech.demo.bench.streams import StreamSearch, search_streams
+from edgespeech.demo.bench.trial import Trial, try_configurations
 from edgespeech.errors import EdgespeechError, UsageError, VerificationError
 
-Task = IsolatedRun | InterleavedRun | StreamSearch
+Task = IsolatedRun | InterleavedRun | StreamSearch | Trial
 Figures = TypeVar("Figures")
 
 
@@ -46,8 +47,10 @@ def main() -> None:
             figures = measure_isolated(task)
         elif isinstance(task, InterleavedRun):
             figures = measure_interleaved(task)
-        else:
+        elif isinstance(task, StreamSearch):
             figures = search_streams(task)
+        else:
+            figures = try_configurations(task)
     except EdgespeechError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -11,11 +11,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgespeech.demo.commands.options import FILE
+from edgespeech.demo.commands.bench_serve import bench_serve
+from edgespeech.demo.commands.options import FILE, MARKDOWN, BundleOption, Command, json_option, values
+from edgespeech.demo.commands.outputs import OVERWRITE, may_overwrite, output_folder
 from edgespeech.errors import MissingDependencyError, UsageError
 
 if TYPE_CHECKING:
@@ -23,20 +25,6 @@ if TYPE_CHECKING:
     from edgespeech.demo.bench.request import BenchRequest
 
 log = logging.getLogger(__name__)
-
-Value = TypeVar("Value")
-
-
-def values(convert: Callable[[str], Value]) -> Callable[[click.Context, click.Parameter, str | None], list[Value]]:
-    """Make an option's callback that splits ``a,b,c`` and converts each value; repeated values are dropped."""
-
-    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> list[Value]:
-        try:
-            return list(dict.fromkeys(convert(part.strip()) for part in (text or "").split(",") if part.strip()))
-        except ValueError:
-            raise UsageError(f"{parameter.opts[0]} {text!r} is invalid; wanted values separated by commas") from None
-
-    return read
 
 
 def threads_from(text: str) -> int:
@@ -48,9 +36,19 @@ def threads_from(text: str) -> int:
 
 PROVIDER = click.option("--provider", "providers", default="cpu", show_default=True, metavar="A,B",
                         callback=values(str), help="Providers; `all` for every one that loads.")  # fmt: skip
-CHUNKS = click.option("--chunk-ms", "chunks_ms", metavar="MS,MS", callback=values(float),
-                      help="Milliseconds of audio per step, for bundles without a fixed chunk.")  # fmt: skip
-BEAMS = click.option("--beam-width", "beam_widths", metavar="N,N", callback=values(int), help="Beam widths.")
+
+
+def chunks_option(default: str) -> Callable[[Command], Command]:
+    """Make the option for several chunk lengths, whose help names this default."""
+    return click.option("--chunk-ms", "chunks_ms", metavar="MS,MS", callback=values(float), cls=BundleOption,
+                        help=f"Milliseconds of audio per step, for bundles without a fixed chunk; default: {default}.",
+                        )  # fmt: skip
+
+
+def beams_option(default: str) -> Callable[[Command], Command]:
+    """Make the option for several beam widths, whose help names this default."""
+    return click.option("--beam-width", "beam_widths", metavar="N,N", callback=values(int), cls=BundleOption,
+                        help=f"Beam widths; default: {default}.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,14 @@ class _Variants:
     keep: Path | None
 
 
-@click.group(invoke_without_command=True, short_help="Measure speed, latency, memory and accuracy.")
+@click.group(invoke_without_command=True, short_help="Measure speed, memory, energy and accuracy.")
 @click.option("--bundle", "bundles", type=FILE, multiple=True, metavar="DIR",
               help="Bundle folder; repeatable. The default bundle if not given.")  # fmt: skip
 @click.option("--threads", default="1,all", show_default=True, metavar="N,N", callback=values(threads_from),
               help="CPU threads of the acoustic model; `all` for every core.")  # fmt: skip
 @PROVIDER
-@CHUNKS
-@BEAMS
+@chunks_option("the bundle's")
+@beams_option("the bundle's")
 @click.option("--audio", type=FILE, metavar="FILE", help="Recording to process instead of the sample clips.")
 @click.option("--no-lm", is_flag=True, help="Decode without a language model.")
 @click.option("--checkpoint", type=FILE, metavar="CKPT", help="Export this checkpoint to bundles to compare.")
@@ -84,13 +82,16 @@ class _Variants:
               help="Fresh processes for each configuration; default: 6. `compare` needs at least 4.")  # fmt: skip
 @click.option("--no-streams", is_flag=True, help="Skip the search for the maximum number of streams.")
 @click.option("--quick", is_flag=True, help="Measure for a few seconds, as a trial; not for figures to quote.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (schema: demo/bench/schema.json).")
-@click.option("--save", type=FILE, metavar="DIR", help="Also write bench.json, .md, .png and .svg to this folder.")
+@json_option("Print one JSON object (schema: demo/bench/schema.json).")
+@MARKDOWN
+@output_folder("--save", files=["bench.json", "bench.md", "bench.png", "bench.svg"],
+               help="Also write bench.json, .md, .png and .svg to this folder.")  # fmt: skip
+@OVERWRITE
 @click.option("--into", metavar="FILE#NAME",
               help="Also write a table between <!-- NAME: begin --> and <!-- NAME: end --> of a document.")  # fmt: skip
 @click.pass_context
 def bench(context: click.Context, /, **options: Any) -> None:
-    """Measure speed, latency, memory and word errors on this device.
+    """Measure speed, memory, energy and word errors on this device.
 
     Several values of an option are compared in one run, alternating between them; ratios are to the first.
 
@@ -104,54 +105,66 @@ def bench(context: click.Context, /, **options: Any) -> None:
         _bench(**options)
 
 
-def _bench(as_json: bool, into: str | None, save: Path | None, **options: Any) -> None:
-    from edgespeech.demo.bench.card import render_card
+def _bench(as_json: bool, markdown: bool, into: str | None, save: Path | None, **options: Any) -> None:
+    from edgespeech.demo.bench.card import card_page
     from edgespeech.demo.bench.report import encode_report
     from edgespeech.demo.bench.request import BenchRequest
-    from edgespeech.demo.bench.table import render_table
-    from edgespeech.runtime.files import make_folder
-    from edgespeech.runtime.measure.tables import find_marks, insert_between_marks
+    from edgespeech.demo.bench.table import summary_page
+    from edgespeech.runtime.files import make_folder, require_writable
+    from edgespeech.runtime.measure.tables import find_marks, insert_between_marks, markdown_text, output_text
 
     variants = _Variants(*(options.pop(name) for name in ("checkpoint", "precisions", "speech", "keep")))
-    request = BenchRequest(**options)
     if variants.checkpoint is None and (variants.speech or variants.keep):
         raise UsageError("--speech and --keep are for bundles made of a --checkpoint; give one or leave them out")
+    request = BenchRequest(**options)
     place = find_marks(into) if into else None
+    if place is not None:
+        require_writable(place[0])
     if save is not None:
         make_folder(save)
+        require_writable(save / "bench.json")
+    request.check()
     report = _measure(request, variants)
     if save is not None:
         _save(report, save)
     if place is not None:
-        insert_between_marks(*place, render_table(report, shlex.join(["edgespeech", *sys.argv[1:]])))
+        command = shlex.join(["edgespeech", *sys.argv[1:]])
+        insert_between_marks(*place, markdown_text(summary_page(report, command)))
         log.info("%s: %d rows", into, len(report.results))
-    click.echo(encode_report(report).decode() if as_json else render_card(report))
+    click.echo(encode_report(report).decode() if as_json else output_text(card_page(report), markdown))
 
 
 def _measure(request: BenchRequest, variants: _Variants) -> Report:
     from edgespeech.demo.bench.run import run_bench
-    from edgespeech.runtime.bundle import DEFAULT_BUNDLE, load_bundle
+    from edgespeech.runtime.bundle import DEFAULT_BUNDLE
 
     folders = list(request.bundles) or ([] if variants.checkpoint else [DEFAULT_BUNDLE])
-    for folder in folders:
-        load_bundle(folder)
     with contextlib.ExitStack() as stack:
         if variants.checkpoint is not None:
             folder = variants.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgespeech-")))
-            folders = [*_build(variants, folders[0] if folders else None, folder), *folders]
+            folders = [*_build(variants, variants.checkpoint, folder, request), *folders]
         providers = providers_to_try(request.providers, folders[0])
         return run_bench(replace(request, bundles=folders, providers=providers))
 
 
-def _build(variants: _Variants, like: Path | None, folder: Path) -> list[Path]:
+def _build(variants: _Variants, checkpoint: Path, folder: Path, request: BenchRequest) -> list[Path]:
     from edgespeech.runtime.bundle import load_bundle
     from edgespeech.runtime.dependencies import require
+    from edgespeech.runtime.measure.progress import describe_duration
 
     require("torch onnx", "export")
-    from edgespeech.demo.bench.variants import build_variants
+    from edgespeech.demo.bench.run import estimate_durations
+    from edgespeech.demo.bench.variants import VariantsRequest, build_variants, check_variants
 
-    assert variants.checkpoint is not None
-    return build_variants(variants.checkpoint, variants.precisions, load_bundle(like), folder, variants.speech)
+    like = load_bundle(request.bundles[0] if request.bundles else None)
+    wanted = VariantsRequest(checkpoint, variants.precisions, folder, like, variants.speech, may_overwrite())
+    exporting = check_variants(wanted, request.chunks_ms)
+    similar = replace(request, bundles=[*[like.folder] * len(wanted.precisions), *request.bundles])
+    similar.plans()
+    measuring = estimate_durations(replace(similar, chunks_ms=(), providers=["cpu"])).total(request.effort.launches)
+    log.info("exporting %d bundles takes about %s, measuring them about %s",
+             len(exporting), describe_duration(sum(exporting)), describe_duration(measuring))  # fmt: skip
+    return build_variants(wanted, exporting)
 
 
 def providers_to_try(names: Sequence[str], folder: Path) -> list[str]:
@@ -175,12 +188,13 @@ def providers_to_try(names: Sequence[str], folder: Path) -> list[str]:
 
 
 def _save(report: Report, folder: Path) -> None:
-    from edgespeech.demo.bench.card import render_card
+    from edgespeech.demo.bench.card import card_page
     from edgespeech.demo.bench.picture import draw_report
     from edgespeech.demo.bench.report import encode_report
     from edgespeech.runtime.files import replacing
+    from edgespeech.runtime.measure.tables import markdown_text
 
-    contents = {"bench.json": encode_report(report, indent=1), "bench.md": render_card(report).encode()}
+    contents = {"bench.json": encode_report(report, indent=1), "bench.md": markdown_text(card_page(report)).encode()}
     for name, content in contents.items():
         with replacing(folder / name) as file:
             file.write(content + b"\n")
@@ -193,18 +207,23 @@ def _save(report: Report, folder: Path) -> None:
 @bench.command("compare")
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of figures.")
+@json_option("Print a JSON list of figures.")
+@MARKDOWN
 @click.pass_context
-def bench_compare(context: click.Context, first: Path, second: Path, as_json: bool) -> None:
+def bench_compare(context: click.Context, first: Path, second: Path, as_json: bool, markdown: bool) -> None:
     """Compare two reports of `bench --json` figure by figure.
 
     The exit code is that of diff: 0 if all figures agree, 1 if one differs or is undecided, 2 if a file is invalid.
     """
-    from edgespeech.demo.bench.compare import all_agree, as_objects, differences, render_comparison
+    from edgespeech.demo.bench.compare import all_agree, as_objects, comparison_page, differences
     from edgespeech.demo.bench.report import read_report
+    from edgespeech.runtime.measure.tables import output_text
 
     reports = read_report(first), read_report(second)
     found = list(differences(*reports))
-    click.echo(json.dumps(as_objects(found)) if as_json else render_comparison(*reports))
+    click.echo(json.dumps(as_objects(found)) if as_json else output_text(comparison_page(*reports), markdown))
     if not all_agree(found):
         context.exit(1)
+
+
+bench.add_command(bench_serve)

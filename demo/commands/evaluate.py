@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from edgespeech.demo.commands.options import FILE, load_recognizer, recognizer_options
+from edgespeech.demo.commands.outputs import OVERWRITE, output_file
 from edgespeech.runtime.options import RecognizerRequest
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 @click.option("--rooms", type=FILE, multiple=True, metavar="FOLDER",
               help="Also measure with room impulse responses from this folder; repeatable.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), metavar="N",
-              help="Use only N utterances of each manifest, spread evenly over it.")  # fmt: skip
+              help="Use only N utterances of each manifest, spread evenly over it; default: all.")  # fmt: skip
 @click.option("--confusions", type=click.IntRange(0), default=0, metavar="N",
               help="Also print the N most frequent errors of each kind.")  # fmt: skip
 @click.option("--against", type=FILE, metavar="DIR",
@@ -35,16 +36,16 @@ log = logging.getLogger(__name__)
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 @click.option("--into", metavar="FILE#NAME",
               help="Write Markdown between <!-- NAME: begin --> and <!-- NAME: end --> of a document.")  # fmt: skip
-@click.option("--save", type=FILE, metavar="FILE",
-              help='JSON-lines file for references (text) and hypotheses (pred_text, also as "heard").')  # fmt: skip
+@output_file("--save", help='JSON-lines file for references (text) and hypotheses (pred_text, also as "heard").')
+@OVERWRITE
 @click.option("--normalise/--no-normalise", default=True, show_default=True,
               help="Remove punctuation from references and hypotheses before words are compared.")  # fmt: skip
 @recognizer_options("nbest")
 def evaluate(request: RecognizerRequest, **options: Any) -> None:
     """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""
-    from edgespeech.demo.evaluation.evaluate import EvaluateRequest, describe_results, evaluate_bundles
+    from edgespeech.demo.evaluation.evaluate import EvaluateRequest, evaluate_bundles, json_lines, results_page
     from edgespeech.runtime.measure.evaluation import save_hypotheses
-    from edgespeech.runtime.measure.tables import find_marks, insert_between_marks
+    from edgespeech.runtime.measure.tables import find_marks, insert_between_marks, markdown_text, output_text
 
     wanted = EvaluateRequest(**options)
     conditions = wanted.conditions()
@@ -53,9 +54,12 @@ def evaluate(request: RecognizerRequest, **options: Any) -> None:
     results = evaluate_bundles(wanted, conditions, recognizer, other)
     if wanted.save is not None:
         save_hypotheses(wanted.save, [one.evaluation for one in results])
-    text = describe_results(wanted, results, recognizer.bundle, shlex.join(["edgespeech", *sys.argv[1:]]))
+    if wanted.as_json:
+        click.echo(json_lines(wanted, results))
+        return
+    page = results_page(wanted, results, recognizer.bundle, shlex.join(["edgespeech", *sys.argv[1:]]))
     if wanted.into is None:
-        click.echo(text)
+        click.echo(output_text(page, wanted.markdown))
     else:
-        insert_between_marks(*find_marks(wanted.into), text)
+        insert_between_marks(*find_marks(wanted.into), markdown_text(page))
         log.info("%s: %d rows", wanted.into, len(results))

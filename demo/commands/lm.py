@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from edgespeech.demo.commands.options import BUNDLE, FILE
+from edgespeech.demo.commands.options import BUNDLE, FILE, JSON, LABELS, MARKDOWN
+from edgespeech.demo.commands.outputs import OVERWRITE, output_bundle, output_file
 from edgespeech.errors import UsageError
 
 _LM = click.option("--lm", type=FILE, metavar="FILE",
                    help="Use this KenLM model (binary or ARPA) instead of the bundle's.")  # fmt: skip
 _CACHE = click.option("--cache", type=FILE, metavar="DIR",
                       help="Folder that stores log-probabilities; by default in the user's cache folder.")  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group(short_help="Build, inspect and tune language models.")
@@ -26,9 +26,12 @@ def lm() -> None:
 
 @lm.command("build", short_help="Build an n-gram model from texts.")
 @click.argument("texts", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="KenLM binary to write.")
-@click.option("--order", type=int, metavar="N", help="Longest n-gram; by default 3, or 6 with --characters.")
-@click.option("--characters", is_flag=True, help="Make a model over characters; labels may then lack a space.")
+@output_file("-o", "--output", required=True, help="KenLM binary to write.")
+@OVERWRITE
+@click.option("--order", type=int, metavar="N", help="Longest n-gram; by default 3, or 6 over characters.")
+@click.option("--unit", type=click.Choice(["word", "character"]), default="word", show_default=True,
+              help="What the model is over; with characters, labels may lack a space.")  # fmt: skip
+@click.option("--characters", is_flag=True, help="The same as --unit character.")
 @click.option("--prune", default="0 0 1", show_default=True, metavar="COUNTS",
               help="Leave out n-grams that occur this often or less, one count per order.")  # fmt: skip
 @click.option("--vocabulary", type=int, default=50_000, show_default=True, metavar="N",
@@ -37,6 +40,7 @@ def lm() -> None:
               help="Bits per probability and per back-off weight.")  # fmt: skip
 @click.option("--bundle", type=FILE, metavar="DIR",
               help="Normalise to the labels of this bundle; by default to English letters.")  # fmt: skip
+@LABELS
 @click.option("--exclude", type=FILE, multiple=True, metavar="FILE",
               help="Text or manifest whose sentences must not enter the model (shared runs of six words); "
                    "repeatable.")  # fmt: skip
@@ -45,16 +49,31 @@ def lm() -> None:
 @click.option("--held-out-fraction", "--held-out-share", "held_out_fraction", type=float, metavar="X",
               help="Fraction of the lines to hold out for that; by default 0.001, or 0 with --held-out.")  # fmt: skip
 @click.option("--drop-lone-letters", is_flag=True, help="Drop lines with broken abbreviations such as 'h m s'.")
-def lm_build(drop_lone_letters: bool, bundle: Path | None, **options: Any) -> None:
+def lm_build(
+    drop_lone_letters: bool, bundle: Path | None, labels: str | None, unit: str, characters: bool, **options: Any
+) -> None:
     """Estimate a quantized n-gram model from TEXTS (.txt, .gz, .xz, .bz2, or manifests) with KenLM's tools."""
     from edgespeech.reference.language_model.build import build_language_model
     from edgespeech.reference.language_model.request import BuildRequest
+
+    if symbols := _symbols(bundle, labels):
+        options["labels"] = symbols
+    over_characters = characters or unit == "character"
+    request = BuildRequest(keep_lone_letters=not drop_lone_letters, characters=over_characters, **options)
+    summary = build_language_model(request)
+    click.echo(str(summary.model))
+
+
+def _symbols(bundle: Path | None, labels: str | None) -> tuple[str, ...] | None:
+    """Return the labels that a text is normalised to; None for the English ones."""
+    from edgespeech.reference.model.labels import character_labels
     from edgespeech.runtime.bundle import load_bundle
 
+    if bundle is not None and labels is not None:
+        raise UsageError("--bundle and --labels clash; give one of them")
     if bundle is not None:
-        options["labels"] = load_bundle(bundle).manifest.labels
-    summary = build_language_model(BuildRequest(keep_lone_letters=not drop_lone_letters, **options))
-    click.echo(str(summary.model))
+        return load_bundle(bundle).manifest.labels
+    return None if labels is None else character_labels(labels).symbols
 
 
 @lm.command("info", short_help="Inspect a language model.")
@@ -63,24 +82,27 @@ def lm_build(drop_lone_letters: bool, bundle: Path | None, **options: Any) -> No
 @click.option(
     "--bundle", type=FILE, metavar="DIR", help="Normalise it to the labels of this bundle; by default to English."
 )
-@_JSON
-def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) -> None:
+@LABELS
+@JSON
+@MARKDOWN
+def lm_info(
+    model: Path, text: Path | None, bundle: Path | None, labels: str | None, as_json: bool, markdown: bool
+) -> None:
     """Print the kind, order, words, n-grams and size of a KenLM MODEL, and its perplexity on a text."""
     from edgespeech.reference.language_model.info import inspect_language_model
-    from edgespeech.runtime.bundle import load_bundle
+    from edgespeech.runtime.measure.tables import output_text
 
-    labels = load_bundle(bundle).manifest.labels if bundle else None
-    found = inspect_language_model(model, text, labels)
-    click.echo(json.dumps(found.as_dict()) if as_json else found.table())
+    found = inspect_language_model(model, text, _symbols(bundle, labels))
+    click.echo(json.dumps(found.as_dict()) if as_json else output_text([found.table()], markdown))
 
 
 @lm.command("tune", short_help="Find the best language model weights.")
 @click.argument("manifest", type=FILE)
 @BUNDLE
 @_LM
-@click.option(
-    "-o", "--output", type=FILE, metavar="DIR", help="Write a tuned copy to this folder instead of changing the bundle."
-)
+@output_bundle("-o", "--output", metavar="DIR",
+               help="Write a tuned copy to this folder instead of changing the bundle.")  # fmt: skip
+@OVERWRITE
 @click.option("--dry-run", is_flag=True, help="Print the result without changing the bundle.")
 @click.option(
     "--report-on", type=FILE, metavar="MANIFEST", help="Manifest of other speech, for an unbiased error rate."
@@ -97,23 +119,27 @@ def lm_info(model: Path, text: Path | None, bundle: Path | None, as_json: bool) 
     help="Beam width used during the weight search.",
 )
 @click.option("--beams", default="16,32,64,128", show_default=True, metavar="N,N", help="Beam widths to choose from.")
-@click.option("--picture", type=FILE, metavar="FILE.png", help="Write a PNG of the WER over alpha and beta.")
-@_JSON
+@output_file("--picture", metavar="FILE.png", help="Write a PNG of the WER over alpha and beta.")
+@JSON
+@MARKDOWN
 @_CACHE
-def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, as_json: bool, **settings: Any) -> None:
+def lm_tune(
+    manifest: Path, minutes: float, search_beam: int, beams: str, as_json: bool, markdown: bool, **settings: Any
+) -> None:
     """Find the best language model weights and beam width for speech like that in MANIFEST.
 
     The result becomes the bundle's default. With --lm, that model is also put into the bundle. The error rate on
     MANIFEST itself is optimistic: --report-on measures on other speech.
     """
     from edgespeech.demo.tune_decoder.bundle_tuning import TuneRequest, tune_bundle
+    from edgespeech.runtime.measure.tables import output_text
 
     if not 0.0 < minutes < math.inf:
         raise UsageError(f"minutes is {minutes:g}; wanted a number above 0")
     widths = _beam_widths(beams)
     request = TuneRequest(manifest=manifest, minutes=minutes, search_beam=_width(search_beam), beams=widths, **settings)
     found = tune_bundle(request)
-    click.echo(json.dumps(found.as_dict()) if as_json else found.table())
+    click.echo(json.dumps(found.as_dict()) if as_json else output_text(found.page(), markdown))
 
 
 @lm.command("compare", short_help="Compare beam search decoders.")
@@ -132,7 +158,8 @@ def lm_tune(manifest: Path, minutes: float, search_beam: int, beams: str, as_jso
 @click.option(
     "--minutes", type=float, default=1.0, show_default=True, help="CPU time limit of tuning one decoder, in minutes."
 )
-@_JSON
+@JSON
+@MARKDOWN
 @_CACHE
 def lm_compare(
     manifest: Path, beams: str, names: tuple[str, ...], weights: tuple[str, ...], minutes: float, **settings: Any
@@ -143,16 +170,17 @@ def lm_compare(
     thread.
     """
     from edgespeech.demo.tune_decoder.decoder_comparison import CompareRequest, compare_decoders, parse_weights
+    from edgespeech.runtime.measure.tables import output_text
 
     if not 0.0 < minutes < math.inf:
         raise UsageError(f"minutes is {minutes:g}; wanted a number above 0")
-    as_json = settings.pop("as_json")
+    as_json, markdown = settings.pop("as_json"), settings.pop("markdown")
     request = CompareRequest(
         manifest, beam_widths=_beam_widths(beams), decoders=names, given=parse_weights(weights), seconds=60.0 * minutes,
         **settings,
     )  # fmt: skip
     found = compare_decoders(request)
-    click.echo(json.dumps(found.as_dict()) if as_json else found.table())
+    click.echo(json.dumps(found.as_dict()) if as_json else output_text(found.page(), markdown))
 
 
 def _beam_widths(text: str) -> tuple[int, ...]:

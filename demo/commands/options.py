@@ -5,24 +5,106 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from edgespeech.errors import UsageError
 from edgespeech.runtime.options import RecognizerOptions, RecognizerRequest
 
 if TYPE_CHECKING:
+    from edgespeech.runtime.bundle import Bundle
     from edgespeech.runtime.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Value = TypeVar("Value")
 FILE = click.Path(path_type=Path)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def values(convert: Callable[[str], Value]) -> Callable[[click.Context, click.Parameter, str | None], list[Value]]:
+    """Make an option's callback that splits ``a,b,c`` and converts each value; repeated values are dropped."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> list[Value]:
+        try:
+            return list(dict.fromkeys(convert(part.strip()) for part in (text or "").split(",") if part.strip()))
+        except ValueError:
+            raise UsageError(f"{parameter.opts[0]} {text!r} is invalid; wanted values separated by commas") from None
+
+    return read
+
+
+LABELS = click.option("--labels", metavar="CHARACTERS",
+                      help="Characters that have labels, as in the recipe; by default the English ones.")  # fmt: skip
+
+
+def _choose_form(context: click.Context, parameter: click.Parameter, given: bool) -> bool:
+    name = parameter.opts[0]
+    if given and context.meta.setdefault("edgespeech.form", name) != name:
+        raise UsageError("--json and --markdown clash; choose one")
+    return given
+
+
+def json_option(text: str = "Print one JSON object.") -> Callable[[Command], Command]:
+    """Make the option ``--json``, which excludes ``--markdown``."""
+    return click.option("--json", "as_json", is_flag=True, callback=_choose_form, help=text)
+
+
+JSON = json_option()
+MARKDOWN = click.option("--markdown", is_flag=True, callback=_choose_form,
+                        help="Print tables as Markdown, as into a file or pipe, on a terminal too.")  # fmt: skip
 BUNDLE = click.option("--bundle", type=FILE, metavar="DIR", help="Bundle folder; the default bundle if not given.")
+
+
+_ENGINE_OPTIONS = (
+    click.option("--jobs", type=click.IntRange(1), metavar="N",
+                 help="Number of workers, each with its own model; default: 1, on a Ray cluster one for each core."),
+    click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+                 help="Whose workers: processes of this machine, or Ray (extra `ray`)."),
+    click.option("--address", metavar="ADDRESS",
+                 help="Ray cluster, such as auto or ray://host:10001; default: one that is started on this machine."),
+)  # fmt: skip
+
+
+def engine_options(command: Command) -> Command:
+    """Add the options of `edgespeech.demo.jobs.engine.Engine`."""
+    for add in reversed(_ENGINE_OPTIONS):
+        command = add(command)
+    return command
+
+
+class BundleOption(click.Option):
+    """An option whose default is the bundle's; the help adds the value of the default bundle, read only for that."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:  # noqa: D102
+        record = super().get_help_record(ctx)
+        value = _default_bundle_settings().get(str(self.name))
+        if record is None or value is None:
+            return record
+        return record[0], record[1].replace("the bundle's.", f"the bundle's ({value:g}).")
+
+
+@functools.cache
+def _default_bundle_settings() -> dict[str, float]:
+    """Return settings of the default bundle by the names of options; nothing if it cannot be read."""
+    import json
+    from contextlib import suppress
+
+    from edgespeech import runtime
+
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content = Path(runtime.__path__[0], "default_bundle", "bundle.json").read_text(encoding="utf-8")
+        decoder, audio = (json.loads(content)[part] for part in ("decoder", "audio"))
+        chunk_ms = 1000.0 * audio["chunk_samples"] / audio["sample_rate"]
+        names = ("beam_width", "alpha", "beta", "unknown_score")
+        one = {**{name: float(decoder[name]) for name in names}, "chunk_ms": chunk_ms}
+        return {**one, "beam_widths": one["beam_width"], "chunks_ms": chunk_ms}
+    return {}
+
 
 _TYPES: dict[str, click.ParamType[Any] | type] = {
     "int": int, "int | None": int, "float": float, "float | None": float, "str": str, "str | Path | None": FILE,
@@ -38,6 +120,7 @@ def _from_field(record: Field[Any], hidden: bool) -> Callable[[Command], Command
         type=_TYPES[str(record.type)],
         default=record.default,
         show_default=record.default is not None,
+        cls=BundleOption,
         metavar=record.metadata["metavar"],
         help=record.metadata["help"],
         callback=_zero_to_none if record.metadata["zero_disables"] else None,
@@ -56,11 +139,20 @@ _OTHER_FORMS = {
     "hot_words": (
         click.option("--hot-word", multiple=True, metavar="WORDS:BOOST",
                      help="Expected phrase and the score (natural log) that it adds; repeatable."),
-        click.option("--hot-words", type=FILE, metavar="FILE", help="File of hot words, one WORDS:BOOST per line."),
+        click.option("--hot-words", type=FILE, metavar="FILE",
+                     help="File of hot words, one WORDS:BOOST per line; BOOST is 8 if it is left out."),
     ),
     "grammar": (
         click.option("--grammar", type=FILE, metavar="FILE",
                      help="Recognise only the phrases in this file, one per line, and <unknown>."),
+    ),
+    "written": (
+        click.option("--written/--plain", default=False, show_default=True,
+                     help="Write finals with marks and capitals, or as plain words."),
+    ),
+    "numerals": (
+        click.option("--numerals", is_flag=True,
+                     help="With --written, write numbers as digits (English; extra `numerals`)."),
     ),
 }  # fmt: skip
 
@@ -91,34 +183,63 @@ def recognizer_options(*unused: str) -> Callable[[Command], Command]:
 
 def _take_request(given: dict[str, Any]) -> RecognizerRequest:
     """Move the options of a recognizer out of a command's parameters."""
-    from edgespeech.runtime.decoder.grammar import read_grammar
-    from edgespeech.runtime.decoder.hot_words import parse_hot_word, read_hot_words
+    from edgespeech.runtime.decoder.grammar import read_placed_phrases
+    from edgespeech.runtime.decoder.hot_words import parse_hot_word, read_placed_hot_words
 
     context = click.get_current_context()
     named = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     bundle, one_by_one, file, grammar = (given.pop(name) for name in ("bundle", "hot_word", "hot_words", "grammar"))
-    hot_words = (read_hot_words(file) if file else {}) | dict(map(parse_hot_word, one_by_one))
+    listed = read_placed_hot_words(file) if file else []
+    phrases = read_placed_phrases(grammar) if grammar else []
+    hot_words = {words: boost for _, words, boost in listed} | dict(map(parse_hot_word, one_by_one))
+    places = {words: place for place, words, _ in listed} | {phrase: place for place, phrase in phrases}
     settings = {name: given.pop(name) for name in _FROM_FIELDS}
     options = RecognizerOptions(
         use_lm=not given.pop("no_lm"),
         hot_words=hot_words or None,
-        grammar=read_grammar(grammar) if grammar else None,
+        grammar=[phrase for _, phrase in phrases] if grammar else None,
+        written=given.pop("written"),
+        numerals=given.pop("numerals"),
         **settings,
     )
-    return RecognizerRequest(bundle, options, frozenset(named))
+    return RecognizerRequest(bundle, options, frozenset(named), places)
 
 
-def load_recognizer(request: RecognizerRequest) -> Recognizer:
+def load_request(request: RecognizerRequest, for_recordings: bool = False) -> tuple[Bundle, RecognizerOptions]:
+    """Load the bundle that the command line selects, without its models, and the options of a recognizer for it.
+
+    Raises:
+        EdgespeechError: The bundle or a phrase is invalid.
+    """
+    from edgespeech.runtime.bundle import load_bundle
+    from edgespeech.runtime.decoder.hot_words import spell
+    from edgespeech.runtime.recognizer import recording_chunk_ms
+
+    bundle = load_bundle(request.bundle)
+    for phrase, place in request.places.items():
+        try:
+            spell(phrase, bundle.manifest.labels)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+    options = request.options
+    if for_recordings and options.chunk_ms is None:
+        options = replace(options, chunk_ms=recording_chunk_ms(bundle))
+    return bundle, options
+
+
+def load_recognizer(request: RecognizerRequest, for_recordings: bool = False) -> Recognizer:
     """Load the recognizer that the command line selects.
+
+    With ``for_recordings``, chunks are longer unless their length was given.
 
     Raises:
         EdgespeechError: The bundle, the language model or a setting is invalid.
     """
-    from edgespeech.runtime.bundle import load_bundle
     from edgespeech.runtime.node_placement import describe_fallback
     from edgespeech.runtime.recognizer import Recognizer
 
-    recognizer = Recognizer(load_bundle(request.bundle), request.options)
+    bundle, options = load_request(request, for_recordings)
+    recognizer = Recognizer(bundle, options)
     fallback = describe_fallback(recognizer.model.nodes, recognizer.model.nodes_on_cpu)
     if fallback:
         log.warning("provider %s: %s", request.options.provider, fallback)

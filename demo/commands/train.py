@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgespeech.demo.commands.options import FILE
+from edgespeech.demo.commands.outputs import OVERWRITE, output_file
 from edgespeech.errors import UsageError
 from edgespeech.runtime.dependencies import require
 
@@ -14,7 +15,8 @@ from edgespeech.runtime.dependencies import require
 @click.command(short_help="Train a model by a recipe.")
 @click.argument("config", type=FILE)
 @click.option("--resume", is_flag=True, help="Continue from the last state of this run.")
-@click.option("--minutes", type=float, metavar="M", help="Stop after M minutes; continue later with --resume.")
+@click.option("--minutes", type=float, metavar="M",
+              help="Stop after M minutes, and continue later with --resume; default: no limit.")  # fmt: skip
 def train(config: Path, resume: bool, minutes: float | None) -> None:
     """Train a model by the recipe CONFIG (a TOML file).
 
@@ -25,12 +27,14 @@ def train(config: Path, resume: bool, minutes: float | None) -> None:
     from edgespeech.reference.training.train import train as run
 
     outcome = run(read_training_config(config), config.parent, resume=resume, minutes=minutes)
-    click.echo(str(outcome.best))
+    if outcome.best.exists():
+        click.echo(str(outcome.best))
 
 
 @click.command(short_help="Average checkpoints of one model.")
 @click.argument("checkpoints", type=FILE, nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
+@output_file("-o", "--output", required=True, help="Checkpoint to write.")
+@OVERWRITE
 @click.option("--weights", "--shares", "weights", metavar="X,X", 
               help="Mixing weight of each checkpoint; default: equal.")  # fmt: skip
 @click.option("--half", is_flag=True, help="Store the weights as float16.")
@@ -60,7 +64,8 @@ def average(checkpoints: tuple[Path, ...], output: Path, weights: str | None, ha
     metavar="MANIFEST",
     help="Speech to measure the statistics on; needs no texts.",
 )
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="Checkpoint to write.")
+@output_file("-o", "--output", required=True, help="Checkpoint to write.")
+@OVERWRITE
 @click.option("--dev", type=FILE, metavar="MANIFEST", help="Speech to count word errors on; default: the same.")
 @click.option("--half", is_flag=True, help="Store the weights as float16.")
 def calibrate(checkpoint: Path, speech: Path, output: Path, dev: Path | None, half: bool) -> None:

@@ -1,4 +1,4 @@
-"""The checks of `edgespeech doctor`: Python, onnxruntime, the bundle, libraries and extras, in order."""
+"""The checks of `edgespeech doctor`: Python, onnxruntime, the bundle, libraries and optional parts, in order."""
 
 from __future__ import annotations
 
@@ -6,51 +6,79 @@ import platform
 import struct
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
+from edgespeech.demo.doctor.extras import (
+    KENLM,
+    LM,
+    check_extras,
+    check_kenlm,
+    check_kenlm_tools,
+    check_search,
+)
 from edgespeech.demo.doctor.imports import find_crash
-from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
-from edgespeech.demo.doctor.providers import check_onnxruntime, check_providers
-from edgespeech.demo.doctor.report import Check, all_required_work, render
+from edgespeech.demo.doctor.machine import check_permissions, check_power
+from edgespeech.demo.doctor.microphone import MIC, MicrophoneTrial, check_recording, check_sound
+from edgespeech.demo.doctor.providers import GPU, check_gpu, check_onnxruntime, check_providers
+from edgespeech.demo.doctor.report import Check, all_required_work, error_and_fix, render, require
 from edgespeech.demo.machine.host import THIS_HOST, Host
 from edgespeech.demo.tune_device.settings import recall, settings_file
-from edgespeech.errors import EdgespeechError, LanguageModelError, MissingDependencyError
-from edgespeech.reference.language_model.kenlm_tools import find_tool
+from edgespeech.errors import EdgespeechError
 from edgespeech.runtime.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from edgespeech.runtime.decoder.language_model import LanguageModel, how_to_install_kenlm
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
+from edgespeech.runtime.measure.word_errors import word_error_rate
+from edgespeech.runtime.recognizer import Recognizer
 
-__all__ = ["Check", "all_required_work", "examine", "render"]
+__all__ = ["Check", "DoctorRequest", "all_required_work", "examine", "render"]
 
-_OPTIONAL = (
-    ("media", "files that libsndfile does not read, such as M4A and WebM", ("av",)),
-    ("export", "`export` and `quantize`", ("torch", "onnx")),
-    ("train", "`train` and `calibrate`", ("torch", "scipy")),
-    ("report", "pictures of `bench --save` and `quantize --report`", ("matplotlib",)),
-)
+PARTS = (MIC, "media", "export", "train", "report", LM, KENLM, GPU)
+SAMPLE_CLIP = "librispeech-1898-145715-0004.opus"  # 14 % word errors
+MAX_SAMPLE_WER = 0.5
 
 
-def examine(bundle: Path | None = None, host: Host = THIS_HOST) -> list[Check]:
-    """Run all checks.
+@dataclass(frozen=True)
+class DoctorRequest:
+    """Bundle, optional parts and microphone that are checked.
 
-    Args:
+    Attributes:
         bundle: Folder; None for the default bundle.
-        host: The machine to check.
+        parts: Those of `PARTS` that are required, and the only ones to check; all are optional if there are none.
+        microphone: Test recording, made if the part `mic` is asked for.
     """
-    loaded, checks = check_bundle(bundle)
-    found = [*check_python(), *check_onnxruntime(host), *checks, *check_kenlm(loaded)]
+
+    bundle: Path | None = None
+    parts: tuple[str, ...] = ()
+    microphone: MicrophoneTrial = field(default_factory=MicrophoneTrial)
+
+    def wants(self, part: str) -> bool:
+        """Whether an optional part is checked."""
+        return not self.parts or part in self.parts
+
+
+def examine(request: DoctorRequest | None = None, host: Host = THIS_HOST) -> list[Check]:
+    """Run the checks on a machine."""
+    request = request or DoctorRequest()
+    loaded, found = check_bundle(request.bundle)
+    found = [*check_python(), *check_onnxruntime(host), *found, *check_search(), *check_kenlm(loaded)]
     if loaded is not None and not any(check.topic == "onnxruntime" and check.state == "broken" for check in found):
         found += check_providers(loaded.folder, host)
         found += check_tuned(loaded)
-    return [
-        *found,
-        *check_libraries(),
-        *check_sound(),
-        *check_permissions(host.root),
-        *check_optional(),
-        *check_power(host),
-    ]
+    if GPU in request.parts:
+        found += check_gpu(found)
+    found += check_libraries()
+    if loaded is not None and loaded.folder == DEFAULT_BUNDLE and all_required_work(found):
+        found += check_recognition(loaded)
+    if request.wants(MIC):
+        found += check_sound()
+        if MIC in request.parts and all(check.state != "missing" for check in found if check.part == MIC):
+            found += check_recording(request.microphone.open, request.microphone.seconds)
+    found += [*check_permissions(host.root), *check_extras(request.parts)]
+    if request.wants(LM):
+        found += check_kenlm_tools()
+    found += check_power(host)
+    return require((check for check in found if not check.part or request.wants(check.part)), request.parts)
 
 
 def check_python() -> Iterator[Check]:
@@ -69,7 +97,7 @@ def check_bundle(path: Path | None) -> tuple[Bundle | None, list[Check]]:
     try:
         bundle = load_bundle(path)
     except EdgespeechError as error:
-        found, fix = _split(error)
+        found, fix = error_and_fix(error)
         return None, [Check("bundle", "broken", found, _restore_default_bundle() if path is None else fix)]
     manifest = bundle.manifest
     size = sum(entry.bytes for entry in manifest.files.values()) / 1e6
@@ -85,38 +113,21 @@ def _restore_default_bundle() -> str:
     return "pip install --force-reinstall --no-deps FOLDER (the repository or the wheel that it was installed from)"
 
 
-def _split(error: EdgespeechError) -> tuple[str, str]:
-    """Split an error message into the problem and the advice, which our errors put behind the last semicolon."""
-    found, _, fix = str(error).rpartition("; ")
-    return found or fix, fix
-
-
-def check_kenlm(bundle: Bundle | None) -> Iterator[Check]:
-    """Check that the language model of the bundle can be read, and whether KenLM is installed, which is faster."""
-    path = None if bundle is None else bundle.language_model_path
-    crash = find_crash("kenlm") if find_spec("kenlm") else None
-    if crash:
-        fix = "pip install --force-reinstall --no-binary :all: kenlm; or pip uninstall kenlm, which is slower"
-        yield Check("kenlm", "broken", crash, fix)
-        return
+def check_recognition(bundle: Bundle) -> Iterator[Check]:
+    """Recognise a sample clip with the default bundle, whose word errors are known there."""
     try:
-        model = None if path is None else LanguageModel(path)
-    except MissingDependencyError as error:
-        yield Check("kenlm", "broken", _split(error)[0], f"{how_to_install_kenlm()}; or use --no-lm")
+        clip = next(each for each in read_manifest(SAMPLE_CLIPS) if each.path.name == SAMPLE_CLIP)
+        text = Recognizer(bundle).transcribe(clip.path).text
+    except EdgespeechError as error:
+        yield Check("recognition", "broken", *error_and_fix(error))
         return
-    except LanguageModelError as error:
-        yield Check("kenlm", "broken", *_split(error))
+    errors = word_error_rate([clip.text], [text])
+    found = f"{errors:.0%} word errors in a sample clip"
+    if errors <= MAX_SAMPLE_WER:
+        yield Check("recognition", "ok", found)
         return
-    loads = "models of the kind trie load" if model is None else f"the bundle's {model.order}-gram model loads"
-    try:
-        import_module("kenlm")
-    except ModuleNotFoundError:
-        yield Check("kenlm", "missing", f"not installed; {loads} without it, but slower", how_to_install_kenlm())
-    except ImportError as error:
-        found = f"does not load ({' '.join(str(error).split())[:160]}); {loads} without it, but slower"
-        yield Check("kenlm", "missing", found, f"pip uninstall kenlm; {how_to_install_kenlm()}")
-    else:
-        yield Check("kenlm", "ok", "installed; for language models" if model is None else f"installed; {loads}")
+    found = f"{found}, instead of at most {MAX_SAMPLE_WER:.0%}: {text!r}"
+    yield Check("recognition", "broken", found, "run edgespeech verify, and try another version of onnxruntime")
 
 
 def check_tuned(bundle: Bundle) -> Iterator[Check]:
@@ -141,28 +152,3 @@ def check_libraries() -> Iterator[Check]:
         except (ImportError, OSError) as error:
             why = " ".join(str(error).split())[:160]
             yield Check(name, "broken", f"does not load: {why}", f"pip install --force-reinstall {name}")
-
-
-def check_optional() -> Iterator[Check]:
-    """Check the extras that only some commands need, and the programs of KenLM."""
-    for extra, purpose, modules in _OPTIONAL:
-        missing = [name for name in modules if find_spec(name) is None]
-        if missing:
-            found = f"{', '.join(missing)} not installed; for {purpose}"
-            yield Check(extra, "missing", found, f"pip install 'edgespeech[{extra}]'")
-        else:
-            yield Check(extra, "ok", f"{', '.join(modules)}; for {purpose}")
-    if not _kenlm_tools():
-        found = "KenLM's lmplz and build_binary not found; for `lm build`"
-        yield Check(
-            "lm build", "missing", found, "make kenlm-tools in the repository, or set KENLM_BIN (CONTRIBUTING.md)"
-        )
-    else:
-        yield Check("lm build", "ok", "KenLM's programs are installed")
-
-
-def _kenlm_tools() -> bool:
-    try:
-        return all(find_tool(name) for name in ("lmplz", "build_binary"))
-    except EdgespeechError:
-        return False

@@ -33,6 +33,15 @@ def find_crash(module: str, launch: Launch = launch) -> str | None:
         How the import ended the process, or None if it succeeded or raised an exception, which this process can
         repeat.
     """
+    return _find_problem(module, launch, exceptions=False)
+
+
+def find_import_error(module: str, launch: Launch = launch) -> str | None:
+    """Import a module in a child process, and return the exception or how the import ended the process."""
+    return _find_problem(module, launch, exceptions=True)
+
+
+def _find_problem(module: str, launch: Launch, exceptions: bool) -> str | None:
     statement = _ONNXRUNTIME if module == "onnxruntime" else f"import {module}"
     try:
         done = launch([sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {statement}"])
@@ -40,7 +49,10 @@ def find_crash(module: str, launch: Launch = launch) -> str | None:
         return f"its import did not end within {SECONDS:g} s"
     except OSError:
         return None  # no child process can be started here
-    if done.returncode in {0, 1}:
+    if done.returncode == 1:
+        error = (done.stderr.strip().splitlines() or ["unknown error"])[-1]
+        return f"does not load: {error[-160:]}" if exceptions else None
+    if done.returncode == 0:
         return None
     said = " ".join(done.stderr.split())[-200:]
     return f"its import ends the process ({_name(done.returncode)}){f': {said}' if said else ''}"

@@ -1,15 +1,11 @@
-"""Checks of the machine: sound, permissions, heat and power."""
+"""Checks of the machine: permissions, heat and power."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
-from edgespeech.demo.doctor.imports import find_crash
 from edgespeech.demo.doctor.report import Check
 from edgespeech.demo.machine.device import describe_device
 from edgespeech.demo.machine.energy import find_unreadable_rapl
@@ -19,57 +15,8 @@ from edgespeech.demo.machine.jetson import highest_power_mode
 from edgespeech.demo.machine.records import Device
 from edgespeech.demo.machine.sensors import power_source, read_sensors, throttle_flags
 from edgespeech.demo.tune_device.settings import settings_file
-from edgespeech.errors import DeviceError, EdgespeechError, MissingDependencyError
-from edgespeech.runtime.live.microphone import list_microphones
 
 HOT = 85.0  # degrees Celsius; small boards throttle above
-
-
-def check_sound() -> Iterator[Check]:
-    """Check PortAudio, and list the microphones with their sample rates."""
-    if find_spec("sounddevice") is None:
-        yield Check(
-            "microphone", "missing", "sounddevice is not installed; `live` needs it", "pip install 'edgespeech[mic]'"
-        )
-        return
-    crash = find_crash("sounddevice")
-    if crash:
-        yield Check("PortAudio", "broken", crash, _install_portaudio())
-        return
-    try:
-        import_module("sounddevice")
-    except OSError:
-        yield Check("PortAudio", "broken", "the library is not installed; `live` needs it", _install_portaudio())
-        return
-    except Exception as error:  # sounddevice.PortAudioError, in a module that did not load
-        why = " ".join(str(error).split())
-        yield Check("PortAudio", "broken", f"does not start: {why}", "check that the system's sound service is running")
-        return
-    yield Check("PortAudio", "ok", "loads")
-    try:
-        microphones = list_microphones()
-    except MissingDependencyError as error:
-        yield Check("microphones", "broken", str(error), _install_portaudio())
-        return
-    except (DeviceError, EdgespeechError) as error:
-        yield Check("microphones", "missing", str(error), "edgespeech live --replay FILE works without one")
-        return
-    for microphone in microphones:
-        rates = " ".join(map(str, microphone.rates))
-        name = f"{microphone.index} {microphone.name} ({microphone.host_api})"
-        if rates:
-            yield Check("microphone", "ok", f"{name}: {rates} Hz")
-        else:
-            fix = "close the program that uses it, or choose another with --device"
-            yield Check("microphone", "note", f"{name}: does not open", fix)
-
-
-def _install_portaudio() -> str:
-    if sys.platform == "darwin":
-        return "brew install portaudio"
-    return (
-        "sudo apt-get install libportaudio2" if sys.platform == "linux" else "pip install --force-reinstall sounddevice"
-    )
 
 
 def check_permissions(root: Path = Path("/")) -> Iterator[Check]:
@@ -78,7 +25,8 @@ def check_permissions(root: Path = Path("/")) -> Iterator[Check]:
     locked = [path for path in captures if not os.access(path, os.R_OK | os.W_OK)]
     if locked:
         fix = "sudo usermod -aG audio $USER, then log in again"
-        yield Check("permissions", "broken", f"{locked[0]} may not be opened by this user; `live` needs it", fix)
+        found = f"{locked[0]} may not be opened by this user; microphones then need a sound server"
+        yield Check("permissions", "note", found, fix, "mic")
     folder = settings_file().parent
     above = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(above, os.W_OK):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgespeech.demo.doctor.imports import find_crash
-from edgespeech.demo.doctor.report import Check
+from edgespeech.demo.doctor.report import Check, State
 from edgespeech.demo.machine.device import ONNXRUNTIME_FLAVOURS, find_gpus, installed_version
 from edgespeech.demo.machine.host import THIS_HOST, Host
 from edgespeech.demo.machine.jetson import describe_jetson
@@ -19,6 +19,8 @@ from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.node_placement import describe_fallback
 
 MIN_VERSION = (1, 17)
+GPU = "gpu"  # the optional part of the installation
+_GPU_PROVIDERS = {"cuda", "tensorrt", "coreml", "directml"}
 _FIXES = {
     "cuda": "install the CUDA and cuDNN versions that this onnxruntime-gpu was built for: pip install "
     "'onnxruntime-gpu[cuda,cudnn]'",
@@ -99,7 +101,7 @@ def check_onnxruntime(host: Host = THIS_HOST) -> Iterator[Check]:
         return
     if on_jetson or has_gpu_wheels():
         found = f"{gpu}: not used by this distribution; small models are often faster on the CPU"
-        yield Check("GPU", "note", found, _JETSON_WHEEL if on_jetson else install)
+        yield Check("GPU", "missing", found, _JETSON_WHEEL if on_jetson else install, GPU)
 
 
 def check_providers(folder: Path, host: Host = THIS_HOST) -> Iterator[Check]:
@@ -112,17 +114,26 @@ def check_providers(folder: Path, host: Host = THIS_HOST) -> Iterator[Check]:
         yield Check("providers", "note", f"not tried: {error}")
         return
     on_jetson = describe_jetson(host.root, host.run) is not None
+    gpu_loads = any(trial.name in _GPU_PROVIDERS and not trial.problem for trial in trials)
     for trial in trials:
-        topic = f"--provider {trial.name}"
+        topic, part = f"--provider {trial.name}", GPU if trial.name in _GPU_PROVIDERS else ""
         if trial.problem:
             fix = _FIXES.get(trial.name, "use another --provider")
             if on_jetson and trial.name in {"cuda", "tensorrt"}:
                 fix = _JETSON_WHEEL
-            yield Check(topic, "broken" if trial.name == "cpu" else "missing", trial.problem, fix)
+            state: State = "broken" if trial.name == "cpu" else "note" if part and gpu_loads else "missing"
+            yield Check(topic, state, trial.problem, fix, part)
         elif trial.fallback:
-            yield Check(topic, "note", f"loads; {trial.fallback}")
+            yield Check(topic, "note", f"loads; {trial.fallback}", part=part)
         else:
-            yield Check(topic, "ok", "loads; every node runs there")
+            yield Check(topic, "ok", "loads; every node runs there", part=part)
+
+
+def check_gpu(checks: Sequence[Check]) -> Iterator[Check]:
+    """Report that no GPU can be used if no other check has found one."""
+    if not any(check.part == GPU for check in checks):
+        found = "no GPU was found, or onnxruntime has no provider for it"
+        yield Check("GPU", "missing", found, "use the CPU, which is often faster for models of this size", GPU)
 
 
 def has_gpu_wheels(architecture: str | None = None, python: tuple[int, int] = sys.version_info[:2]) -> bool:

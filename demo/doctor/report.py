@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
+
+from edgespeech.errors import EdgespeechError
 
 State = Literal["ok", "broken", "missing", "note"]
 _SIGNS: dict[State, str] = {"ok": "ok", "broken": "BROKEN", "missing": "missing", "note": "note"}
@@ -19,17 +21,33 @@ class Check:
         state: ``broken`` parts are required and do not work; ``missing`` parts are optional; a ``note`` is a hint.
         found: What the check found.
         fix: Command that fixes it, or advice; empty if nothing is wrong.
+        part: Optional part of the installation that it belongs to; empty for what every command needs.
     """
 
     topic: str
     state: State
     found: str
     fix: str = ""
+    part: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """Return the fields for JSON, where the fix has the key ``mend``."""
         fields = asdict(self)
         return {**fields, "mend": fields.pop("fix")}
+
+
+def error_and_fix(error: EdgespeechError) -> tuple[str, str]:
+    """Split an error message into the problem and the advice, which our errors put behind the last semicolon."""
+    found, _, fix = str(error).rpartition("; ")
+    return found or fix, fix
+
+
+def require(checks: Iterable[Check], parts: Collection[str]) -> list[Check]:
+    """Return the checks, where an optional part that was asked for is broken instead of missing."""
+    return [
+        replace(check, state="broken") if check.part in parts and check.state == "missing" else check
+        for check in checks
+    ]
 
 
 def all_required_work(checks: Sequence[Check]) -> bool:
@@ -48,4 +66,5 @@ def render(checks: Sequence[Check]) -> str:
     broken = sum(check.state == "broken" for check in checks)
     missing = sum(check.state == "missing" for check in checks)
     verdict = f"{broken} broken: fix the lines marked BROKEN" if broken else "everything required works"
-    return "\n".join([*lines, "", f"{verdict}{f'; {missing} optional parts missing' if missing else ''}"])
+    parts = "1 optional part" if missing == 1 else f"{missing} optional parts"
+    return "\n".join([*lines, "", f"{verdict}{f'; {parts} missing' if missing else ''}"])

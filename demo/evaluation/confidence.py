@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgespeech.runtime.measure.references import read_references, read_speech
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Page, Table
 from edgespeech.runtime.measure.word_errors import correct_words
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -47,11 +47,11 @@ class Calibration:
             "bins": [{"words": one.words, "confidence": one.confidence, "right": one.correct} for one in self.bins],
         }
 
-    def table(self) -> str:
-        """Return a table of the bins, followed by the two summary figures."""
+    def page(self) -> Page:
+        """Lay out a table of the bins, followed by the two summary figures."""
         rows = [(str(one.words), f"{one.confidence:.2f}", f"{one.correct:.2f}") for one in self.bins]
-        table = text_table(("words", "confidence", "correct"), rows, left=0)
-        return f"{table}\nexpected calibration error {self.error:.3f}, AUC {self.auc:.3f}"
+        table = Table(("words", "confidence", "correct"), rows, left=0)
+        return [table, f"expected calibration error {self.error:.3f}, AUC {self.auc:.3f}"]
 
 
 def calibrate(confidences: Sequence[float], correct: Sequence[bool]) -> Calibration:
@@ -73,7 +73,7 @@ def measure_calibration(recognizer: Recognizer, manifest: Path) -> Calibration:
     """Transcribe the utterances of `read_references`, and compare the confidences of their words with the texts."""
     confidences: list[float] = []
     correct: list[bool] = []
-    references = read_references(manifest)
+    references = read_references(manifest).for_labels(recognizer.labels)
     references.log()
     for _, text, samples in read_speech(references, recognizer.sample_rate, "confidence"):
         words = recognizer.transcribe((samples, recognizer.sample_rate)).words

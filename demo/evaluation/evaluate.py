@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgespeech.demo.evaluation import report
+from edgespeech.demo.evaluation.conditions import make_conditions
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
-from edgespeech.runtime.dependencies import require
 from edgespeech.runtime.files import require_writable
 from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Evaluation, evaluate_references
 from edgespeech.runtime.measure.references import read_references
-from edgespeech.runtime.measure.tables import find_marks
+from edgespeech.runtime.measure.tables import Bullets, Page, find_marks
 from edgespeech.runtime.recognizer import Recognizer
 
 
@@ -44,12 +44,9 @@ class EvaluateRequest:
             require_writable(self.save)
 
     def conditions(self) -> list[Condition]:
-        """Return the recording conditions; raise an EdgespeechError if one is invalid or scipy is missing."""
+        """Return the recording conditions; raise an EdgespeechError if one is invalid."""
         if not self.noise and not self.rooms:
             return [AS_RECORDED]
-        require("scipy", "train")
-        from edgespeech.demo.evaluation.conditions import make_conditions
-
         return make_conditions(self.noise, _parse_decibels(self.snr), self.rooms)
 
 
@@ -73,31 +70,37 @@ def evaluate_bundles(
         pairs = [(references, condition) for references in manifests for condition in conditions]
         return [evaluate_references(one, references, condition) for references, condition in pairs]
 
+    for one in (recognizer, other):  # both are counted in the same units
+        manifests = manifests if one is None else [it.for_labels(one.labels) for it in manifests]
     found = evaluate_all(recognizer)
     others = [None] * len(found) if other is None else evaluate_all(other)
     return [Result(*pair) for pair in zip(found, others, strict=True)]
 
 
-def describe_results(request: EvaluateRequest, results: Sequence[Result], bundle: Bundle, command: str) -> str:
-    """Return JSON lines, Markdown (with the command line that reproduces the figures) or text, as requested."""
-    if request.as_json:
-        return "\n".join(json.dumps(_as_dict(request, one)) for one in results)
+def json_lines(request: EvaluateRequest, results: Sequence[Result]) -> str:
+    """Return one JSON object per line for each result."""
+    return "\n".join(json.dumps(_as_dict(request, one)) for one in results)
+
+
+def results_page(request: EvaluateRequest, results: Sequence[Result], bundle: Bundle, command: str) -> Page:
+    """Lay out the results; for Markdown that was asked for, with the command line that reproduces the figures."""
     evaluations = [one.evaluation for one in results]
     lines = [
         report.difference_line(one.evaluation, one.other, request.against)
         for one in results
         if one.other is not None and request.against is not None
     ]
+    lines += [report.written_line(one.corpus, one.written) for one in evaluations if one.written is not None]
     if request.confusions:
         lines += [line for one in evaluations for line in report.confusion_lines(one, request.confusions)]
     if request.markdown or request.into:
         facts = bundle.manifest
         digest = facts.files[ACOUSTIC].sha256[:12]
         source = f"Bundle `{facts.name}`, {facts.graph.precision}, acoustic.onnx {digest}; `{command}`"
-        details = ["", "```", *lines, "```"] if lines else []
-        return "\n".join([report.evaluations_markdown(evaluations), source, *details])
-    figures = report.summary(evaluations[0]) if len(evaluations) == 1 else report.evaluations_text(evaluations)
-    return "\n".join([figures, *lines])
+        details = ["\n".join(["```", *lines, "```"])] if lines else []
+        return [report.evaluations_table(evaluations), f"{report.explain_intervals(evaluations)}\n{source}", *details]
+    figures = report.summary(evaluations[0]) if len(evaluations) == 1 else report.evaluations_table(evaluations)
+    return [figures, *([Bullets(lines)] if lines else [])]
 
 
 def _as_dict(request: EvaluateRequest, result: Result) -> dict[str, object]:

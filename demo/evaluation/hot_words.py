@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgespeech.runtime.decoder.hot_words import HotWords
+from edgespeech.runtime.decoder.hypothesis import join_words
 from edgespeech.runtime.measure.references import read_references, read_speech
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table
 from edgespeech.runtime.measure.word_errors import word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -74,7 +75,7 @@ def compare_hot_words(
     Raises:
         EdgespeechError: The manifest or a hot word is invalid.
     """
-    references = read_references(manifest)
+    references = read_references(manifest).for_labels(recognizer.labels)
     references.log()
     hypotheses: tuple[list[str], list[str]] = ([], [])
     for _, _, samples in read_speech(references, recognizer.sample_rate, "hot words"):
@@ -82,14 +83,14 @@ def compare_hot_words(
             stream = recognizer.stream()
             stream.set_hot_words(words)
             events = [*stream.accept(samples), *stream.finish()]
-            text = " ".join(event.text for event in events if event.type == "final")
-            texts.append(references.normalise(text))
+            found = (word for event in events if event.type == "final" for word in event.words)
+            texts.append(references.normalise(join_words(found, plain=True)))
     counted = {normal: boost for words, boost in phrases.items() if (normal := references.normalise(words))}
     without, boosted = (count_hot_words(counted, references.texts, texts) for texts in hypotheses)
     return without, boosted
 
 
-def hot_word_table(without: HotWordRates, boosted: HotWordRates) -> str:
+def hot_word_table(without: HotWordRates, boosted: HotWordRates) -> Table:
     """Return a table of the rates without and with hot words."""
     both = (without, boosted)
     rows = [
@@ -101,7 +102,7 @@ def hot_word_table(without: HotWordRates, boosted: HotWordRates) -> str:
         ("WER where spoken", *(f"{one.wer_with:.2%}" for one in both)),
         ("WER elsewhere", *(f"{one.wer_without:.2%}" for one in both)),
     ]
-    return text_table(("", "without", "with"), rows)
+    return Table(("", "without", "with"), rows)
 
 
 def _occurrences(hot_words: HotWords, text: str) -> Counter[str]:

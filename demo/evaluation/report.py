@@ -7,40 +7,46 @@ from pathlib import Path
 from typing import TypedDict
 
 from edgespeech.runtime.measure.evaluation import Evaluation
-from edgespeech.runtime.measure.tables import markdown_table, text_table
+from edgespeech.runtime.measure.tables import Table
 from edgespeech.runtime.measure.word_errors import difference_interval
+from edgespeech.runtime.measure.written_errors import MARK_NAMES, WrittenScore
 
 HEADINGS = ("speech", "condition", "WER %", "95 % interval", "CER %", "deleted %", "words", "real-time factor")
+HEADINGS_OF_CHARACTERS = (
+    "speech", "condition", "CER %", "95 % interval", "deleted %", "characters", "real-time factor",
+)  # fmt: skip
 _LEFT = 2  # columns of text
 
 
 def summary(evaluation: Evaluation) -> str:
     """Describe a single evaluation in a few lines."""
     errors = evaluation.errors
+    rate, units = ("CER", "characters") if evaluation.by_characters else ("WER", "words")
+    other = "" if evaluation.by_characters else f"CER {evaluation.cer:.2%}\n"
     return (
-        f"WER {evaluation.wer:.2%}   ({errors.substitutions} substitutions, {errors.deletions} deletions, "
-        f"{errors.insertions} insertions in {errors.words} words)\n"
+        f"{rate} {evaluation.wer:.2%}   ({errors.substitutions} substitutions, {errors.deletions} deletions, "
+        f"{errors.insertions} insertions in {errors.words} {units})\n"
         f"    {evaluation.interval} % in 95 of 100 draws of other {evaluation.interval.resampled}\n"
-        f"CER {evaluation.cer:.2%}\n"
+        f"{other}"
         f"{len(evaluation.references)} utterances, {evaluation.audio_seconds:.1f} s of audio in "
         f"{evaluation.seconds:.1f} s: real-time factor {evaluation.rtf:.4f}"
     )
 
 
-def evaluations_text(evaluations: Sequence[Evaluation]) -> str:
-    """Return a table for a terminal with one row per evaluation."""
-    return text_table(HEADINGS, [_cells(one) for one in evaluations], _LEFT)
+def evaluations_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Return a table with one row per evaluation."""
+    headings = HEADINGS_OF_CHARACTERS if any(one.by_characters for one in evaluations) else HEADINGS
+    return Table(headings, [_cells(one) for one in evaluations], _LEFT)
 
 
-def evaluations_markdown(evaluations: Sequence[Evaluation]) -> str:
-    """Return a Markdown table with one row per evaluation, and a line that explains the intervals."""
+def explain_intervals(evaluations: Sequence[Evaluation]) -> str:
+    """Explain in one line what the intervals were resampled over."""
     resampled = {
         kind: sorted({one.corpus for one in evaluations if one.interval.resampled == kind})
         for kind in ("speakers", "utterances")
     }
     named = "; ".join(f"{kind} of {', '.join(corpora)}" for kind, corpora in resampled.items() if corpora)
-    table = markdown_table(HEADINGS, [_cells(one) for one in evaluations], _LEFT)
-    return f"{table}\n\nIntervals: bootstrap over the {named}."
+    return f"Intervals: bootstrap over the {named}."
 
 
 def _cells(one: Evaluation) -> tuple[str, ...]:
@@ -49,7 +55,7 @@ def _cells(one: Evaluation) -> tuple[str, ...]:
         one.condition,
         f"{100 * one.wer:.1f}",
         str(one.interval),
-        f"{100 * one.cer:.1f}",
+        *([] if one.by_characters else [f"{100 * one.cer:.1f}"]),
         f"{100 * one.errors.deletion_rate:.1f}",
         str(one.words),
         f"{one.rtf:.4f}",
@@ -87,6 +93,16 @@ def difference_line(evaluation: Evaluation, other: Evaluation, bundle: Path) -> 
     )
 
 
+def written_line(name: str, score: WrittenScore) -> str:
+    """Describe marks and cases in one line; those that the references do not have are left out."""
+    marks = [
+        f"{MARK_NAMES[mark]} {one.f1:.3f} ({one.precision:.3f} precision, {one.recall:.3f} recall, {one.wanted} marks)"
+        for mark, one in score.marks.items()
+        if one.wanted
+    ]
+    return f"{name}: F1 of {'; '.join(marks) or 'no marks'}; case {score.case:.2%} of {score.words} words"
+
+
 class Confusions(TypedDict):
     """The most frequent errors: [reference, hypothesis, count], and [word, count]."""
 
@@ -110,5 +126,5 @@ def confusion_lines(evaluation: Evaluation, limit: int) -> Iterator[str]:
     found = confusions(evaluation, limit)
     pairs = [f"{reference} -> {hypothesis} {count}" for reference, hypothesis, count in found["substituted"]]
     yield f"{evaluation.corpus}, {evaluation.condition}, substituted: {', '.join(pairs) or 'nothing'}"
-    yield f"  deleted: {', '.join(f'{word} {count}' for word, count in found['deleted']) or 'nothing'}"
-    yield f"  inserted: {', '.join(f'{word} {count}' for word, count in found['inserted']) or 'nothing'}"
+    yield f"deleted: {', '.join(f'{word} {count}' for word, count in found['deleted']) or 'nothing'}"
+    yield f"inserted: {', '.join(f'{word} {count}' for word, count in found['inserted']) or 'nothing'}"

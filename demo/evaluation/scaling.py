@@ -17,7 +17,7 @@ from edgespeech.reference.model.config import Record
 from edgespeech.reference.training.config import read_training_config
 from edgespeech.reference.training.scaling import Point, PowerLaw, fit_power_law, read_fractions, train_fractions
 from edgespeech.runtime.files import make_folder, replacing
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Bullets, Page, Table
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _read_results(path: Path) -> tuple[Point, ...]:
         return msgspec.json.decode(path.read_bytes(), type=Results).points
     except FileNotFoundError:
         return ()
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read ({error}); remove it or drop --resume") from None
 
 
@@ -106,13 +106,13 @@ def summary(points: Sequence[Point], hours: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
+def page(found: dict[str, Any]) -> Page:
     """Lay out the points as a table, followed by the laws and their predictions."""
     rows = [
         [point["share"], f"{point['hours']:.3f}", f"{point['speakers']}", f"{point['wer']:.1%}", f"{point['loss']:.3f}"]
         for point in found["points"]
     ]
-    lines = [text_table(["fraction", "hours", "speakers", "dev WER", "dev loss"], rows)]
+    lines = []
     for kind, title in KINDS.items():
         law = found["laws"][kind]
         lines.append(
@@ -121,10 +121,10 @@ def table(found: dict[str, Any]) -> str:
         )
         for one in found["predictions"]:
             rate, low, high = (_format(kind, value) for value in (one[kind]["rate"], *one[kind]["interval"]))
-            lines.append(f"  {one['hours']:g} h: {rate}, 95 % interval {low} to {high}")
+            lines.append(f"{one['hours']:g} h: {rate}, 95 % interval {low} to {high}")
     if max(point["wer"] for point in found["points"]) > 0.9:
         lines.append("a WER above 90 % is not on a power law, because it is bounded: use the loss or train longer")
-    return "\n".join(lines)
+    return [Table(["fraction", "hours", "speakers", "dev WER", "dev loss"], rows), Bullets(lines)]
 
 
 def _format(kind: str, value: float) -> str:

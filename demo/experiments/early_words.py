@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from edgespeech.reference.model.checkpoint import load_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime import audio
+from edgespeech.runtime.conditioning.conditioner import Conditioner
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.live.latency import LatencyBreakdown
 from edgespeech.runtime.manifest import read_manifest
 from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
 
@@ -85,11 +86,13 @@ def main(checkpoint: str, manifest: str, utterances: str = "30") -> None:
     """Print a table with one row per kind of partials."""
     model = load_checkpoint(Path(checkpoint))[0].eval()
     decoder = Recognizer().decoder
+    conditioner = Conditioner(model.config.features.sample_rate, model.config.frame_samples)
     breakdowns = {kind: LatencyBreakdown() for kind in KINDS}
     for utterance in track(read_manifest(Path(manifest))[: int(utterances)], "early words"):
-        measure(model, decoder, audio.read(utterance.path), breakdowns)
+        samples, _ = conditioner.step(audio.read(utterance.path), conditioner.initial_state(), last=True)
+        measure(model, decoder, samples, breakdowns)
     headings = ("partials from", "words", "shown after, median", "90 %", "revised")
-    print(text_table(headings, [row(kind, breakdown) for kind, breakdown in breakdowns.items()]))
+    print(output_text([Table(headings, [row(kind, breakdown) for kind, breakdown in breakdowns.items()])]))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from edgespeech.runtime.endpoint import Endpointer, EndpointRules, EndpointState
 from edgespeech.runtime.live.sources import BLOCK_SECONDS
 from edgespeech.runtime.manifest import read_manifest
 from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 from edgespeech.runtime.measure.word_errors import word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -84,7 +84,7 @@ def main(manifest: str, utterances: str = "25") -> None:
         name = "none" if silence is None else f"{silence:g} s, {longest:g} s"
         rows.append([name, counted, *measure(changed, samples, reference)])
     headings = ("silence, longest", "silence counted", "finals", "after, median", "at most", "WER")
-    print(text_table(headings, rows, left=2))
+    print(output_text([Table(headings, rows, left=2)]))
 
 
 if __name__ == "__main__":

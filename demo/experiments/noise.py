@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgespeech.runtime import audio
 from edgespeech.runtime.decoder.hypothesis import Hypothesis
 from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -67,8 +67,8 @@ def main(folders: list[str], recognizer: Recognizer | None = None, decibels: flo
         invented = len(accepting.transcribe((samples, audio.SAMPLE_RATE)).words)
         per_minute = (f"{words / minutes:.2f}" for words in (invented, counting.words))
         rows.append([name[-MAX_NAME:], f"{minutes:.1f}", *per_minute])
-    print("words per minute, with and without the minimum evidence")
-    print(text_table(("noise", "minutes", "without", f"{rule.nats_per_word:g} nats"), rows))
+    headings = ("noise", "minutes", "without", f"{rule.nats_per_word:g} nats")
+    print(output_text([Table(headings, rows, title="words per minute, with and without the minimum evidence")]))
 
 
 if __name__ == "__main__":

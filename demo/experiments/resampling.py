@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgespeech.runtime.audio import SAMPLE_RATE, Resampler, resampling_delay
 from edgespeech.runtime.measure.progress import track
 from edgespeech.runtime.measure.references import read_references, read_speech
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 from edgespeech.runtime.measure.word_errors import word_error_rate
 from edgespeech.runtime.recognizer import Recognizer
 
@@ -76,7 +76,7 @@ def main(manifest: str, utterances: str = "40", *qualities: str, recognizer: Rec
             spent = time.process_time() - began
             delay = f"{1000.0 * resampling_delay(rate, SAMPLE_RATE, quality):.0f}"
             rows.append([name, quality, error_rate(converted), delay, f"{1000.0 * spent / seconds:.2f}"])
-    print(text_table(("source", "quality", "WER", "delay ms", "CPU ms per s"), rows, left=2))
+    print(output_text([Table(("source", "quality", "WER", "delay ms", "CPU ms per s"), rows, left=2)]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgespeech.runtime.manifest import read_manifest, read_samples
 from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 from edgespeech.runtime.measure.word_errors import normalise
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.recognizer import Recognizer
@@ -37,7 +37,8 @@ def main(manifests: Iterable[str], recognizer: Recognizer | None = None) -> None
             right = sum(text == normalise(one.text) for text, one in zip(texts, chosen, strict=True))
             cells += [str(texts.count("")), str(right)]
         rows.append(cells)
-    print(text_table(("utterances of one word", "number", "empty", "right", "empty, all accepted", "right"), rows))
+    headings = ("utterances of one word", "number", "empty", "right", "empty, all accepted", "right")
+    print(output_text([Table(headings, rows)]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 from edgespeech.runtime.measure.word_errors import word_error_rate
 
 FRACTIONS = (1.0, 0.9, 0.75, 0.5, 0.25, 0.1)
@@ -47,7 +47,7 @@ def main(manifest: str, folder: str | None = None) -> None:
         decoder = BeamSearchDecoder(labels, blank, LanguageModel(path, [words[index] for index in kept]), options)
         rows.append([f"{fraction:.0%}", running, error_rate(decoder)])
     rows.append(["no model", "", error_rate(BeamSearchDecoder(labels, blank, None, options, beta=0.0))])
-    print(text_table(("words", "running words", "WER"), rows))
+    print(output_text([Table(("words", "running words", "WER"), rows)]))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import load_bundle
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Table, output_text
 
 ROUNDS = 6
 
@@ -47,7 +47,7 @@ def main(threads: str = "2", chunks: str = "20") -> None:
         ratio = np.median(np.divide(measured[False], measured[True]))
         cells = (f"{1000.0 * np.median(measured[spin]):.2f}" for spin in (True, False))
         rows.append([name, *cells, f"{ratio:.2f}"])
-    print(text_table((f"{threads} threads, {1000.0 * seconds:g} ms", "spinning", "sleeping", "ratio"), rows))
+    print(output_text([Table((f"{threads} threads, {1000.0 * seconds:g} ms", "spinning", "sleeping", "ratio"), rows)]))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from edgespeech.demo.live.screen import LiveScreen
 from edgespeech.runtime import audio
@@ -62,23 +63,25 @@ class Screenshot(LiveScreen):
 
     def text(self) -> str:
         """Return what the terminal shows."""
-        self._print_view()
+        self._draw(self.view())
         return self.paper.export_text().rstrip()
 
     def svg(self) -> str:
         """Return what the terminal shows as an SVG picture."""
-        self._print_view()
+        self._draw(self.view())
         return self.paper.export_svg(title="edgespeech live", code_format=SVG_FORMAT, unique_id="live")
 
-    def _print_view(self) -> None:
-        self.close()
-        self.paper.print(self.view())
+    def _draw(self, above: Sequence[Text] = ()) -> None:
+        for line in above:
+            self.paper.print(line)
 
 
 class SampleClips:
     """A source that plays the first sample clips up to the middle of the third one."""
 
     name, description = "clips", "playing the sample clips"
+    device_seconds = None
+    is_microphone = True
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate

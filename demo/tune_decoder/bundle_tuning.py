@@ -27,6 +27,7 @@ from edgespeech.runtime.bundle import (
 )
 from edgespeech.runtime.dependencies import require
 from edgespeech.runtime.files import replacing, require_writable
+from edgespeech.runtime.measure.tables import Page
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +82,15 @@ class TunedBundle:
         """Return the figures under the keys of ``lm tune --json``."""
         return {**self.tuning.as_dict(), **self.measured()}
 
-    def table(self) -> str:
-        """Return the tables of the tuning, with a line about the other speech."""
+    def page(self) -> Page:
+        """Lay out the tables of the tuning, with a line about the other speech."""
         if self.other is None:
-            return self.tuning.table()
+            return self.tuning.page()
         line = (
             f"on {self.other.manifest}, {self.other.utterances} utterances: WER {self.other.wer_before:.2%} before, "
             f"{self.other.wer:.2%} after"
         )
-        return f"{self.tuning.table()}\n{line}"
+        return [*self.tuning.page(), line]
 
 
 def tune_bundle(request: TuneRequest) -> TunedBundle:

@@ -15,7 +15,7 @@ from edgespeech.errors import EdgespeechError, UsageError
 from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress, track
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Page, Table
 from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 TUNING_BEAM = 64
@@ -59,11 +59,11 @@ class Comparison:
             entry["remark"] = figures.unavailable
         return found
 
-    def table(self) -> str:
-        """Return a table with one row per decoder, followed by the decoders that are unavailable."""
+    def page(self) -> Page:
+        """Lay out a table with one row per decoder, followed by the decoders that are unavailable."""
         title = (
             f"{self.utterances} utterances, {self.words} words, {self.audio_seconds:.0f} s of audio; "
-            "WER and CPU seconds per second of audio, one thread\n"
+            "WER and CPU seconds per second of audio, one thread"
         )
         beams = [heading for width in self.beam_widths for heading in (f"beam {width}: WER", "CPU")]
         rows, notes = [], []
@@ -77,7 +77,7 @@ class Comparison:
             rows.append([figures.name, f"{figures.weights}, {how}", *cells, f"{figures.setup_seconds:.2f} s"])
         if self.tuned_on:
             notes.append(f"weights tuned on {self.tuned_on} of these utterances: optimistic")
-        return "\n".join([text_table(("decoder", "weights", *beams, "set-up"), rows, 2, title), *notes])
+        return [title, Table(("decoder", "weights", *beams, "set-up"), rows, 2), *notes]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from edgespeech.demo.tune_decoder.weight_search import MAX_DECODINGS, SearchResu
 from edgespeech.runtime.bundle import DecoderDefaults
 from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress
-from edgespeech.runtime.measure.tables import text_table
+from edgespeech.runtime.measure.tables import Page, Table
 from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 # A wider beam is worth its time if it lowers the word error rate by more than this fraction.
@@ -75,8 +75,8 @@ class Tuning:
             "beams": [asdict(beam) for beam in self.beams],
         }
 
-    def table(self) -> str:
-        """Return tables of the weights and beam widths that were tried, and the settings before and after."""
+    def page(self) -> Page:
+        """Lay out tables of the weights and beam widths that were tried, and the settings before and after."""
         words = int(self.search.surface.words.sum())
         trials = [
             (*(f"{weight:g}" for weight in trial.weights), f"{trial.errors / words:.2%}")
@@ -92,18 +92,17 @@ class Tuning:
             )
             for one in self.beams
         ]
-        return "\n".join(
-            [
-                text_table(("alpha", "beta", "unknown", "WER"), trials, 0, f"weights tried at beam {self.search_beam}"),
-                "",
-                text_table(("beam", "WER", "CPU s per s", ""), beams, 0, "beam widths with the best weights"),
-                "",
-                f"before  {describe_settings(self.before)}: WER {self.wer_before:.2%}",
-                f"after   {describe_settings(self.after)}: WER {self.wer:.2%}",
-                f"The second figure is optimistic, because the settings were tuned on the same {self.utterances} "
-                f"utterances. Weights from one half of them re-score the other half to {self.wer_cross_validated:.2%}.",
-            ]
-        )
+        settings = [
+            ("before", describe_settings(self.before), f"{self.wer_before:.2%}"),
+            ("after", describe_settings(self.after), f"{self.wer:.2%}"),
+        ]
+        return [
+            Table(("alpha", "beta", "unknown", "WER"), trials, 0, f"weights tried at beam {self.search_beam}"),
+            Table(("beam", "WER", "CPU s per s", ""), beams, 0, "beam widths with the best weights"),
+            Table(("", "settings", "WER"), settings, 2),
+            f"The second figure is optimistic, because the settings were tuned on the same {self.utterances} "
+            f"utterances. Weights from one half of them re-score the other half to {self.wer_cross_validated:.2%}.",
+        ]
 
     def warnings(self) -> list[str]:
         """Return the reasons to doubt the result."""

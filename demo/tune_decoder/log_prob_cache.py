@@ -76,7 +76,7 @@ def _run_model(bundle: Bundle, references: References, title: str) -> Iterator[t
         frames = facts.frames_decoded(len(samples))
         # Output t belongs to frame t - delay, so the look-ahead is padded with silence.
         length = (facts.delay_frames + frames) * facts.frame_samples
-        delayed = model.stream(conditioner.whole(samples, length)[None])[0]
+        delayed = model.stream(conditioner.whole(samples, length)[None], length=len(samples))[0]
         yield delayed[facts.delay_frames :][:frames], len(samples)
 
 

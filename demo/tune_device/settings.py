@@ -17,6 +17,7 @@ from edgespeech.runtime.acoustic_model import available_providers
 from edgespeech.runtime.bundle import MANIFEST, Bundle, describe_file, load_bundle
 from edgespeech.runtime.files import replacing
 from edgespeech.runtime.options import RecognizerRequest
+from edgespeech.runtime.storage.temporaries import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def remember(bundle: Bundle, settings: DeviceSettings) -> Path:
     """
     make_settings_folder()
     path = settings_file()
-    _write(path, {**_read(path), _key(bundle): settings})
+    with exclusive(path.parent):
+        _write(path, {**_read(path), _key(bundle): settings})
     return path
 
 
@@ -102,10 +104,10 @@ def forget_settings(bundle: Bundle) -> bool:
         UsageError: The file cannot be written.
     """
     path = settings_file()
-    known = _read(path)
-    if _key(bundle) not in known:
+    if recall(bundle) is None:
         return False
-    _write(path, {key: settings for key, settings in known.items() if key != _key(bundle)})
+    with exclusive(path.parent):
+        _write(path, {key: settings for key, settings in _read(path).items() if key != _key(bundle)})
     return True
 
 
@@ -158,7 +160,7 @@ def _key(bundle: Bundle) -> str:
 def _read(path: Path) -> dict[str, DeviceSettings]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, DeviceSettings])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}  # the settings can be measured again
 
 

@@ -99,6 +99,36 @@ GENERAL = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("sing", "edgespeech"),
+        ("--loud", "edgespeech"),
+        ("transcribe", "edgespeech transcribe"),
+        ("transcribe a.wav --loud", "edgespeech transcribe"),
+        ("transcribe a.wav --beam-width", "edgespeech transcribe"),
+        ("transcribe a.wav --beam-width many", "edgespeech transcribe"),
+        ("lm sing", "edgespeech lm"),
+        ("lm build", "edgespeech lm build"),
+        ("lm build a.txt -o", "edgespeech lm build"),
+        ("bench --threads", "edgespeech bench"),
+        ("bench compare a.json", "edgespeech bench compare"),
+        ("data check --jobs 0 a.jsonl", "edgespeech data check"),
+    ],
+)
+def test_usage_errors_point_to_the_help_of_the_command(edgespeech: Command, line: str, command: str) -> None:
+    outcome = edgespeech(*line.split())
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
+    assert outcome.err.endswith(f"; see {command} --help\n") and ".;" not in outcome.err
+
+
+@pytest.mark.parametrize("group", ["lm", "data"])
+def test_a_group_alone_prints_its_help(edgespeech: Command, group: str) -> None:
+    outcome = edgespeech(group)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == edgespeech(group, "--help").out and len(outcome.out.splitlines()) > 10
+
+
 @pytest.mark.parametrize(("line", "words"), GENERAL)
 def test_bad_arguments_are_refused(edgespeech: Command, folder: Path, line: str, words: str) -> None:
     outcome = edgespeech(*line.split())
@@ -166,8 +196,8 @@ EXPORTS = [
     ("lost.pt -o out", "no checkpoint at lost.pt"),
     (". -o out", "no checkpoint at ."),
     ("text.txt -o out", "text.txt"),
-    ("empty.wav -o out", "empty.wav is damaged"),
-    ("zip.pt -o out", "zip.pt is damaged"),
+    ("empty.wav -o out", "empty.wav is damaged or not a checkpoint: it is empty"),
+    ("zip.pt -o out", "zip.pt is damaged or not a checkpoint: it is a zip archive"),
     ("hostile.pt -o out", "hostile.pt"),
     ("hostile2.pt -o out", "could run foreign code: refused"),
     ("foreign.pt -o out", "format 'another'"),

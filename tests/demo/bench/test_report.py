@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgespeech.demo.bench.card import render_card
-from edgespeech.demo.bench.compare import differences, judge, render_comparison
+from edgespeech.demo.bench.card import card_page
+from edgespeech.demo.bench.compare import comparison_page, differences, judge
 from edgespeech.demo.bench.picture import draw_report
 from edgespeech.demo.bench.report import (
     SCHEMA,
@@ -22,7 +23,6 @@ from edgespeech.demo.bench.report import (
     ChunkTimes,
     Configuration,
     Energy,
-    Latency,
     Load,
     Memory,
     Percentiles,
@@ -32,15 +32,18 @@ from edgespeech.demo.bench.report import (
     Result,
     Spread,
     Streams,
+    TimesToText,
     apart_by_chance,
     percentiles,
     read_report,
     schema,
     spread,
 )
-from edgespeech.demo.bench.table import render_table
+from edgespeech.demo.bench.table import summary_page
 from edgespeech.demo.machine.records import Conditions, Device, Jetson, Sensor
 from edgespeech.errors import MissingDependencyError, UsageError
+from edgespeech.runtime.measure.tables import markdown_text
+from tests.markdown_tables import cells
 
 Command = Callable[..., Any]
 
@@ -63,7 +66,9 @@ def result(name: str = "int8 cells", rtf: float = 0.02, **changes: Any) -> Resul
         chunk_times=ChunkTimes(acoustic=times, decoder=times, all=times),
         rtf=RealTimeFactors(**factors),
         relative=Ratios(**factors) if name != "int8 cells" else None,
-        latency=Latency(first_partial=None, final_on_stop=figure(5.0), final_on_silence=figure(1500.0), compute=9.0),
+        latency=TimesToText(
+            first_partial=None, final_on_stop=figure(5.0), final_on_silence=figure(1500.0), compute=9.0
+        ),
         memory=Memory(steady=figure(110.0), peak=figure(115.0), added=figure(40.0)),
         cpu_seconds_per_second_of_audio=figure(0.02),
         cores_busy=1.0,
@@ -123,6 +128,18 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_report(tmp_path / "absent.json")
 
 
+def _card(found: Report) -> str:
+    return markdown_text(card_page(found))
+
+
+def _comparison(first: Report, second: Report) -> str:
+    return markdown_text(comparison_page(first, second))
+
+
+def _summary(found: Report, command: str) -> str:
+    return markdown_text(summary_page(found, command))
+
+
 def test_launches_are_summarised() -> None:
     assert spread([3.0]) == Spread(3.0, 3.0, 3.0, 1)
     assert spread([5.0, 1.0, 2.0, 9.0]) == Spread(3.5, 1.0, 9.0, 4)
@@ -135,7 +152,7 @@ def test_launches_are_summarised() -> None:
 
 
 def test_the_card_has_all_facts_and_its_tables_are_aligned() -> None:
-    card = render_card(report(result(), result("fp32 fused", rtf=0.04), notes=("a train passed",)))
+    card = _card(report(result(), result("fp32 fused", rtf=0.04), notes=("a train passed",)))
     for wanted in (
         "Jetson Orin Nano",
         "JetPack 6.2",
@@ -164,9 +181,9 @@ def test_the_card_has_all_facts_and_its_tables_are_aligned() -> None:
 
 
 def test_the_card_names_what_cannot_keep_up() -> None:
-    card = render_card(report(result(), result("fp32 fused", rtf=1.2)))
+    card = _card(report(result(), result("fp32 fused", rtf=1.2)))
     assert "Cannot keep up in real time here: fp32 fused." in card
-    assert "keep up" not in render_card(report(result(rtf=0.9)))
+    assert "keep up" not in _card(report(result(rtf=0.9)))
 
 
 def test_a_device_that_reports_nothing_has_a_card_too() -> None:
@@ -176,8 +193,8 @@ def test_a_device_that_reports_nothing_has_a_card_too() -> None:
         device=Device("x", "x86_64", 2, 2, None, None, None, None, "os", "kernel", None, None, (), None),
         conditions=Conditions(False, (), None, None, None, None, (), None, None),
     )
-    card = render_card(nothing)
-    assert "noisy" not in card and "J per s" not in card and "None" not in card
+    card = _card(nothing)
+    assert "noisy" not in card and "J per s" not in card and not re.search(r"\bNone\b(?! of)", card)
     assert "| ratio" not in card, "of one configuration"
 
 
@@ -188,13 +205,13 @@ def test_figures_agree_within_the_spread_of_their_launches() -> None:
         {one.figure: one.verdict for one in differences(before, after)}["real-time factor"] for after in (near, far)
     ]
     assert verdicts == ["agree", "differ"]
-    lines = render_comparison(before, far).splitlines()
+    lines = _comparison(before, far).splitlines()
     row = next(line for line in lines if line.startswith("| real-time factor"))
-    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["2.00", "differ"]
+    assert cells(row)[-2:] == ["2.00", "differ"]
     assert lines[-1].startswith(
         "DIFFER: 3 of 16 figures: real-time factor; real-time factor, acoustic model; real-time factor, decoder"
     )
-    assert render_comparison(before, near).splitlines()[-1] == "AGREE: all 16 figures"
+    assert _comparison(before, near).splitlines()[-1] == "AGREE: all 16 figures"
 
 
 @pytest.mark.parametrize(
@@ -231,7 +248,7 @@ def test_only_figures_of_both_reports_are_compared() -> None:
     assert {one.configuration for one in found} == {"fp32 fused"}
     assert "memory, MB" not in {one.figure for one in found}
     with pytest.raises(UsageError, match="no configuration in common: int8 cells, int8 cells against int4 cells"):
-        render_comparison(report(result(), result()), report(result("int4 cells")))
+        _comparison(report(result(), result()), report(result("int4 cells")))
 
 
 def test_compare_has_the_exit_codes_of_diff(edgespeech: Command, tmp_path: Path) -> None:
@@ -253,26 +270,26 @@ def test_compare_has_the_exit_codes_of_diff(edgespeech: Command, tmp_path: Path)
 def test_too_few_launches_are_undecided() -> None:
     quick = result(rtf=0.02, memory=None, energy=None, streams=None)
     rtf = RealTimeFactors(acoustic=spread([0.01]), decoder=spread([0.01]), all=spread([0.02]))
-    last = render_comparison(report(msgspec.structs.replace(quick, rtf=rtf)), report(quick)).splitlines()[-1]
+    last = _comparison(report(msgspec.structs.replace(quick, rtf=rtf)), report(quick)).splitlines()[-1]
     assert last == "UNDECIDED: 3 of 12 figures, because each report needs 4 launches or more"
 
 
 def test_the_table_for_a_document_has_ratios_to_the_first_row() -> None:
     slower = result("fp32 fused", rtf=0.04, memory=None)
-    lines = render_table(report(result(), slower), "edgespeech bench --threads 1").splitlines()
+    lines = _summary(report(result(), slower), "edgespeech bench --threads 1").splitlines()
     head, _, first, second, _, *explanation = lines
     assert len({line.count("|") for line in lines[:4]}) == 1 and head.startswith("| precision")
-    assert [cell.strip() for cell in first.split("|")[1:-1]] == [
+    assert cells(first) == [
         "int8 cells", "6.3", "6.0", "9.0", "0.0120", "0.0200", "110", "76.7 (66 to 86)",
     ]  # fmt: skip
-    assert [cell.strip() for cell in second.split("|")[1:-2]] == [
+    assert cells(second)[:-1] == [
         "fp32 fused", "6.3 (1.00)", "6.0 (1.00)", "9.0 (1.00)", "0.0240 (0.02)", "0.0400 (0.04)", "-",
     ]  # fmt: skip
     assert (
         "medians of 6 launches" in " ".join(explanation)
         and explanation[-1] == "Made by `edgespeech bench --threads 1`."
     )
-    assert "noisy: a train" in render_table(report(notes=("a train",)), "x")
+    assert "noisy: a train" in _summary(report(notes=("a train",)), "x")
 
 
 def test_the_picture_is_a_png_and_an_svg(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from edgespeech.demo.bench import variants
-from edgespeech.demo.bench.variants import build_variants, parse_variant
+from edgespeech.demo.bench.variants import VariantsRequest, build_variants, check_variants, parse_variant
 from edgespeech.demo.bundles.export import BundleRequest
 from edgespeech.errors import UsageError
 from edgespeech.reference.model.checkpoint import save_checkpoint
@@ -52,7 +52,9 @@ def test_the_chunk_of_the_bundle_is_used_if_it_is_whole_frames(
     monkeypatch.setattr(variants, "export_bundle", export)
     monkeypatch.setattr(logging.getLogger("edgespeech"), "propagate", True)
     with caplog.at_level(logging.INFO, logger="edgespeech"):
-        folders = build_variants(tmp_path / "model.pt", ["fp32", "int8:cells"], like, tmp_path, None)
+        folders = build_variants(
+            VariantsRequest(tmp_path / "model.pt", ["fp32", "int8:cells"], tmp_path, like), [1.0, 60.0]
+        )
     assert folders == [tmp_path / "fp32", tmp_path / "int8-cells"]
     assert [(one.precision, one.export.form, one.export.chunk_ms) for one in requests] == [
         ("fp32", "fused", wanted),
@@ -60,3 +62,15 @@ def test_the_chunk_of_the_bundle_is_used_if_it_is_whole_frames(
     ]
     assert all(one.export.decoder == manifest.decoder and not one.calibrate for one in requests)
     assert ("are not whole frames of 40 ms" in caplog.text) == (wanted is None)
+
+
+def test_the_exports_are_estimated_from_the_speech_that_they_process(
+    tiny_bundle: Bundle, tiny_model_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tiny_model_factory(cell="gru"), tmp_path / "model.pt", {"name": "tiny"})
+    monkeypatch.setattr(variants, "_seconds_of_torch", lambda model: 0.1)
+    request = VariantsRequest(tmp_path / "model.pt", ["fp32", "fp16", "int8", "int4"], tmp_path, tiny_bundle)
+    fp32, fp16, int8, int4 = check_variants(request, ())
+    assert fp32 == fp16 == pytest.approx(0.1 * 1.8 * (29.6 + 15.0), rel=0.01), "the sample clips, compared"
+    assert fp32 < int8 < int4 < 2.0 * fp32
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt"]

@@ -1,4 +1,4 @@
-"""`info` prints what a bundle contains; `verify` refuses a graph whose outputs are wrong."""
+"""`verify` refuses a graph whose outputs are wrong, and a language model that does not fit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgespeech.demo.bundles import inspect
-from edgespeech.demo.bundles.inspect import describe, verify_bundle
+from edgespeech.demo.bundles.inspect import verify_bundle
 from edgespeech.errors import BundleError, LanguageModelError, VerificationError
 from edgespeech.runtime.bundle import ACOUSTIC, LANGUAGE_MODEL, Bundle, FileEntry, Manifest, write_bundle
 
@@ -51,49 +50,6 @@ def with_last_step(bundle: Bundle, operator: str, *constants: float) -> onnx.Mod
     return graph
 
 
-def test_info_prints_the_parts_of_the_latency(tiny_bundle: Bundle) -> None:
-    text = describe(tiny_bundle)
-    for words in ("tiny", "fused, fp32", "29", "acoustic.onnx", "16000 Hz, 40 ms", "chunk 80 ms (free)", "beam 64"):
-        assert words in text
-    assert "look-ahead 120 ms" in text
-
-
-def test_info_prints_provenance_and_measurements(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    bundle = rebuilt(tiny_bundle, tmp_path / "bundle", provenance={"licence": "CC BY 4.0"}, measured={"WER": 0.25})
-    lines = describe(bundle).splitlines()
-    assert "licence      CC BY 4.0" in lines and "WER          0.25" in lines
-
-
-def test_figures_of_another_machine_are_labelled(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    measured = {"chunk_ms": 1.613528496818617, "chunk_time_ratio": 0.28, "memory_mb": 79, "sqnr_db": 37.40600090466918}
-    *lines, _ = describe(rebuilt(tiny_bundle, tmp_path / "bundle", measured=measured)).splitlines()
-    heading = lines.index("measured on the machine that made the bundle (on this one: edgespeech bench):")
-    assert [line.split() for line in lines[heading + 1 : heading + 4]] == [
-        ["chunk_ms", "1.614"],
-        ["chunk_time_ratio", "0.28"],
-        ["memory_mb", "79"],
-    ]
-    assert lines[heading + 4].startswith("latency of a word")
-    assert "sqnr_db      37.41" in lines[:heading] and not any("chunk_ms" in line for line in lines[:heading])
-    assert "machine that made" not in describe(tiny_bundle)
-
-
-@pytest.mark.parametrize(("seconds", "behind"), [(None, False), (0.079, False), (0.145, True)])
-def test_info_warns_if_a_chunk_takes_longer_than_it_lasts(
-    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, seconds: float | None, behind: bool
-) -> None:
-    monkeypatch.setattr(inspect, "seconds_per_chunk", lambda bundle: seconds)
-    last = describe(tiny_bundle).splitlines()[-1]
-    assert last.startswith("  cannot keep up in real time: a chunk of 80 ms takes 145 ms") is behind
-
-
-def test_a_slow_machine_times_fewer_chunks(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(np.arange(0.0, 100.0, 0.5))
-    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
-    assert inspect.seconds_per_chunk(tiny_bundle) == 0.5
-    assert next(clock) == 4.0, "4 chunks of half a second"
-
-
 def test_a_correct_bundle_is_verified(tiny_bundle: Bundle, cells_bundle: Bundle, tmp_path: Path) -> None:
     lines = list(verify_bundle(tiny_bundle))
     assert [line.split(":")[0] for line in lines[-2:]] == [
@@ -105,7 +61,7 @@ def test_a_correct_bundle_is_verified(tiny_bundle: Bundle, cells_bundle: Bundle,
     assert list(verify_bundle(spoken))[-1] == "the language model loads and fits the labels: 2-gram"
 
 
-@pytest.mark.parametrize(("operator", "constants"), [("Mul", (0.5,)), ("Exp", ()), ("Log", ()), ("Mul", (np.nan,))])
+@pytest.mark.parametrize(("operator", "constants"), [("Mul", (0.5,)), ("Exp", ()), ("Log", ()), ("Sqrt", ())])
 def test_outputs_that_are_not_log_probabilities_are_refused(
     tiny_bundle: Bundle, tmp_path: Path, operator: str, constants: tuple[float, ...]
 ) -> None:

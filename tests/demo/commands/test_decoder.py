@@ -24,6 +24,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, noise: Callable[[int], Any]
     (path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
     (path / "hot.txt").write_text("# animals\nzebra:9\n")
     (path / "commands.txt").write_text("go on\nstop\n")
+    (path / "capitals.txt").write_text("Go on\nSTOP\n")
+    (path / "accents.txt").write_text("# cities\nBoston\n\nZürich\n")
+    (path / "latin1.txt").write_bytes("Boston\nZürich\n".encode("latin-1"))
+    (path / "boosts.txt").write_text("boston:3\nnew york:much\n")
     (path / "empty.txt").write_text("\n")
     return path
 
@@ -58,8 +62,11 @@ def test_boosts_appear_in_the_nbest_scores(edgespeech: Command, folder: Path, ti
     (best,) = boosted["nbest"]
     assert best["hot_word_score"] == 5.0 * boosted["text"].split().count(first) > 0
     assert best["score"] == pytest.approx(best["acoustic_score"] + best["hot_word_score"], abs=0.01)
+    assert json.loads(edgespeech(*arguments, "--hot-word", f"{first.title()}:5").out)["nbest"] == boosted["nbest"]
     closed = json.loads(edgespeech(*arguments, "--grammar", folder / "commands.txt").out)
     assert set(closed["text"].split()) <= {"go", "on", "stop", "<unknown>"}
+    capitals = json.loads(edgespeech(*arguments, "--grammar", folder / "capitals.txt").out)
+    assert capitals["nbest"] == closed["nbest"]
 
 
 @pytest.mark.parametrize(
@@ -67,8 +74,13 @@ def test_boosts_appear_in_the_nbest_scores(edgespeech: Command, folder: Path, ti
     [
         ("--hot-word :3", "wanted WORDS:BOOST"),
         ("--hot-word zebra:-1", "wanted WORDS:BOOST"),
-        ("--hot-word Zebra", "lower case"),
-        ("--hot-words lost.txt", "cannot be read"),
+        ("--hot-word Zébra", "'zébra' cannot be spelled: the labels have no é"),
+        ("--hot-words accents.txt", "accents.txt:4: 'zürich' cannot be spelled: the labels have no ü"),
+        ("--grammar accents.txt", "accents.txt:4: 'zürich' cannot be spelled: the labels have no ü"),
+        ("--hot-words latin1.txt", "latin1.txt:2: the line cannot be read: it is not UTF-8 text"),
+        ("--grammar latin1.txt", "latin1.txt:2: the line cannot be read: it is not UTF-8 text"),
+        ("--hot-words boosts.txt", "boosts.txt:2: hot word 'new york:much'"),
+        ("--hot-words lost.txt", "cannot be read (No such file or directory)"),
         ("--hot-words empty.txt", "contains no hot words"),
         ("--grammar lost.txt", "cannot be read"),
         ("--grammar empty.txt", "contains no phrases"),

@@ -42,7 +42,7 @@ def test_one_row_per_manifest_and_condition(
     assert all(set(row["confusions"]) == {"substituted", "deleted", "inserted"} for row in rows)
     assert len(saved.read_text().splitlines()) == 16
     outcome = edgespeech("evaluate", manifest, *common, "--limit", 1)
-    assert len(outcome.out.splitlines()) == 5 and outcome.out.startswith("speech")
+    assert len(outcome.out.splitlines()) == 6 and outcome.out.startswith("| speech")
     outcome = edgespeech("evaluate", manifest, *common, "--into", f"{document}#figures", "--confusions", 1)
     assert (outcome.code, outcome.out) == (0, "")
     written = document.read_text()

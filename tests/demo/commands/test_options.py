@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from typing import Any
 import click
 import pytest
 
-from edgespeech.demo.commands.options import recognizer_options
+from edgespeech.demo.commands.options import _default_bundle_settings, recognizer_options
+from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.options import RecognizerOptions, RecognizerRequest
 
 Parse = Callable[..., RecognizerRequest]
@@ -39,6 +42,40 @@ def test_a_field_with_help_is_an_option_with_the_same_default(field: dataclasses
     assert isinstance(option, click.Option)
     assert (option.help, option.default) == (field.metadata["help"], field.default)
     assert option.opts[0] in (field.metadata["names"] or (f"--{field.name.replace('_', '-')}",))
+
+
+def help_of(command: click.Command) -> str:
+    return " ".join(command.get_help(click.Context(command, terminal_width=100)).split())
+
+
+def test_the_help_names_the_settings_of_the_default_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = load_bundle().manifest
+    wanted = [
+        f"keeps; default: the bundle's ({own.decoder.beam_width}).",
+        f"language model; default: the bundle's ({own.decoder.alpha:g}).",
+        f"each word; default: the bundle's ({own.decoder.beta:g}).",
+        f"out-of-vocabulary word; default: the bundle's ({own.decoder.unknown_score:g}).",
+        f"allows a choice; default: the bundle's ({own.audio.chunk_seconds * 1000:g}).",
+    ]
+    assert [line for line in wanted if line not in help_of(probe)] == []
+    monkeypatch.setattr("edgespeech.runtime.__path__", [str(tmp_path)])  # an installation without its bundle
+    _default_bundle_settings.cache_clear()
+    try:
+        assert "keeps; default: the bundle's. --alpha" in help_of(probe)
+    finally:
+        _default_bundle_settings.cache_clear()
+
+
+def test_help_loads_neither_numpy_nor_the_bundle_reader() -> None:
+    program = (
+        "import sys\nfrom edgespeech.demo.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n"
+        "    print(*sorted({'numpy', 'onnxruntime', 'msgspec', 'rich', 'torch'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    for command in (["transcribe"], ["lm", "build"], ["bench"], ["live"]):
+        run = subprocess.run([sys.executable, "-c", program, *command, "--help"], capture_output=True, check=False)
+        assert (run.returncode, run.stderr.strip()) == (0, b""), command
 
 
 def test_every_option_sets_a_parameter_of_its_own() -> None:

@@ -13,16 +13,25 @@ from typing import Any
 
 import pytest
 
+from edgespeech.demo.commands.device import DOCTOR_PARTS
 from edgespeech.demo.doctor import checks as doctor
+from edgespeech.demo.doctor import extras
 from edgespeech.demo.doctor import machine as doctor_machine
 from edgespeech.demo.doctor import providers as doctor_providers
-from edgespeech.demo.doctor.machine import check_permissions, check_power, check_sound
-from edgespeech.demo.doctor.providers import ProviderTrial, check_onnxruntime, check_providers, has_gpu_wheels
-from edgespeech.demo.doctor.report import Check, all_required_work, render
+from edgespeech.demo.doctor.checks import DoctorRequest
+from edgespeech.demo.doctor.machine import check_permissions, check_power
+from edgespeech.demo.doctor.microphone import MicrophoneTrial
+from edgespeech.demo.doctor.providers import (
+    ProviderTrial,
+    check_gpu,
+    check_onnxruntime,
+    check_providers,
+    has_gpu_wheels,
+)
+from edgespeech.demo.doctor.report import Check, all_required_work, render, require
 from edgespeech.demo.machine.host import Host
 from edgespeech.errors import MissingDependencyError
 from edgespeech.runtime.bundle import Bundle, load_bundle
-from edgespeech.runtime.live.microphone import Microphone
 from tests.demo.machine.recorded_machines import bare_host, host, system_of
 
 Command = Callable[..., Any]
@@ -49,7 +58,7 @@ def healthy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
 
 
 def test_on_a_healthy_machine_everything_required_works(healthy: Host, tiny_bundle: Bundle) -> None:
-    checks = doctor.examine(tiny_bundle.folder, healthy)
+    checks = doctor.examine(DoctorRequest(tiny_bundle.folder), healthy)
     assert all_required_work(checks), render(checks)
     found = {check.topic: check for check in checks}
     assert found["bundle"].state == found["--provider cpu"].state == "ok"
@@ -138,7 +147,7 @@ def test_onnxruntime_that_is_missing_old_or_does_not_load(
 def test_a_gpu_that_onnxruntime_does_not_use_is_noted(flavours: Callable[..., None], tmp_path: Path) -> None:
     flavours(onnxruntime="1.32.0")
     fine, gpu = check_onnxruntime(host("orin_nano", tmp_path))
-    assert (fine.state, gpu.state) == ("ok", "note")
+    assert (fine.state, gpu.state) == ("ok", "missing")
     assert "Jetson Orin Nano" in gpu.found and "docs/guide/jetson.md" in gpu.fix
 
 
@@ -163,91 +172,8 @@ def test_providers_report_whether_they_load_and_what_falls_back(
     assert damaged.state == "note" and damaged.found.startswith("not tried: ")
 
 
-def fake_import(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
-    def load(name: str) -> Any:
-        if error is not None:
-            raise error
-        return SimpleNamespace()
-
-    monkeypatch.setattr(doctor_machine, "find_spec", lambda name: object())
-    monkeypatch.setattr(doctor_machine, "import_module", load)
-
-
-def test_without_portaudio_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_import(monkeypatch, OSError("PortAudio library not found"))
-    monkeypatch.setattr("sys.platform", "linux")
-    (check,) = check_sound()
-    assert (check.topic, check.state) == ("PortAudio", "broken")
-    assert check.fix == "sudo apt-get install libportaudio2"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert list(check_sound())[0].fix == "brew install portaudio"
-    fake_import(monkeypatch, RuntimeError("no host\nAPI"))
-    assert list(check_sound())[0].found == "does not start: no host API"
-
-
-def test_microphones_are_listed_with_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_import(monkeypatch, None)
-    found = [Microphone(3, "USB", "ALSA", 1, 48000, (16000, 48000)), Microphone(4, "Busy", "ALSA", 1, 48000)]
-    monkeypatch.setattr(doctor_machine, "list_microphones", lambda: found)
-    library, usb, busy = check_sound()
-    assert [library.state, usb.state, busy.state] == ["ok", "ok", "note"]
-    assert usb.found == "3 USB (ALSA): 16000 48000 Hz" and "does not open" in busy.found
-
-    def none() -> list[Microphone]:
-        raise MissingDependencyError("gone")
-
-    monkeypatch.setattr(doctor_machine, "list_microphones", none)
-    assert [check.state for check in check_sound()] == ["ok", "broken"]
-
-
-def test_without_sounddevice_the_microphone_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine, "find_spec", lambda name: None)
-    (check,) = check_sound()
-    assert (check.state, check.fix) == ("missing", "pip install 'edgespeech[mic]'")
-
-
-def test_a_language_model_that_only_kenlm_reads_is_broken_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LanguageModel", lambda path: raise_error(MissingDependencyError("no kenlm; run: pip")))
-    (check,) = doctor.check_kenlm(load_bundle())
-    assert check.state == "broken" and "kenlm" in check.fix and "--no-lm" in check.fix
-
-
-@pytest.mark.parametrize(
-    ("version", "fix"), [((3, 12), "pip install kenlm"), ((3, 13), "see CONTRIBUTING.md on kenlm for Python 3.13")]
-)
-def test_without_kenlm_the_default_bundle_works_and_doctor_says_what_is_slower(
-    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], fix: str
-) -> None:
-    monkeypatch.setitem(sys.modules, "kenlm", None)
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    monkeypatch.setattr("sys.version_info", version)
-    for bundle, use in (
-        (load_bundle(), "the bundle's 4-gram model loads"),
-        (tiny_bundle, "of the kind trie load"),
-    ):
-        (check,) = doctor.check_kenlm(bundle)
-        assert (check.state, check.fix) == ("missing", fix)
-        assert use in check.found and "slower" in check.found
-
-
-def test_a_kenlm_that_does_not_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "kenlm.py").write_text("raise ImportError('undefined symbol')")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "kenlm", raising=False)
-    (check,) = doctor.check_kenlm(load_bundle())
-    assert check.state == "missing" and "undefined symbol" in check.found and "pip uninstall kenlm" in check.fix
-
-
 def raise_error(error: Exception) -> None:
     raise error
-
-
-def test_missing_extras_have_their_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    monkeypatch.setattr(doctor, "find_tool", lambda name: raise_error(MissingDependencyError(f"no {name}")))
-    found = {check.topic: check for check in doctor.check_optional()}
-    assert found["report"].fix == "pip install 'edgespeech[report]'"
-    assert {check.state for check in found.values()} == {"missing"} and "lm build" in found
 
 
 def test_a_library_that_does_not_load_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,5 +234,90 @@ def test_permissions_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("os.access", lambda path, mode: False)
     monkeypatch.setattr(doctor_machine, "find_unreadable_rapl", lambda root: [Path("/sys/x/energy_uj")])
     sound, settings, energy = check_permissions(tmp_path)
-    assert sound.state == "broken" and "usermod -aG audio" in sound.fix
+    assert sound.state == "note" and "usermod -aG audio" in sound.fix
     assert "XDG_CONFIG_HOME" in settings.fix and "chmod a+r /sys/x/energy_uj" in energy.fix
+
+
+@pytest.fixture
+def nothing_optional(healthy: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Set up a machine that has what every command needs, and no optional part."""
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_tool", lambda name: raise_error(MissingDependencyError(f"no {name}")))
+    monkeypatch.setattr(extras, "can_decode_foreign", lambda: False)
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    monkeypatch.setattr(doctor, "check_sound", lambda: [Check("microphone", "missing", "no", "pip", "mic")])
+    return healthy
+
+
+@pytest.mark.parametrize("part", doctor.PARTS)
+def test_a_missing_part_is_a_failure_only_if_it_is_asked_for(
+    nothing_optional: Host, tiny_bundle: Bundle, part: str
+) -> None:
+    checks = doctor.examine(DoctorRequest(tiny_bundle.folder), nothing_optional)
+    assert all_required_work(checks), render(checks)
+    asked = doctor.examine(DoctorRequest(tiny_bundle.folder, (part,)), nothing_optional)
+    assert [check.part for check in asked if check.state == "broken"] == [part], render(asked)
+    assert {check.part for check in asked} == {"", part}
+    assert render(asked).splitlines()[-1] == "1 broken: fix the lines marked BROKEN"
+
+
+@pytest.mark.parametrize("part", ["export", "report"])
+def test_a_part_that_is_installed_and_does_not_load_is_broken_if_it_is_asked_for(
+    healthy: Host, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "find_import_error", lambda name: "does not load: ImportError: libfoo.so")
+    found = [check for check in doctor.examine(DoctorRequest(tiny_bundle.folder, (part,)), healthy) if check.part]
+    assert {check.state for check in found} == {"broken"} and "libfoo" in found[0].found
+
+
+def test_the_parts_of_the_command_are_those_of_the_checks(edgespeech: Command) -> None:
+    assert DOCTOR_PARTS == doctor.PARTS
+    unknown = edgespeech("doctor", "microfone")
+    assert unknown.code == 2 and "'microfone' is not one of 'mic'" in unknown.err
+    unasked = edgespeech("doctor", "export", "--device", "usb")
+    assert unasked.code == 2 and "wanted: edgespeech doctor mic" in unasked.err
+
+
+def test_the_microphone_is_recorded_only_if_it_is_asked_for(
+    healthy: Host, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Any] = []
+
+    def check_recording(open_source: Any, seconds: float) -> list[Check]:
+        recorded.append((open_source.__self__, seconds))
+        return [Check("level", "note", "too low", part="mic")]
+
+    monkeypatch.setattr(doctor, "check_recording", check_recording)
+    doctor.examine(DoctorRequest(tiny_bundle.folder), healthy)
+    assert not recorded
+    trial = MicrophoneTrial("usb", 3.0)
+    checks = doctor.examine(DoctorRequest(tiny_bundle.folder, ("mic",), trial), healthy)
+    assert recorded == [(trial, 3.0)]
+    assert all_required_work(checks), "low speech is a note"
+
+
+def test_a_default_bundle_must_recognise_its_sample_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    (fine,) = doctor.check_recognition(load_bundle())
+    assert fine.state == "ok" and "14% word errors" in fine.found
+
+    class Untrained:
+        def __init__(self, bundle: Bundle) -> None: ...
+
+        def transcribe(self, path: Path) -> Any:
+            return SimpleNamespace(text="a a a")
+
+    monkeypatch.setattr(doctor, "Recognizer", Untrained)
+    (broken,) = doctor.check_recognition(load_bundle())
+    assert broken.state == "broken" and "95% word errors" in broken.found and "'a a a'" in broken.found
+
+
+@pytest.mark.parametrize("works", [("cuda",), ("cuda", "tensorrt"), ()])
+def test_one_provider_for_a_gpu_is_enough(
+    tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, works: tuple[str, ...]
+) -> None:
+    tried = [ProviderTrial(name, "" if name in works else "no library") for name in ("cuda", "tensorrt")]
+    monkeypatch.setattr(doctor_providers, "try_providers", lambda folder: [*tried, ProviderTrial("cpu")])
+    checks = list(check_providers(tiny_bundle.folder, bare_host(tmp_path)))
+    assert all_required_work(require(checks, ())) and not list(check_gpu(checks))
+    assert all_required_work(require(checks, ("gpu",))) == bool(works)

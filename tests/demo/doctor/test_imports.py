@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edgespeech.demo.doctor import checks as doctor
-from edgespeech.demo.doctor import imports
-from edgespeech.demo.doctor import machine as doctor_machine
+from edgespeech.demo.doctor import extras, imports
+from edgespeech.demo.doctor import microphone as doctor_microphone
 from edgespeech.demo.doctor import providers as doctor_providers
-from edgespeech.demo.doctor.imports import find_crash
-from edgespeech.demo.doctor.machine import check_sound
+from edgespeech.demo.doctor.extras import check_kenlm
+from edgespeech.demo.doctor.imports import find_crash, find_import_error
+from edgespeech.demo.doctor.microphone import check_sound
 from edgespeech.demo.doctor.providers import check_onnxruntime
 from edgespeech.demo.doctor.report import Check
 from edgespeech.runtime.bundle import load_bundle
@@ -29,7 +29,7 @@ def crashes(kind: str) -> str:
     ("code", "words"),
     [
         ("x = 1", None),
-        ("raise ImportError('no')", None),
+        ("raise ImportError('not this one')", None),
         (crashes("SIGILL"), "SIGILL"),
         (crashes("SIGSEGV"), "SIGSEGV"),
         (
@@ -46,6 +46,8 @@ def test_only_an_import_that_ends_the_process_is_a_crash(
     monkeypatch.syspath_prepend(str(tmp_path))
     found = find_crash("stand_in_library")
     assert found is None if words is None else found is not None and words in found and "\n" not in found
+    error = "does not load: ImportError: not this one" if "ImportError" in code else found
+    assert find_import_error("stand_in_library") == error
 
 
 def test_an_import_that_hangs_or_cannot_be_tried() -> None:
@@ -72,23 +74,29 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> str:
     """Let every import end its process, as onnxruntime 1.21.0 does on a Raspberry Pi 4."""
     ended = subprocess.CompletedProcess([], -4, "", "")
     real = imports.find_crash
-    for module in (doctor, doctor_machine, doctor_providers):
+    for module in (extras, doctor_microphone, doctor_providers):
         monkeypatch.setattr(module, "find_crash", lambda name: real(name, lambda command: ended))
     return "its import ends the process (SIGILL)"
 
 
 @pytest.mark.parametrize(
-    ("topic", "check", "fix"),
+    ("topic", "state", "check", "fix"),
     [
-        ("onnxruntime", lambda root: check_onnxruntime(bare_host(root)), "pip install 'onnxruntime!=1.21.0'"),
-        ("kenlm", lambda root: doctor.check_kenlm(load_bundle()), "--no-binary :all: kenlm"),
-        ("PortAudio", lambda root: check_sound(), "portaudio"),
+        ("onnxruntime", "broken", lambda root: check_onnxruntime(bare_host(root)), "pip install 'onnxruntime!=1.21.0'"),
+        ("kenlm", "broken", lambda root: check_kenlm(load_bundle()), "--no-binary :all: kenlm"),
+        ("PortAudio", "missing", lambda root: check_sound(), "portaudio"),
     ],
 )
 def test_the_process_goes_on_and_names_the_library(
-    dead: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, topic: str, check: Callable[[Path], Any], fix: str
+    dead: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    topic: str,
+    state: str,
+    check: Callable[[Path], Any],
+    fix: str,
 ) -> None:
     monkeypatch.setattr(doctor_providers, "installed_version", {"onnxruntime": "1.21.0"}.get)
     found: list[Check] = list(check(tmp_path))
-    assert [(one.topic, one.state) for one in found] == [(topic, "broken")]
+    assert [(one.topic, one.state) for one in found] == [(topic, state)]
     assert dead in found[0].found and fix in found[0].fix

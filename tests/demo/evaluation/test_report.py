@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgespeech.demo.evaluation.report import (
+    HEADINGS_OF_CHARACTERS,
     confusion_lines,
     confusions,
     difference_line,
-    evaluations_markdown,
-    evaluations_text,
+    evaluations_table,
+    explain_intervals,
     summary,
 )
 from edgespeech.runtime.measure.evaluation import Evaluation
@@ -34,6 +35,16 @@ def test_the_summary_of_one_evaluation() -> None:
     assert lines[3] == "24 utterances, 48.0 s of audio in 1.2 s: real-time factor 0.0250"
 
 
+def test_the_rate_of_characters_is_the_only_one_without_spaces() -> None:
+    one = replace(evaluation(), by_characters=True)
+    lines = summary(one).splitlines()
+    assert lines[0] == "CER 44.44%   (16 substitutions, 8 deletions, 8 insertions in 72 characters)"
+    assert len(lines) == 3 and "WER" not in "".join(lines)
+    table = evaluations_table([one])
+    assert table.headings == HEADINGS_OF_CHARACTERS and len(table.rows[0]) == len(HEADINGS_OF_CHARACTERS)
+    assert table.rows[0][2] == "44.4" and table.rows[0][4:] == ("11.1", "72", "0.0250")
+
+
 def test_the_difference_of_two_bundles() -> None:
     one = evaluation()
     perfect = replace(one, errors=align_and_count(one.references, one.references))
@@ -48,14 +59,12 @@ def test_the_difference_of_two_bundles() -> None:
 
 def test_tables_have_a_row_per_evaluation() -> None:
     both = [evaluation(), evaluation("learners/dev.jsonl", "noise, 5 dB", speakers=12)]
-    lines = evaluations_text(both).splitlines()
-    assert len(lines) == 3 and len({len(line) for line in lines}) == 1
-    assert lines[2].split()[:5] == ["learners/dev.jsonl", "noise,", "5", "dB", "44.4"]
-    rows = evaluations_markdown(both).splitlines()
-    assert [row.count("|") for row in rows] == [9, 9, 9, 9, 0, 0]
-    cells = [cell.strip() for cell in rows[2].split("|")]
-    assert cells[1:4] == ["books/dev.jsonl", "as recorded", "44.4"] and cells[6:9] == ["11.1", "72", "0.0250"]
-    assert rows[-1] == ("Intervals: bootstrap over the speakers of learners/dev.jsonl; utterances of books/dev.jsonl.")
+    first, second = evaluations_table(both).rows
+    assert first[:3] == ("books/dev.jsonl", "as recorded", "44.4") and first[5:] == ("11.1", "72", "0.0250")
+    assert second[:3] == ("learners/dev.jsonl", "noise, 5 dB", "44.4")
+    assert explain_intervals(both) == (
+        "Intervals: bootstrap over the speakers of learners/dev.jsonl; utterances of books/dev.jsonl."
+    )
 
 
 def test_the_most_frequent_errors() -> None:
@@ -66,6 +75,6 @@ def test_the_most_frequent_errors() -> None:
     }
     assert list(confusion_lines(evaluation(), 5)) == [
         "books/dev.jsonl, as recorded, substituted: cat -> bat 16",
-        "  deleted: the 8",
-        "  inserted: down 8",
+        "deleted: the 8",
+        "inserted: down 8",
     ]

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgespeech.demo.evaluation.scaling import draw, summary, table
+from edgespeech.demo.evaluation.scaling import draw, page, summary
 from edgespeech.reference.training.scaling import Point
+from edgespeech.runtime.measure.tables import markdown_text
+from tests.markdown_tables import cells
 from tests.reference.tones import write_tones
 
 Command = Callable[..., Any]
@@ -48,14 +50,16 @@ def points(*rates: float) -> list[Point]:
 
 
 def test_the_table_has_points_laws_and_predictions() -> None:
-    lines = table(summary(points(0.8, 0.4, 0.2, 0.1), [40.0, 80.0])).splitlines()
-    assert lines[0].split() == ["fraction", "hours", "speakers", "dev", "WER", "dev", "loss"]
-    assert lines[1].split() == ["1/8", "2.500", "9", "80.0%", "1.600"]
-    assert lines[5] == "word error rate on dev, greedy: 2 x hours^-1.000, 90 % less for ten times the data"
-    assert lines[6] == "  40 h: 5.0%, 95 % interval 5.0% to 5.0%"
-    assert lines[9].startswith("  40 h: 0.1, ")
-    flat = table(summary(points(1.0, 0.95, 1.0, 0.9), [1000.0]))
-    assert "to more than 100%" in flat and flat.splitlines()[-1].startswith("a WER above 90 %")
+    lines = markdown_text(page(summary(points(0.8, 0.4, 0.2, 0.1), [40.0, 80.0]))).splitlines()
+    assert cells(lines[0]) == ["fraction", "hours", "speakers", "dev WER", "dev loss"]
+    assert cells(lines[2]) == ["1/8", "2.500", "9", "80.0%", "1.600"]
+    assert lines[7:9] == [
+        "- word error rate on dev, greedy: 2 x hours^-1.000, 90 % less for ten times the data",
+        "- 40 h: 5.0%, 95 % interval 5.0% to 5.0%",
+    ]
+    assert lines[11].startswith("- 40 h: 0.1, ")
+    flat = markdown_text(page(summary(points(1.0, 0.95, 1.0, 0.9), [1000.0])))
+    assert "to more than 100%" in flat and flat.splitlines()[-1].startswith("- a WER above 90 %")
 
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:

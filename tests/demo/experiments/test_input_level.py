@@ -29,5 +29,5 @@ def test_the_table_has_every_condition(tiny_bundle: Any, tmp_path: Path, capsys:
     line = {"audio_filepath": "a.wav", "duration": 1.0, "text": "yes"}
     (tmp_path / "dev.jsonl").write_text(json.dumps(line) + "\n")
     input_level.main(str(tmp_path / "dev.jsonl"), recognizer=Recognizer(tiny_bundle, beam_width=4))
-    _, *rows = capsys.readouterr().out.splitlines()
-    assert [row.split("  ")[0] for row in rows if "%" in row] == list(input_level.CONDITIONS)
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split("|")[1].strip() for row in rows] == list(input_level.CONDITIONS)

@@ -14,6 +14,7 @@ from edgespeech.demo.experiments.noise import AcceptAll
 from edgespeech.runtime.decoder.hypothesis import Hypothesis, Word
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.recognizer import Recognizer
+from tests.markdown_tables import cells
 
 
 def test_words_that_the_minimum_evidence_accepts_are_counted() -> None:
@@ -30,10 +31,11 @@ def test_the_noise_table_counts_words_per_minute(
 ) -> None:
     monkeypatch.setattr(noise, "SECONDS", 3)
     noise.main([], Recognizer(tiny_bundle, beam_width=4))
-    _, head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["noise", "minutes", "without", "12", "nats"] and len(rows) == 3
-    for row in rows:
-        _, minutes, invented, accepted = row.rsplit(maxsplit=3)
+    title, _, *lines = capsys.readouterr().out.splitlines()
+    head, _, *rows = map(cells, lines)
+    assert title.startswith("words per minute")
+    assert head == ["noise", "minutes", "without", "12 nats"] and len(rows) == 3
+    for _, minutes, invented, accepted in rows:
         assert minutes == "0.1" and float(invented) >= float(accepted) >= 0.0
 
 

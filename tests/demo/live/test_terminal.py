@@ -88,7 +88,8 @@ def test_the_latency_report_has_a_new_and_an_old_option(
     assert (outcome.code, outcome.err) == (0, "")
     assert any("look-ahead" in event["text"] for event in events if event["type"] == "status")
     keys = {"type", "text", "committed", "tentative", "start", "end", "latency_ms"}
-    assert all(event.keys() - {"words"} == keys for event in events)
+    assert all(event.keys() - {"words", "word_latency_ms"} == keys for event in events)
+    assert all(("word_latency_ms" in event) == (event["type"] == "final") for event in events)
 
 
 def test_options_that_exclude_each_other_are_refused_in_one_line(edgespeech: Callable[..., Any]) -> None:

@@ -76,7 +76,7 @@ def test_a_dry_run_prints_tables_and_changes_nothing(
     arguments = ["--bundle", bundle.folder, "--cache", tmp_path / "cache", "--beams", "4", "--search-beam", "4"]
     outcome = edgespeech("lm", "tune", manifest, *arguments, "--dry-run")
     assert outcome.code == 0, outcome.err
-    assert "optimistic" in outcome.out and "after   alpha" in outcome.out
+    assert "optimistic" in outcome.out and "| after  | alpha" in outcome.out
     assert outcome.out.startswith("weights tried at beam 4\n") and "<- the narrowest that is as good" in outcome.out
     assert "WER " in outcome.err and "; best " in outcome.err  # one line per decoding
     assert (bundle.folder / "bundle.json").read_bytes() == before

@@ -25,6 +25,7 @@ from edgespeech.demo.tune_decoder.weight_search import Weights
 from edgespeech.errors import MissingDependencyError, UsageError
 from edgespeech.reference.language_model.scoring import SentenceScorer
 from edgespeech.runtime.decoder.language_model import LanguageModel
+from edgespeech.runtime.measure.tables import Table
 
 pytest.importorskip("kenlm")
 
@@ -95,8 +96,10 @@ def test_decoders_are_tuned_and_measured_and_missing_ones_are_listed(
     assert other.wer == {} and other.weights is None
     lines = [line for line in caplog.messages if line.startswith("edgespeech: ")]
     assert len(lines) == ours.decodings and "; best " in lines[-1]
-    table = Comparison(3, 5, 1.0, 2, (2, 8), (ours, other)).table()
-    assert "other: not installed; run: pip install it" in table and "tuned on 2 of these" in table
+    notes = Comparison(3, 5, 1.0, 2, (2, 8), (ours, other)).page()[2:]
+    assert notes == [
+        "other: not installed; run: pip install it", "weights tuned on 2 of these utterances: optimistic",
+    ]  # fmt: skip
 
 
 def test_given_weights_are_not_tuned(task: Task) -> None:
@@ -115,10 +118,12 @@ def test_an_unavailable_decoder_keeps_its_older_json_key() -> None:
 
 def test_the_table_has_two_columns_per_beam() -> None:
     figures = DecoderFigures("ours", Weights(0.5, 1.5, -10.0), 3, 0.25, {2: 0.5, 8: 0.25}, {2: 0.001, 8: 0.002})
-    heading, row = Comparison(3, 5, 1.0, 0, (2, 8), (figures,)).table().splitlines()[2:]
-    assert heading.split() == ["decoder", "weights", *"beam 2: WER CPU beam 8: WER CPU".split(), "set-up"]
-    assert "alpha 0.5, beta 1.5, unknown score -10, tuned with 3 decodings" in row
-    assert row.split()[-6:] == ["50.00%", "0.00100", "25.00%", "0.00200", "0.25", "s"]
+    title, table = Comparison(3, 5, 1.0, 0, (2, 8), (figures,)).page()
+    assert isinstance(table, Table) and str(title).startswith("3 utterances, 5 words")
+    assert table.headings == ("decoder", "weights", "beam 2: WER", "CPU", "beam 8: WER", "CPU", "set-up")
+    (row,) = table.rows
+    assert row[1] == "alpha 0.5, beta 1.5, unknown score -10, tuned with 3 decodings"
+    assert row[2:] == ["50.00%", "0.00100", "25.00%", "0.00200", "0.25 s"]
 
 
 def test_a_request_names_known_decoders_only() -> None:

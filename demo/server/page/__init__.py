@@ -1,0 +1,1 @@
+"""The web page of the server, and the files that it consists of."""
