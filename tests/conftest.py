@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.tiny_models import CELLS, TINY, make_tiny_model, write_cells_bundle, write_tiny_bundle
+from tests.tiny_models import (
+    CELLS,
+    PADDED_SHAPES,
+    TINY,
+    make_tiny_model,
+    unpack_tiny_bundles,
+    write_cells_bundle,
+    write_tiny_bundle,
+)
 
 Samples = NDArray[np.float32]
 
+# A shell starts background jobs with these ignored, and the processes that tests interrupt would inherit that.
+for name, handler in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), handler)
+
 # Before torch is imported: threads only make such small models slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# Bundles that another environment wrote with `python -m tests.tiny_models FOLDER`, for one without torch.
-WRITTEN_BUNDLES = os.environ.get("EDGESPEECH_TINY_BUNDLES")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +51,7 @@ TINY_SHAPES = [
         ("lstm", "2d", "characters"),
         ("rnn", "2d", "bigrams"),
     )
-]
+] + [pytest.param(shape, id=name) for name, shape in PADDED_SHAPES.items()]
 
 
 @pytest.fixture(params=TINY_SHAPES)
@@ -55,23 +67,30 @@ def tiny_model_factory() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A bundle on disk: GRU, 1-D, characters, frames of 40 ms, chunks of 80 ms, no language model."""
-    if WRITTEN_BUNDLES:
-        from edgespeech.runtime.bundle import load_bundle
-
-        return load_bundle(Path(WRITTEN_BUNDLES).absolute() / TINY)
-    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / TINY)
+def tiny_bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `tiny_bundle` and `cells_bundle`: exported now, or unpacked where torch or onnx is missing."""
+    folder = tmp_path_factory.mktemp("bundles")
+    if find_spec("torch") and find_spec("onnx"):
+        write_cells_bundle(folder / CELLS, write_tiny_bundle(folder / TINY))
+    else:
+        unpack_tiny_bundles(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def cells_bundle(tiny_bundle: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The model of `tiny_bundle` with its recurrence unrolled, so that the chunk is fixed."""
-    if WRITTEN_BUNDLES:
-        from edgespeech.runtime.bundle import load_bundle
+def tiny_bundle(tiny_bundles: Path) -> Any:
+    """A bundle on disk: GRU, 1-D, characters, frames of 40 ms, chunks of 80 ms, no language model."""
+    from edgespeech.runtime.bundle import load_bundle
 
-        return load_bundle(Path(WRITTEN_BUNDLES).absolute() / CELLS)
-    return write_cells_bundle(tmp_path_factory.mktemp("bundles") / CELLS, tiny_bundle)
+    return load_bundle(tiny_bundles / TINY)
+
+
+@pytest.fixture(scope="session")
+def cells_bundle(tiny_bundles: Path) -> Any:
+    """The model of `tiny_bundle` with its recurrence unrolled, so that the chunk is fixed."""
+    from edgespeech.runtime.bundle import load_bundle
+
+    return load_bundle(tiny_bundles / CELLS)
 
 
 @dataclass(frozen=True)

@@ -13,44 +13,96 @@ MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
 
 # What each package may import, beside itself and `edgespeech.errors`.
-RUNTIME = {"runtime", "runtime.audio", "runtime.conditioning", "runtime.decoder"}
-REFERENCE = {"reference.kernels", "reference.model", "reference.data", "reference.training"}
+SEARCHES = {"runtime.decoder.native", "runtime.decoder.numpy_search"}
+RUNTIME = {
+    "runtime",
+    "runtime.audio",
+    "runtime.conditioning",
+    "runtime.decoder",
+    "runtime.foreign",
+    "runtime.graph",
+    "runtime.punctuation",
+    "runtime.storage",
+}
+REFERENCE = {"reference.kernels", "reference.model", "reference.foreign", "reference.data", "reference.training"}
 QUANTIZATION = {"quantization", "quantization.graph", "quantization.report"}
 LIBRARIES = (
-    RUNTIME | REFERENCE | QUANTIZATION | {"runtime.live", "runtime.measure", "reference.language_model", "export"}
+    RUNTIME
+    | REFERENCE
+    | QUANTIZATION
+    | {
+        "runtime.live",
+        "runtime.measure",
+        "runtime.serving",
+        "reference.alignment",
+        "reference.language_model",
+        "reference.punctuation",
+        "export",
+    }
 )
 ARROWS: dict[str, set[str]] = {
     "runtime.audio.containers": set(),
     "runtime.audio": {"runtime.audio.containers"},
     "runtime.decoder": set(),
+    "runtime.decoder.numpy_search": {"runtime.decoder"},
+    "runtime.decoder.native": {"runtime.decoder", "runtime.decoder.numpy_search"},
     "runtime.conditioning": set(),
-    "runtime": {"runtime.audio", "runtime.conditioning", "runtime.decoder"},
+    "runtime.graph": set(),
+    "runtime.foreign": {"runtime.audio.containers"},
+    "runtime.punctuation": {"runtime.decoder"},
+    "runtime.storage": set(),
+    "runtime": {
+        "runtime.audio",
+        "runtime.conditioning",
+        "runtime.decoder",
+        "runtime.foreign",
+        "runtime.graph",
+        "runtime.punctuation",
+        "runtime.storage",
+    },
     "runtime.live": RUNTIME,
     "runtime.measure": RUNTIME,
-    "reference": set(),
+    "runtime.serving": RUNTIME,
+    "reference": {"reference.model"},
     "reference.kernels": RUNTIME,
     "reference.language_model": RUNTIME | {"runtime.measure"},
     "reference.model": RUNTIME | {"reference.kernels"},
+    "reference.alignment": RUNTIME | {"runtime.measure", "reference.model", "reference.language_model"},
     "reference.data": RUNTIME | {"runtime.measure", "reference.model", "reference.language_model"},
+    "reference.foreign": RUNTIME | {"runtime.measure", "reference.model"},
     "reference.training": RUNTIME | {"runtime.measure"} | REFERENCE,
-    "export": RUNTIME | REFERENCE,
+    "reference.punctuation": RUNTIME | {"runtime.measure", "reference.model", "reference.language_model"},
+    "export": RUNTIME | REFERENCE | {"reference.punctuation"},
     "quantization.graph": RUNTIME,
     "quantization": RUNTIME | REFERENCE | {"runtime.measure", "quantization.graph"},
     "quantization.report": RUNTIME | {"runtime.measure", "quantization", "quantization.graph"},
     "demo.machine": LIBRARIES,
+    "demo.server": LIBRARIES,
+    "demo.server.openai": LIBRARIES | {"demo.server"},
+    "demo.server.page": set(),
     "demo.live": LIBRARIES,
     "demo.bundles": LIBRARIES,
     "demo.evaluation": LIBRARIES,
+    "demo.jobs": LIBRARIES,
+    "demo.archive": LIBRARIES | {"demo.jobs", "demo.transcribe"},
+    "demo.transcribe": LIBRARIES | {"demo.jobs"},
     "demo.tune_decoder": LIBRARIES,
+    "demo.load_test": LIBRARIES,
     "demo.bench": LIBRARIES | {"demo.machine", "demo.bundles"},
     "demo.tune_device": LIBRARIES | {"demo.machine", "demo.bench"},
-    "demo.doctor": LIBRARIES | {"demo.machine", "demo.bench", "demo.tune_device"},
+    "demo.doctor": LIBRARIES | {"runtime.decoder.native", "demo.machine", "demo.bench", "demo.tune_device"},
+    "demo.web": LIBRARIES | {"demo.server"},
     "demo.experiments": LIBRARIES | {"demo.live", "demo.tune_decoder"},
 }
+ARROWS["demo.commands.speech"] = {*ARROWS, "demo.commands"}
 ARROWS["demo.commands"] = {*ARROWS, "demo"}
 ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
 # The pipelines put the pieces of their package together.
-PIPELINES = {"quantization.bundle_quantization": QUANTIZATION}
+PIPELINES = {
+    "quantization.bundle_quantization": QUANTIZATION,
+    "runtime.decoder.beam_search": SEARCHES,
+    "demo.server.run": {"demo.server.openai", "demo.server.page"},
+}
 
 
 def modules() -> dict[str, Path]:

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from edgespeech.runtime.decoder.native.library import search_kind
+from tests.wheels.check import check_wheel
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 OURS = ("reference", "export", "quantization", "runtime", "demo")
 LONGEST_FILE = 350  # lines
 
@@ -50,6 +54,14 @@ def test_every_folder_with_an_init_is_packaged() -> None:
     assert set(SETUPTOOLS["packages"]) == packages, "setuptools' list of packages is not recursive"
     homes = {"edgespeech": "src/edgespeech", **{f"edgespeech.{folder}": folder for folder in OURS}}
     assert SETUPTOOLS["package-dir"] == homes
+
+
+def test_what_a_device_needs_is_installed_without_a_compiler() -> None:
+    """Of our libraries only kenlm has no wheels, so no other extra may bring it, on any Python."""
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"]
+    assert [name for name, wanted in extras.items() if any("kenlm" in one for one in wanted)] == ["kenlm"]
+    assert not any("kenlm" in one for one in project["dependencies"])
 
 
 def test_every_module_lies_in_a_package() -> None:
@@ -101,7 +113,7 @@ def test_no_file_names_a_folder_of_one_machine() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_edgespeech_and_its_data_only(tmp_path: Path) -> None:
+def test_the_wheel_holds_edgespeech_and_its_data_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "source"
     for path in repository_files():
         copy = source / path.relative_to(ROOT)
@@ -121,3 +133,6 @@ def test_the_wheel_holds_edgespeech_and_its_data_only(tmp_path: Path) -> None:
     wanted |= {f"edgespeech/{path.relative_to(ROOT)}" for folder in OURS for path in (ROOT / folder).rglob("*.py")}
     wanted |= {f"edgespeech/runtime/default_bundle/{path.name}" for path in (ROOT / "runtime/default_bundle").iterdir()}
     assert wanted - set(names) == set()
+    if sys.platform == "linux" and not search_kind().reason:
+        with capsys.disabled():
+            print(f"\n{check_wheel(wheel)}")

@@ -4,7 +4,7 @@
 #   root.sh ready                      exit with 1 and one line if this machine cannot do it
 #   root.sh system ROOT                make the folder: Python, PortAudio and what they need (Debian's packages, unpacked)
 #   root.sh libraries ROOT             install the wheels for aarch64, and KenLM, cross-compiled
-#   root.sh project ROOT               install edgespeech as it is in this checkout, and copy its tests
+#   root.sh project ROOT [WHEEL]       install edgespeech as it is in this checkout, or from a wheel, and copy its tests
 #   root.sh run ROOT CPU COMMAND...    run a command; CPU: cortex-a72, cortex-a76, neoverse-n1, max
 #
 # Times under emulation say nothing about a device.
@@ -59,9 +59,8 @@ install_libraries() {
     local root=$1 version
     version=$(python_of "$root")
     rm -rf "${root:?}/$LIBRARIES"
-    echo kenlm >"$root/tmp/excluded"
     "$IN" -m uv pip install --quiet --target "$root/$LIBRARIES" --python-version "$version" \
-        --python-platform aarch64-manylinux_2_28 --only-binary :all: --excludes "$root/tmp/excluded" \
+        --python-platform aarch64-manylinux_2_28 --only-binary :all: \
         --constraints constraints.txt --requirements pyproject.toml --extra cpu --extra mic pytest hypothesis
     cross_compile_kenlm "$(realpath "$root")" "$version"
 }
@@ -85,13 +84,21 @@ cross_compile_kenlm() {
 }
 
 install_project() {
-    local root=$1
+    local root=$1 wheel=${2:-} version
+    version=$(python_of "$root")
     rm -rf "${root:?}/$PROJECT" "${root:?}/$SOURCE"
     mkdir -p "$root/$SOURCE"
     # What git ignores stays here; the copy is built, because a build leaves folders in its source.
     git ls-files -z --cached --others --exclude-standard | xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' - |
         tar --create --null --files-from=- | tar --extract --directory "$root/$SOURCE"
-    "$IN" -m uv pip install --quiet --target "$root/$PROJECT" --no-deps --python-version "$(python_of "$root")" "$root/$SOURCE"
+    if [ -n "$wheel" ]; then
+        "$IN" -m uv pip install --quiet --target "$root/$PROJECT" --no-deps --python-version "$version" \
+            --python-platform aarch64-manylinux_2_28 "$wheel"
+        return
+    fi
+    CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++ \
+        LDSHARED="aarch64-linux-gnu-gcc -shared" LDCXXSHARED="aarch64-linux-gnu-g++ -shared" \
+        "$IN" -m uv pip install --quiet --target "$root/$PROJECT" --no-deps --python-version "$version" "$root/$SOURCE"
 }
 
 # qemu passes on this machine's /proc/cpuinfo, so programs get one of an Arm processor.
@@ -119,7 +126,7 @@ run() {
         for folder in proc sys dev; do mount --rbind "/$folder" "$ROOT/$folder"; done
         mount --bind "$ROOT/tmp/cpuinfo" "$ROOT/proc/cpuinfo"
         exec env -i PATH=/usr/bin:/bin HOME=/root LANG=C.UTF-8 QEMU_CPU="$CPU" \
-            PYTHONPATH=/'"$PROJECT:/$LIBRARIES"' EDGESPEECH_TINY_BUNDLES=/opt/tiny_bundles \
+            PYTHONPATH=/'"$PROJECT:/$LIBRARIES"' \
             /usr/sbin/chroot "$ROOT" "$@"' - "$@"
 }
 
@@ -127,7 +134,7 @@ case ${1:-} in
 ready) ready ;;
 system) make_system "$2" ;;
 libraries) install_libraries "$2" ;;
-project) install_project "$2" ;;
+project) install_project "$2" "${3:-}" ;;
 run) shift && run "$@" ;;
 *)
     sed -n '2,10s/^# \{0,1\}//p' "$0"
