@@ -21,7 +21,7 @@ SHOWN_OF_A_FAILURE = 60  # lines
 ABOUT_CUDA = """\
     No CPU build of torch is in pip's index. This one brings CUDA libraries, which nothing here needs: 3 GB to download,
     5 GB on disk. For a CPU build, 0.2 GB and 0.8 GB: Ctrl-C, then
-    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test"""
+    PIP_EXTRA_INDEX_URL=INDEX make test, where INDEX is the one that pytorch.org names for the CPU."""
 
 _DOWNLOAD = re.compile(r"\s*Downloading (?:\S*/)?([^/\s]+?)-(\d[^-\s]*?)(?:-\S*)?\.(?:whl|tar\.gz) \(([\d.]+ [MG]B)\)")
 _FILE = re.compile(r"\s*(?:Processing|Using cached) (?:\S*/)?([^/\s]+?)-(\d[^-\s]*?)(?:-\S*)?\.(?:whl|tar\.gz)\b")
