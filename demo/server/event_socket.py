@@ -19,7 +19,7 @@ from edgespeech import __version__
 from edgespeech.demo.server.application import HUB, client_of
 from edgespeech.demo.server.conversation import Conversation
 from edgespeech.demo.server.hub import ClientStream
-from edgespeech.demo.server.phrases import check_phrases, spell
+from edgespeech.demo.server.phrases import check_phrases, spell, spell_hot_words
 from edgespeech.demo.server.websocket import Frame, Socket, serve_socket
 from edgespeech.errors import EdgespeechError, UsageError
 from edgespeech.runtime.audio import RawFormat
@@ -43,6 +43,7 @@ class Start(msgspec.Struct, tag="start", forbid_unknown_fields=True):
         nbest: Number of hypotheses in finals.
         endpoint: Silence in seconds that ends a segment; 0 for no such rule, None for that of the server.
         fast_partials: Whether partials include audio inside the look-ahead, at twice the computation.
+        written: Whether finals have marks and capitals; None for what the server does.
     """
 
     format: str = "s16le:16000:1"
@@ -51,6 +52,7 @@ class Start(msgspec.Struct, tag="start", forbid_unknown_fields=True):
     nbest: int = 1
     endpoint: float | None = None
     fast_partials: bool = False
+    written: bool | None = None
 
 
 class HotWords(msgspec.Struct, tag="hot_words", forbid_unknown_fields=True):
@@ -148,13 +150,15 @@ def _settings(start: Start, labels: Sequence[str]) -> StreamSettings:
         nbest=start.nbest,
         endpoint_seconds=start.endpoint,
         fast_partials=start.fast_partials,
+        written=start.written,
     )
 
 
 def _boosts(hot_words: Boosts, labels: Sequence[str]) -> dict[str, float]:
     check_phrases(hot_words)
     pairs = hot_words.items() if isinstance(hot_words, dict) else ((phrase, DEFAULT_BOOST) for phrase in hot_words)
-    return {_spell(phrase, labels): boost for phrase, boost in pairs}
+    boosts = {_spell(phrase, labels): (phrase, boost) for phrase, boost in pairs}
+    return {spell_hot_words([phrase], labels)[0]: boost for phrase, boost in boosts.values()}
 
 
 def _spell(phrase: str, labels: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
@@ -44,6 +45,20 @@ def spell_all(phrases: Iterable[str], labels: Sequence[str]) -> list[str]:
     """Return those phrases that can be spelled, each once, in their order."""
     spelled = (spell(phrase, labels) for phrase in phrases)
     return list(dict.fromkeys(phrase for phrase in spelled if phrase))
+
+
+def spell_hot_words(phrases: Iterable[str], labels: Sequence[str]) -> list[str]:
+    """Return phrases as `spell_all` does, but in the case that they came in, which written text keeps."""
+    found = ((spell(phrase, labels), _bare(phrase)) for phrase in phrases)
+    kept: dict[str, str] = {}
+    for spelled, bare in found:
+        if spelled:
+            kept.setdefault(spelled, bare if bare.lower() == spelled.lower() else spelled)
+    return list(kept.values())
+
+
+def _bare(phrase: str) -> str:
+    return " ".join(filter(None, (word.strip(string.punctuation) for word in phrase.split())))
 
 
 def _spell_letter(character: str, alphabet: set[str]) -> str:

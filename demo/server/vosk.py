@@ -42,12 +42,14 @@ class Config(msgspec.Struct):
             left out of the results without it. Empty for free speech.
         words: Whether results have the words with their times.
         max_alternatives: Number of hypotheses in results; 0 for one, in the short form.
+        written: Whether texts have marks and capitals; None for what the server does. Vosk has no such key.
     """
 
     sample_rate: float | str = 8000.0
     phrase_list: list[str] | None = None
     words: bool | int | None = True
     max_alternatives: int | str | None = 0
+    written: bool | None = None
 
 
 class _Message(msgspec.Struct):
@@ -200,6 +202,7 @@ def _settings(config: Config, labels: Sequence[str]) -> tuple[StreamSettings, Re
         RawFormat("s16le", _number("sample_rate", config.sample_rate)),
         grammar=grammar,
         nbest=max(1, min(MAX_NBEST, alternatives)),
+        written=config.written,
     )
     has_unknown = UNKNOWN_PHRASE in (phrase.strip() for phrase in config.phrase_list or ())
     return settings, ResultForm(bool(config.words), alternatives >= 1, has_unknown)

@@ -17,7 +17,7 @@ from wyoming.ping import Ping, Pong
 from edgespeech.demo.server.conversation import ClientGoneError, Conversation
 from edgespeech.demo.server.hub import Client, Hub
 from edgespeech.demo.server.listeners import Listener
-from edgespeech.demo.server.phrases import MAX_LETTERS, MAX_PHRASES, spell_all
+from edgespeech.demo.server.phrases import MAX_LETTERS, MAX_PHRASES, spell_hot_words
 from edgespeech.demo.server.request import same_language
 from edgespeech.demo.server.utterance import Utterance
 from edgespeech.demo.server.wyoming_events import EventReader, Wish, audio_format, info_event, read_wish
@@ -180,5 +180,7 @@ def _hot_words(wish: Wish, labels: tuple[str, ...]) -> dict[str, float]:
     if len(names) + len(terms) > MAX_PHRASES:
         log.warning("%d names and terms; the first %d are used", len(names) + len(terms), MAX_PHRASES)
     names = names[:MAX_PHRASES]
-    boosts = dict.fromkeys(spell_all(terms[: MAX_PHRASES - len(names)], labels), TERM_BOOST)
-    return boosts | dict.fromkeys(spell_all(names, labels), DEFAULT_BOOST)
+    terms = spell_hot_words(terms[: MAX_PHRASES - len(names)], labels)
+    boosts = {phrase.lower(): (phrase, TERM_BOOST) for phrase in terms}
+    boosts |= {phrase.lower(): (phrase, DEFAULT_BOOST) for phrase in spell_hot_words(names, labels)}
+    return dict(boosts.values())

@@ -12,8 +12,9 @@ from edgespeech.runtime.audio import RawFormat
 from edgespeech.runtime.bundle_decoder import bundle_decoder
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.endpoint import Endpointer
+from edgespeech.runtime.punctuation.writing import Writer, cased_phrases
 from edgespeech.runtime.recognition import Parts
-from edgespeech.runtime.recognizer import Recognizer
+from edgespeech.runtime.recognizer import Recognizer, load_writer
 
 MAX_NBEST = 20
 MAX_ENDPOINT_SECONDS = 60.0
@@ -31,6 +32,7 @@ class StreamSettings:
         nbest: Number of hypotheses in finals.
         endpoint_seconds: Silence after speech that ends a segment; None for that of the service, 0 for no such rule.
         fast_partials: Whether partials include audio inside the look-ahead, at twice the computation.
+        written: Whether finals have marks and capitals; None for what the service does.
 
     Raises:
         UsageError: A value is out of range, or two settings exclude each other.
@@ -42,6 +44,7 @@ class StreamSettings:
     nbest: int = 1
     endpoint_seconds: float | None = None
     fast_partials: bool = False
+    written: bool | None = None
 
     def __post_init__(self) -> None:
         if self.grammar is not None:
@@ -65,15 +68,16 @@ class StreamParts:
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
         self._decoder = lru_cache(_KEPT_DECODERS)(self._make_decoder)
+        self._load_writer = lru_cache(1)(lambda: load_writer(recognizer.bundle, recognizer.options))
 
     def make(self, settings: StreamSettings) -> Parts:
         """Return the stages for a stream; the model and the language model are those of the recognizer.
 
         Raises:
-            UsageError: A hot word or the grammar is invalid.
+            UsageError: A hot word or the grammar is invalid, or written text is asked for and the bundle has no tagger.
         """
         own = self._recognizer.parts
-        parts = replace(own, nbest=max(settings.nbest, own.nbest))
+        parts = replace(own, nbest=max(settings.nbest, own.nbest), writer=self._writer(settings))
         if settings.grammar is not None or settings.hot_words:
             grammar = None if settings.grammar is None else tuple(settings.grammar)
             parts = replace(parts, decoder=self._decoder(grammar, tuple((settings.hot_words or {}).items())))
@@ -83,6 +87,14 @@ class StreamParts:
             endpointer = Endpointer(manifest.audio.frame_seconds, manifest.labels, manifest.blank, rules)
             parts = replace(parts, endpointer=endpointer)
         return parts
+
+    def _writer(self, settings: StreamSettings) -> Writer | None:
+        writer = self._recognizer.parts.writer
+        if settings.written is not None:
+            writer = (writer or self._load_writer()) if settings.written else None
+        if writer is None or not settings.hot_words:
+            return writer
+        return replace(writer, cased={**writer.cased, **cased_phrases(settings.hot_words)})
 
     def _make_decoder(
         self, grammar: tuple[str, ...] | None, hot_words: tuple[tuple[str, float], ...]

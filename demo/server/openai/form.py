@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgespeech.demo.server.application import RequestError
-from edgespeech.demo.server.phrases import check_phrases, spell_all
+from edgespeech.demo.server.phrases import check_phrases, spell_hot_words
 from edgespeech.demo.server.request import same_language
 from edgespeech.errors import UsageError
 from edgespeech.runtime.decoder.hot_words import DEFAULT_BOOST
@@ -33,6 +33,7 @@ class TranscriptionForm:
         logprobs: Whether ``json`` has the log probability of each word.
         hot_words: Expected phrases with their boosts.
         endpoint_seconds: Silence that ends a segment; None for the setting of the server.
+        written: Whether the text has marks and capitals; None for the setting of the server.
     """
 
     response_format: str
@@ -41,6 +42,7 @@ class TranscriptionForm:
     logprobs: bool
     hot_words: Mapping[str, float]
     endpoint_seconds: float | None
+    written: bool | None
 
     @classmethod
     def parse(cls, fields: Mapping[str, Sequence[str]], labels: Sequence[str], language: str) -> TranscriptionForm:
@@ -77,6 +79,7 @@ class TranscriptionForm:
             logprobs=bool(included),
             hot_words=hot_words(_last(fields, "prompt", ""), _all(fields, "keywords"), labels),
             endpoint_seconds=_silence(fields),
+            written=_boolean("written", written) if (written := _last(fields, "written", "")) else None,
         )
 
 
@@ -93,7 +96,7 @@ def hot_words(prompt: str, keywords: Sequence[str], labels: Sequence[str]) -> di
             check_phrases(phrases)
         except UsageError as error:
             raise RequestError(f"{name}: {error}", name) from None
-    return dict.fromkeys(spell_all([*keywords, *listed], labels), DEFAULT_BOOST)
+    return dict.fromkeys(spell_hot_words([*keywords, *listed], labels), DEFAULT_BOOST)
 
 
 def check_language(wanted: Sequence[str], language: str) -> None:

@@ -102,7 +102,9 @@ def _verbose(found: Transcription, form: TranscriptionForm) -> dict[str, object]
     }
     if "word" in form.granularities:
         body["words"] = [
-            {"word": word.word, "start": round(word.start, 3), "end": round(word.end, 3)} for word in found.words
+            {"word": word.word, "start": round(word.start, 3), "end": round(word.end, 3)}
+            | ({} if word.written is None else {"written": word.written})
+            for word in found.words
         ]
     if "segment" in form.granularities:
         body["segments"] = [_segment(number, segment) for number, segment in enumerate(found.segments)]

@@ -52,7 +52,10 @@ class _Transcriptions:
             form = TranscriptionForm.parse(upload.fields, hub.labels, hub.request.language)
             rate = hub.bundle.manifest.audio.sample_rate
             settings = StreamSettings(
-                RawFormat("f32le", rate), hot_words=form.hot_words, endpoint_seconds=form.endpoint_seconds
+                RawFormat("f32le", rate),
+                hot_words=form.hot_words,
+                endpoint_seconds=form.endpoint_seconds,
+                written=form.written,
             )
             with hub.open(settings, client_of(request, "openai")) as stream:
                 work = _Recording(request, stream, audio.read_file_blocks(upload.file, _NAME, rate))

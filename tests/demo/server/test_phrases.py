@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgespeech.demo.server.phrases import check_phrases, spell, spell_all
+from edgespeech.demo.server.phrases import check_phrases, spell, spell_all, spell_hot_words
 from edgespeech.errors import UsageError
 
 ENGLISH = ["", " ", "'", *"abcdefghijklmnopqrstuvwxyz"]
@@ -35,6 +35,11 @@ def test_phrases_are_spelled(phrase: str, labels: list[str], wanted: str | None)
 
 def test_each_phrase_that_can_be_spelled_once() -> None:
     assert spell_all(["Lamp", "lamp 7", "lamp.", "door"], ENGLISH) == ["lamp", "door"]
+
+
+def test_hot_words_keep_their_case_and_come_once() -> None:
+    phrases = ["McKenzie", "mckenzie", "St. John's", "Café Noir", "lamp 7", "living  room"]
+    assert spell_hot_words(phrases, ENGLISH) == ["McKenzie", "St John's", "cafe noir", "living room"]
 
 
 @pytest.mark.parametrize(
