@@ -82,7 +82,7 @@ ARROWS: dict[str, set[str]] = {
     "demo.server.page": set(),
     "demo.live": LIBRARIES,
     "demo.bundles": LIBRARIES,
-    "demo.evaluation": LIBRARIES,
+    "demo.evaluation": LIBRARIES | {"demo.jobs"},
     "demo.jobs": LIBRARIES,
     "demo.archive": LIBRARIES | {"demo.jobs", "demo.transcribe"},
     "demo.transcribe": LIBRARIES | {"demo.jobs"},
@@ -95,6 +95,7 @@ ARROWS: dict[str, set[str]] = {
     "demo.experiments": LIBRARIES | {"demo.live", "demo.tune_decoder"},
 }
 ARROWS["demo.commands.speech"] = {*ARROWS, "demo.commands"}
+    "demo.experiments.training_data": LIBRARIES | {"demo.archive", "demo.experiments"},
 ARROWS["demo.commands"] = {*ARROWS, "demo"}
 ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
 # The pipelines put the pieces of their package together.

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from edgespeech.demo.commands.options import FILE, load_recognizer, recognizer_options
+from edgespeech.demo.commands.options import FILE, engine_options, load_recognizer, load_request, recognizer_options
 from edgespeech.demo.commands.outputs import OVERWRITE, output_file
 from edgespeech.runtime.options import RecognizerRequest
 
@@ -40,24 +40,39 @@ log = logging.getLogger(__name__)
 @OVERWRITE
 @click.option("--normalise/--no-normalise", default=True, show_default=True,
               help="Remove punctuation from references and hypotheses before words are compared.")  # fmt: skip
+@engine_options
 @recognizer_options("nbest")
 def evaluate(request: RecognizerRequest, **options: Any) -> None:
     """Measure word error rate and speed on MANIFESTS (NeMo-style JSON lines), as recorded, in noise and in rooms."""
-    from edgespeech.demo.evaluation.evaluate import EvaluateRequest, evaluate_bundles, json_lines, results_page
+    from edgespeech.demo.evaluation.evaluate import (
+        EvaluateRequest,
+        evaluate_bundles,
+        evaluate_by_engine,
+        json_lines,
+        results_page,
+    )
+    from edgespeech.demo.jobs.engine import Engine
     from edgespeech.runtime.measure.evaluation import save_hypotheses
     from edgespeech.runtime.measure.tables import find_marks, insert_between_marks, markdown_text, output_text
 
+    engine = Engine(*(options.pop(name) for name in ("jobs", "engine", "address")))
     wanted = EvaluateRequest(**options)
-    conditions = wanted.conditions()
-    recognizer = load_recognizer(request)
-    other = load_recognizer(replace(request, bundle=wanted.against)) if wanted.against else None
-    results = evaluate_bundles(wanted, conditions, recognizer, other)
+    conditions = wanted.acoustics.conditions()
+    requests = [request, *([replace(request, bundle=wanted.against)] if wanted.against else [])]
+    if engine == Engine():
+        recognizers = [load_recognizer(one) for one in requests]
+        bundle = recognizers[0].bundle
+        results = evaluate_bundles(wanted, conditions, recognizers)
+    else:
+        bundles = [load_request(one) for one in requests]
+        bundle = bundles[0][0]
+        results = evaluate_by_engine(wanted, bundles, engine)
     if wanted.save is not None:
         save_hypotheses(wanted.save, [one.evaluation for one in results])
     if wanted.as_json:
         click.echo(json_lines(wanted, results))
         return
-    page = results_page(wanted, results, recognizer.bundle, shlex.join(["edgespeech", *sys.argv[1:]]))
+    page = results_page(wanted, results, bundle, shlex.join(["edgespeech", *sys.argv[1:]]))
     if wanted.into is None:
         click.echo(output_text(page, wanted.markdown))
     else:

@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from edgespeech.errors import UsageError
 from edgespeech.reference.data.acoustics import add_noise, audio_files, reverberate
 from edgespeech.runtime import audio
 from edgespeech.runtime.manifest import Utterance
 from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Samples
+
+
+@dataclass(frozen=True)
+class AcousticsRequest:
+    """Folders of noise and of room impulse responses, and levels in decibels with commas between them."""
+
+    noise: tuple[Path, ...] = ()
+    snr: str = "20,10,5,0"
+    rooms: tuple[Path, ...] = ()
+
+    def conditions(self) -> list[Condition]:
+        """Return the recording conditions.
+
+        Raises:
+            UsageError: The levels are not numbers.
+            ConfigError: A folder has no audio.
+        """
+        if not self.noise and not self.rooms:
+            return [AS_RECORDED]
+        return make_conditions(self.noise, _parse_decibels(self.snr), self.rooms)
+
+    def absolute(self) -> AcousticsRequest:
+        """Return the request with absolute paths, for workers in other folders."""
+        return AcousticsRequest(tuple(map(Path.absolute, self.noise)), self.snr, tuple(map(Path.absolute, self.rooms)))
 
 
 def make_conditions(noise: Sequence[Path], snrs_db: Sequence[float], rooms: Sequence[Path]) -> list[Condition]:
@@ -59,3 +85,10 @@ def _avoid_clipping(samples: Samples) -> Samples:
 @lru_cache(maxsize=512)
 def _read(path: Path, sample_rate: int) -> Samples:
     return audio.read(path, sample_rate)
+
+
+def _parse_decibels(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--snr {text!r}: wanted decibels with commas between them, such as 20,10,5,0") from None

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgespeech.demo.evaluation import report
-from edgespeech.demo.evaluation.conditions import make_conditions
+from edgespeech.demo.evaluation.conditions import AcousticsRequest
+from edgespeech.demo.evaluation.workers import EvaluateTask, evaluate_with_workers
+from edgespeech.demo.jobs.engine import Engine
+from edgespeech.demo.jobs.task import for_workers
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.files import require_writable
-from edgespeech.runtime.measure.evaluation import AS_RECORDED, Condition, Evaluation, evaluate_references
-from edgespeech.runtime.measure.references import read_references
+from edgespeech.runtime.measure.evaluation import Condition, Evaluation, evaluate_references
+from edgespeech.runtime.measure.references import References, read_references
 from edgespeech.runtime.measure.tables import Bullets, Page, find_marks
+from edgespeech.runtime.options import RecognizerOptions
 from edgespeech.runtime.recognizer import Recognizer
 
 
@@ -43,11 +47,10 @@ class EvaluateRequest:
         if self.save is not None:
             require_writable(self.save)
 
-    def conditions(self) -> list[Condition]:
-        """Return the recording conditions; raise an EdgespeechError if one is invalid."""
-        if not self.noise and not self.rooms:
-            return [AS_RECORDED]
-        return make_conditions(self.noise, _parse_decibels(self.snr), self.rooms)
+    @property
+    def acoustics(self) -> AcousticsRequest:
+        """The recording conditions that are asked for."""
+        return AcousticsRequest(self.noise, self.snr, self.rooms)
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,40 @@ class Result:
 
 
 def evaluate_bundles(
-    request: EvaluateRequest, conditions: Sequence[Condition], recognizer: Recognizer, other: Recognizer | None
+    request: EvaluateRequest, conditions: Sequence[Condition], recognizers: Sequence[Recognizer]
 ) -> list[Result]:
-    """Evaluate a recognizer, and another one if there is one, on every manifest under every condition."""
-    manifests = [read_references(path, request.limit, request.normalise) for path in request.manifests]
-    for references in manifests:
-        references.log()
+    """Evaluate a recognizer, and a second one if there are two, on every manifest under every condition."""
 
-    def evaluate_all(one: Recognizer) -> list[Evaluation]:
+    def evaluate_all(one: Recognizer, manifests: Sequence[References]) -> list[Evaluation]:
         pairs = [(references, condition) for references in manifests for condition in conditions]
         return [evaluate_references(one, references, condition) for references, condition in pairs]
 
-    for one in (recognizer, other):  # both are counted in the same units
-        manifests = manifests if one is None else [it.for_labels(one.labels) for it in manifests]
-    found = evaluate_all(recognizer)
-    others = [None] * len(found) if other is None else evaluate_all(other)
-    return [Result(*pair) for pair in zip(found, others, strict=True)]
+    manifests = _read_manifests(request, [one.labels for one in recognizers])
+    return _results([evaluate_all(one, manifests) for one in recognizers])
+
+
+def evaluate_by_engine(
+    request: EvaluateRequest, bundles: Sequence[tuple[Bundle, RecognizerOptions]], engine: Engine
+) -> list[Result]:
+    """Do the work of `evaluate_bundles` with several workers, for one bundle or for two."""
+    manifests = _read_manifests(request, [bundle.manifest.labels for bundle, _ in bundles])
+    acoustics = request.acoustics.absolute()
+    tasks = [EvaluateTask(one.folder.absolute(), for_workers(options), acoustics) for one, options in bundles]
+    return _results([evaluate_with_workers(task, manifests, engine) for task in tasks])
+
+
+def _read_manifests(request: EvaluateRequest, labels: Sequence[Sequence[str]]) -> list[References]:
+    manifests = [read_references(path, request.limit, request.normalise) for path in request.manifests]
+    for references in manifests:
+        references.log()
+    for some in labels:  # all bundles are counted in the same units
+        manifests = [references.for_labels(some) for references in manifests]
+    return manifests
+
+
+def _results(found: Sequence[Sequence[Evaluation]]) -> list[Result]:
+    others = found[1] if len(found) > 1 else [None] * len(found[0])
+    return [Result(*pair) for pair in zip(found[0], others, strict=True)]
 
 
 def json_lines(request: EvaluateRequest, results: Sequence[Result]) -> str:
@@ -110,10 +131,3 @@ def _as_dict(request: EvaluateRequest, result: Result) -> dict[str, object]:
     if result.other is not None:
         found["against"] = report.difference(result.evaluation, result.other)
     return found
-
-
-def _parse_decibels(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--snr {text!r}: wanted decibels with commas between them, such as 20,10,5,0") from None

@@ -109,7 +109,11 @@ def join(manifests: Sequence[Path], minutes: float, noise: Sequence[Path], seed:
         elif seconds < 60.0 * minutes:
             used.append(clips[number])
             seconds += (clips[number].duration or 0.0) + 0.5
-    noises = [audio.read(file, RATE) for file in noise]
+    return changed(used, spare, [audio.read(file, RATE) for file in noise], random)
+
+
+def changed(used: list[Utterance], spare: Sequence[Utterance], noises: Sequence[Samples], random: Random) -> Joined:
+    """Join clips with noise and pauses between them; their text lacks some, and has spare and moved ones."""
     lines = [one.text for one in used]
     count = max(1, round(CHANGED * len(lines)))
     for number in sorted(random.sample(range(len(lines)), count), reverse=True):

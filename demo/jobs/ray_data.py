@@ -4,33 +4,63 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
 from edgespeech.demo.jobs.task import Outcome, Task, attempt
-from edgespeech.errors import UsageError
+from edgespeech.errors import EdgespeechError, UsageError
 from edgespeech.runtime.dependencies import require
 
 log = logging.getLogger(__name__)
 
-MAX_RETRIES = 3  # of a block whose worker ended
+MAX_ATTEMPTS = 3  # for an item whose worker ended
 MAX_BLOCKS = 10_000
 
 Item = TypeVar("Item")
 
 
+class _Begun:
+    """The actor that counts how often each item was begun and did not end: Ray itself tries for ever."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[int] = Counter()
+
+    def begin(self, index: int) -> int:
+        """Return how often this item has been begun, this time included."""
+        self._counts[index] += 1
+        return self._counts[index]
+
+    def end(self, index: int) -> None:
+        """Forget an item."""
+        del self._counts[index]
+
+
 class _Worker:
     """The actor of Ray Data; rows are indices, so that items and results may be of any kind."""
 
-    def __init__(self, task: Task[Any], items: Sequence[Any]) -> None:
+    def __init__(self, task: Task[Any], items: Sequence[Any], begun: Any) -> None:
         logging.getLogger("edgespeech").addHandler(logging.NullHandler())
-        self._work, self._items = task.open(), items
+        self._ray: Any = import_module("ray")
+        self._items, self._begun = items, begun
+        self._work: Callable[[Any], str] | None = None
+        self._error = ""
+        try:
+            self._work = task.open()
+        except EdgespeechError as error:  # raised here, it would come with the trace of Ray's own calls
+            self._error = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         index = int(row["index"])
-        outcome = attempt(self._work, index, self._items[index])
-        return {"index": index, "result": outcome.result, "error": outcome.error or ""}
+        if self._work is None:
+            return {"index": index, "result": "", "error": self._error, "opened": False}
+        if self._ray.get(self._begun.begin.remote(index)) > MAX_ATTEMPTS:
+            outcome = Outcome(index, error=f"its worker ended, {MAX_ATTEMPTS} times")
+        else:
+            outcome = attempt(self._work, index, self._items[index])
+        self._begun.end.remote(index)
+        return {"index": index, "result": outcome.result, "error": outcome.error or "", "opened": True}
 
 
 def run_on_ray(task: Task[Item], items: Sequence[Item], jobs: int | None, address: str | None) -> Iterator[Outcome]:
@@ -45,6 +75,7 @@ def run_on_ray(task: Task[Item], items: Sequence[Item], jobs: int | None, addres
     Raises:
         MissingDependencyError: Ray is not installed.
         UsageError: No cluster answers at the address.
+        EdgespeechError: The task cannot be opened.
     """
     require("ray pyarrow", "ray")
     ray: Any = import_module("ray")
@@ -75,19 +106,15 @@ def _run(ray: Any, task: Task[Item], items: Sequence[Item], jobs: int | None) ->
     context.enable_progress_bars = False
     for name in ("ray.data", "ray._private"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    context.max_errored_blocks = -1  # an item that ends its worker each time is lost, and no other one
     workers = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
     blocks = min(len(items), MAX_BLOCKS)
     rows = data.from_items([{"index": index} for index in range(len(items))], override_num_blocks=blocks)
     done = rows.map(
         _Worker,
-        fn_constructor_args=(task, list(items)),
+        fn_constructor_args=(task, list(items), ray.remote(num_cpus=0)(_Begun).remote()),
         compute=data.ActorPoolStrategy(size=min(workers, len(items))),
-        ray_remote_args_fn=lambda: {"max_restarts": -1, "max_task_retries": MAX_RETRIES},
     )
-    missing = set(range(len(items)))
     for row in done.iter_rows():
-        missing.discard(row["index"])
+        if not row["opened"]:
+            raise EdgespeechError(row["error"])
         yield Outcome(row["index"], row["result"], row["error"] or None)
-    for index in sorted(missing):
-        yield Outcome(index, error=f"its worker ended, {MAX_RETRIES + 1} times")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from edgespeech.errors import EdgespeechError
+from edgespeech.runtime.options import RecognizerOptions
 
 Item = TypeVar("Item", contravariant=True)
 
@@ -25,6 +27,11 @@ class Task(Protocol[Item]):
             EdgespeechError: No item can be processed, because a bundle or a setting is invalid.
         """
         ...
+
+
+def for_workers(options: RecognizerOptions) -> RecognizerOptions:
+    """Return options with absolute paths, for workers that run in other folders."""
+    return options if options.lm is None else replace(options, lm=Path(options.lm).absolute())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from edgespeech.demo.jobs.engine import Engine
 from edgespeech.demo.jobs.journal import Journal
 from edgespeech.demo.jobs.progress import HoursProgress
-from edgespeech.demo.jobs.task import Outcome
+from edgespeech.demo.jobs.task import Outcome, for_workers
 from edgespeech.demo.transcribe.bulk_items import BulkItem, BulkRequest, find_items
 from edgespeech.demo.transcribe.bulk_task import TranscribeTask, bundle_id, describe
 from edgespeech.demo.transcribe.interruption import Interruption
@@ -33,7 +33,7 @@ def transcribe_in_bulk(request: BulkRequest, bundle: Bundle, recognizer: Recogni
         EdgespeechError: The request, the bundle or a setting is invalid, or the output cannot be written.
     """
     folder = None if recognizer.bundle is None else recognizer.bundle.absolute()
-    task = TranscribeTask(folder, recognizer.options, request.text_format, request.channel, request.raw)
+    task = TranscribeTask(folder, for_workers(recognizer.options), request.text_format, request.channel, request.raw)
     with Journal(request.output, request.resume, request.overwrite) as journal:
         items = find_items(request)
         finished, failed = _finished(journal, bundle_id(bundle), items)

@@ -125,36 +125,54 @@ def evaluate_references(
     """
     rate = recognizer.sample_rate
     references = references.for_labels(recognizer.labels)
-    hypotheses = []
-    written, is_written = WrittenScore(), False
-    audio_seconds = seconds = 0.0
-    for utterance, _, samples in read_speech(references, rate, f"{references.corpus}, {condition.name}"):
-        changed = condition.change(samples, utterance, rate)
-        began = time.perf_counter()
-        transcript = recognizer.transcribe((changed, rate))
-        seconds += time.perf_counter() - began
-        audio_seconds += transcript.duration
-        hypotheses.append(references.normalise(transcript.plain_text))
-        written.add(utterance.text, transcript.text)
-        is_written = is_written or transcript.is_written
+    speech = read_speech(references, rate, f"{references.corpus}, {condition.name}")
+    return score(references, condition.name, [recognise(recognizer, condition, one, it) for one, _, it in speech])
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was recognised in an utterance, with punctuation and without, its length and the processing time."""
+
+    text: str
+    plain_text: str
+    is_written: bool
+    audio_seconds: float
+    seconds: float
+
+
+def recognise(recognizer: Recognizer, condition: Condition, utterance: Utterance, samples: Samples) -> Hypothesis:
+    """Transcribe the samples of an utterance under a recording condition."""
+    changed = condition.change(samples, utterance, recognizer.sample_rate)
+    began = time.perf_counter()
+    found = recognizer.transcribe((changed, recognizer.sample_rate))
+    seconds = time.perf_counter() - began
+    return Hypothesis(found.text, found.plain_text, found.is_written, found.duration, seconds)
+
+
+def score(references: References, condition: str, found: Sequence[Hypothesis]) -> Evaluation:
+    """Count the errors of hypotheses, one for each reference, in words or, by `References.for_labels`, characters."""
+    hypotheses = tuple(references.normalise(one.plain_text) for one in found)
     errors = align_and_count(references.texts, hypotheses)
     if references.by_characters:
         errors = replace(errors, cer=errors.wer)
+    written = WrittenScore()
+    for utterance, one in zip(references.utterances, found, strict=True):
+        written.add(utterance.text, one.text)
     speakers = tuple(utterance.speaker for utterance in references.utterances)
     return Evaluation(
         corpus=references.corpus,
-        condition=condition.name,
+        condition=condition,
         audio_filepaths=tuple(utterance.audio_filepath for utterance in references.utterances),
         references=references.texts,
-        hypotheses=tuple(hypotheses),
+        hypotheses=hypotheses,
         speakers=speakers,
         errors=errors,
         interval=wer_interval(errors, speakers),
-        audio_seconds=audio_seconds,
-        seconds=seconds,
+        audio_seconds=sum(one.audio_seconds for one in found),
+        seconds=sum(one.seconds for one in found),
         left_out=references.left_out,
         normalised=references.normalised,
-        written=written if is_written else None,
+        written=written if any(one.is_written for one in found) else None,
         by_characters=references.by_characters,
     )
 

@@ -114,6 +114,7 @@ def label(
     """
     from edgespeech.demo.archive.label import LabelItem, LabelLimits, LabelTask
     from edgespeech.demo.archive.run import clip_folder, run
+    from edgespeech.demo.jobs.task import for_workers
     from edgespeech.demo.transcribe.recordings import find_recordings
 
     engine, forms = _engine(options), _forms(options)
@@ -123,7 +124,7 @@ def label(
     if not {"endpoint_seconds", "longest_seconds"} & request.given:
         settings = replace(settings, endpoint_seconds=0.5, longest_seconds=0.6 * limits.max_seconds)
     folder = clip_folder(output, clips)
-    task = LabelTask(_absolute(request.bundle), settings, _absolute(agree_with), limits, folder)
+    task = LabelTask(_absolute(request.bundle), for_workers(settings), _absolute(agree_with), limits, folder)
     items = [LabelItem(file, number) for number, file in enumerate(files)]
     _finish(run(task, items, files, engine), output, picture, "confidence", forms)
 
