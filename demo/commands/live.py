@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -45,7 +46,13 @@ def live(request: RecognizerRequest, as_json: bool, **options: Any) -> None:
     from edgespeech.runtime.live.request import LiveRequest
 
     live_request = LiveRequest(overwrite=may_overwrite(), **options)
-    run_on_terminal(load_recognizer(with_device_settings(request)), live_request, as_json)
+    recognizer = load_recognizer(with_device_settings(request), for_people=is_for_people(as_json))
+    run_on_terminal(recognizer, live_request, as_json)
+
+
+def is_for_people(as_json: bool) -> bool:
+    """Return whether standard output is a terminal, and shows text."""
+    return not as_json and sys.stdout is not None and sys.stdout.isatty()
 
 
 @click.command(short_help="List microphones and their sample rates.")

@@ -147,12 +147,13 @@ _OTHER_FORMS = {
                      help="Recognise only the phrases in this file, one per line, and <unknown>."),
     ),
     "written": (
-        click.option("--written/--plain", default=False, show_default=True,
-                     help="Write finals with marks and capitals, or as plain words."),
+        click.option("--written/--plain", default=None,
+                     help="Write finals with marks and capitals, or as plain words; default: written in text and "
+                          "subtitles of transcribe and on the terminal of live, else plain."),
     ),
     "numerals": (
         click.option("--numerals", is_flag=True,
-                     help="With --written, write numbers as digits (English; extra `numerals`)."),
+                     help="Write numbers as digits too (English; extra `numerals`)."),
     ),
 }  # fmt: skip
 
@@ -189,6 +190,7 @@ def _take_request(given: dict[str, Any]) -> RecognizerRequest:
     context = click.get_current_context()
     named = [name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     bundle, one_by_one, file, grammar = (given.pop(name) for name in ("bundle", "hot_word", "hot_words", "grammar"))
+    written, numerals = given.pop("written"), given.pop("numerals")
     listed = read_placed_hot_words(file) if file else []
     phrases = read_placed_phrases(grammar) if grammar else []
     hot_words = {words: boost for _, words, boost in listed} | dict(map(parse_hot_word, one_by_one))
@@ -198,15 +200,20 @@ def _take_request(given: dict[str, Any]) -> RecognizerRequest:
         use_lm=not given.pop("no_lm"),
         hot_words=hot_words or None,
         grammar=[phrase for _, phrase in phrases] if grammar else None,
-        written=given.pop("written"),
-        numerals=given.pop("numerals"),
+        written=numerals if written is None else written,
+        numerals=numerals,
         **settings,
     )
     return RecognizerRequest(bundle, options, frozenset(named), places)
 
 
-def load_request(request: RecognizerRequest, for_recordings: bool = False) -> tuple[Bundle, RecognizerOptions]:
+def load_request(
+    request: RecognizerRequest, for_recordings: bool = False, for_people: bool = False
+) -> tuple[Bundle, RecognizerOptions]:
     """Load the bundle that the command line selects, without its models, and the options of a recognizer for it.
+
+    With ``for_people``, finals are written if the bundle has a tagger, unless the command line says how they are, or
+    asks for phrases of a grammar or for several hypotheses.
 
     Raises:
         EdgespeechError: The bundle or a phrase is invalid.
@@ -224,13 +231,16 @@ def load_request(request: RecognizerRequest, for_recordings: bool = False) -> tu
     options = request.options
     if for_recordings and options.chunk_ms is None:
         options = replace(options, chunk_ms=recording_chunk_ms(bundle))
+    can_write = bundle.punctuation_path is not None and options.grammar is None and options.nbest == 1
+    if for_people and can_write and "written" not in request.given:
+        options = replace(options, written=True)
     return bundle, options
 
 
-def load_recognizer(request: RecognizerRequest, for_recordings: bool = False) -> Recognizer:
+def load_recognizer(request: RecognizerRequest, for_recordings: bool = False, for_people: bool = False) -> Recognizer:
     """Load the recognizer that the command line selects.
 
-    With ``for_recordings``, chunks are longer unless their length was given.
+    With ``for_recordings``, chunks are longer unless their length was given. ``for_people`` is that of `load_request`.
 
     Raises:
         EdgespeechError: The bundle, the language model or a setting is invalid.
@@ -238,7 +248,7 @@ def load_recognizer(request: RecognizerRequest, for_recordings: bool = False) ->
     from edgespeech.runtime.node_placement import describe_fallback
     from edgespeech.runtime.recognizer import Recognizer
 
-    bundle, options = load_request(request, for_recordings)
+    bundle, options = load_request(request, for_recordings, for_people)
     recognizer = Recognizer(bundle, options)
     fallback = describe_fallback(recognizer.model.nodes, recognizer.model.nodes_on_cpu)
     if fallback:

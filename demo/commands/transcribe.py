@@ -59,13 +59,17 @@ def transcribe(request: RecognizerRequest, **options: Any) -> None:
 
 def _transcribe(request: RecognizerRequest, options: dict[str, Any]) -> int:
     from edgespeech.demo.transcribe.recordings import plan
-    from edgespeech.demo.transcribe.request import TranscribeRequest
+    from edgespeech.demo.transcribe.request import FOR_PEOPLE, TranscribeRequest
     from edgespeech.demo.transcribe.run import transcribe_recordings
     from edgespeech.runtime.audio import STANDARD_INPUT
 
     transcribe_request = TranscribeRequest(overwrite=may_overwrite(), **options)
     jobs = plan(transcribe_request)
-    recognizer = load_recognizer(request, for_recordings=STANDARD_INPUT not in transcribe_request.audio)
+    recognizer = load_recognizer(
+        request,
+        for_recordings=STANDARD_INPUT not in transcribe_request.audio,
+        for_people=transcribe_request.format in FOR_PEOPLE,
+    )
     return transcribe_recordings(recognizer, transcribe_request, jobs, _show)
 
 

@@ -10,6 +10,7 @@ from edgespeech.runtime.audio import MIX, SAMPLE_RATE, RawFormat, may_be_raw, pa
 
 FORMATS = ("txt", "json", "jsonl", "srt", "vtt", "tsv")
 SUBTITLES = {"srt", "vtt"}
+FOR_PEOPLE = {"txt", *SUBTITLES}
 PIPE = "-"
 
 

@@ -20,7 +20,44 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, [*arguments], catch_exceptions=False)
 
 
-def test_json_has_both_forms_and_plain_text_is_the_default() -> None:
+@pytest.mark.parametrize("form", ["txt", "srt", "vtt"])
+def test_text_and_subtitles_are_written_unless_plain_text_is_asked_for(form: str) -> None:
+    written = run("transcribe", CLIP, "--format", form, *FAST).stdout
+    assert written == run("transcribe", CLIP, "--written", "--format", form, *FAST).stdout
+    plain = run("transcribe", CLIP, "--plain", "--format", form, *FAST).stdout
+    letters = ["".join(filter(str.isalpha, text.replace("WEBVTT", "").lower())) for text in (written, plain)]
+    assert written != plain and letters[0] == letters[1] != ""
+
+
+def test_a_grammar_and_several_hypotheses_are_plain(tmp_path: Path) -> None:
+    phrases = tmp_path / "phrases.txt"
+    phrases.write_text("make one of the beginning\nthe first row\n", encoding="utf-8")
+    for options in (["--nbest", "2"], ["--grammar", str(phrases)]):
+        text = run("transcribe", CLIP, *options, *FAST).stdout
+        assert text == text.lower()
+
+
+def test_a_bundle_without_a_tagger_is_plain(tiny_bundle: Bundle) -> None:
+    shown = run("transcribe", CLIP, "--bundle", str(tiny_bundle.folder))
+    assert shown.exit_code == 0 and shown.stdout == shown.stdout.lower()
+
+
+def test_numerals_ask_for_written_text() -> None:
+    pytest.importorskip("text_to_num")
+    found = json.loads(run("transcribe", CLIP, "--numerals", "--format", "json", *FAST).stdout)
+    assert any(word["written"][:1].isdigit() for word in found["words"])
+
+
+def test_live_is_plain_in_a_pipe_and_written_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["live", "--replay", CLIP, "--speed", "0", *FAST]
+    piped = run(*command).stdout
+    monkeypatch.setattr("edgespeech.demo.commands.live.is_for_people", lambda as_json: not as_json)
+    shown, as_json = run(*command).stdout, run(*command, "--json").stdout
+    assert piped == piped.lower() != shown and piped == run(*command, "--plain").stdout
+    assert all(event["text"] == event["text"].lower() for event in map(json.loads, as_json.splitlines()))
+
+
+def test_json_has_both_forms_and_is_plain_by_default() -> None:
     written = json.loads(run("transcribe", CLIP, "--written", "--format", "json", *FAST).stdout)
     plain = json.loads(run("transcribe", CLIP, "--format", "json", *FAST).stdout)
     assert written["text"] != plain["text"] == written["text"].lower().translate(str.maketrans("", "", ".,?!"))

@@ -66,7 +66,7 @@ def test_it_has_the_words_of_the_wave_file(
 ) -> None:
     memo = tmp_path / f"memo.{ending}"
     write_media(memo, read(talk, RATE), codec, form, video)
-    outcome = edgespeech("transcribe", memo, "--beam-width", 16)
+    outcome = edgespeech("transcribe", memo, "--plain", "--beam-width", 16)
     assert (outcome.code, outcome.err) == (0, "")
     found, wanted = outcome.out.split(), " ".join(lines).split()
     assert SequenceMatcher(None, found, wanted).ratio() > 0.7  # the codecs cost a word here and there

@@ -17,7 +17,7 @@ pty = pytest.importorskip("pty", reason="terminals of Unix")
 fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
 pyte = pytest.importorskip("pyte")
 
-COMMAND = [sys.executable, "-m", "edgespeech.demo.cli", "transcribe", "--beam-width", "16"]
+COMMAND = [sys.executable, "-m", "edgespeech.demo.cli", "transcribe", "--plain", "--beam-width", "16"]
 TIMEOUT = 120.0  # seconds
 
 
