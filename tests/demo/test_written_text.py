@@ -42,6 +42,16 @@ def test_a_bundle_without_a_tagger_is_plain(tiny_bundle: Bundle) -> None:
     assert shown.exit_code == 0 and shown.stdout == shown.stdout.lower()
 
 
+@pytest.mark.parametrize("form", ["txt", "srt", "vtt", "tsv", "json", "jsonl", "live", "events"])
+def test_a_hot_word_keeps_its_case_in_every_output(form: str) -> None:
+    options = ["--written", "--hot-word", "BEginning:2", *FAST]
+    if form in ("live", "events"):
+        shown = run("live", "--replay", CLIP, "--speed", "0", *(["--json"] if form == "events" else []), *options)
+    else:
+        shown = run("transcribe", CLIP, "--format", form, *options)
+    assert "BEginning" in shown.stdout
+
+
 def test_numerals_ask_for_written_text() -> None:
     pytest.importorskip("text_to_num")
     found = json.loads(run("transcribe", CLIP, "--numerals", "--format", "json", *FAST).stdout)

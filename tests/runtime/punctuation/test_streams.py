@@ -15,11 +15,13 @@ from edgespeech.runtime.decoder.hypothesis import Word, join_words
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest, read_samples
 from edgespeech.runtime.options import RecognizerOptions
 from edgespeech.runtime.punctuation.tagger import CONTEXT_WORDS
+from edgespeech.runtime.punctuation.writing import WritingState
 from edgespeech.runtime.recognizer import Recognizer, load_writer
 from edgespeech.runtime.transcript import Event
 
 RATE = 16_000
 MAX_TAGGER_BYTES = 2_000_000
+HOUR_SECONDS = 3600.0
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,30 @@ def test_an_hour_is_written_like_its_segments(bundle: Bundle) -> None:
                 again, state_of_few = writer.step(few, state_of_few)
             assert join_words(again) == shown[-1]
     assert len(set(shown)) < 20
+
+
+@pytest.mark.slow
+def test_an_hour_of_sound_is_written_like_its_segments(recognizer: Recognizer, speech: NDArray[np.float32]) -> None:
+    stream, finals = recognizer.stream(), list[Event]()
+    for _ in range(int(HOUR_SECONDS * RATE / len(speech))):
+        finals += [event for event in stream.accept(speech) if event.type == "final"]
+    finals += [event for event in stream.finish() if event.type == "final"]
+    writer = recognizer.parts.writer
+    assert writer is not None and len(finals) > HOUR_SECONDS / 20.0
+
+    def write(event: Event, state: WritingState) -> tuple[str, WritingState]:
+        words, after = writer.step([replace(word, written=None) for word in event.words], state)
+        return join_words(words), after
+
+    state = writer.initial_state()
+    for number, final in enumerate(finals):
+        text, state = write(final, state)
+        assert text == final.text
+        if number % 20 == 19:  # the segments of the last minute alone give the same
+            few = writer.initial_state()
+            for before in finals[number - 12 : number]:
+                _, few = write(before, few)
+            assert write(final, few)[0] == final.text
 
 
 def test_a_stream_takes_hot_words_with_their_case(recognizer: Recognizer) -> None:
