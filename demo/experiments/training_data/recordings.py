@@ -69,7 +69,7 @@ def write_recording(folder: Path, number: int, joined: Joined) -> list[Utterance
     cut(audio.read_blocks(str(recording), RATE), RATE, stretches)
     found = []
     for path, one in zip(paths, truths, strict=True):
-        where: dict[str, str | float] = {"source": recording.name, "start": one.start, "end": one.end}
+        where: dict[str, str | float] = {"kind": "joined", "source": recording.name, "start": one.start, "end": one.end}
         found.append(Utterance(path.name, path, one.text, one.end - one.start, provenance=where))
     return found
 
