@@ -14,6 +14,7 @@ DEFAULT_BETA = 1.5
 DEFAULT_UNKNOWN_SCORE = -10.0
 DEFAULT_FILLER_SCORE = -2.0
 MIN_FILLER_SCORE = -20.0
+DEFAULT_SYMBOL_MASS = 0.99
 # Chosen on the dev clips of LibriSpeech with `edgespeech confidence`; see docs/results/decoder.md.
 DEFAULT_CONFIDENCE_POWER = 1.3
 
@@ -53,7 +54,8 @@ class DecoderOptions:
         unit: Unit of language model and hot words, ``word`` or ``character``; None takes characters where no label
             contains a space, and else derives it from the vocabulary. With characters, ``beta`` counts every character
             as a word; where no label contains a space, each of them is also a word of the result.
-        symbol_mass: A frame extends prefixes by the fewest labels whose probabilities reach this sum; 1 takes all.
+        symbol_mass: A frame extends prefixes by the fewest labels whose probabilities reach this sum; 1 takes all. None
+            takes 0.99, or 1 with a grammar, whose phrases may need unlikely labels.
         max_symbols: Maximum number of labels per frame, blank included; None removes the limit.
         beam_threshold: Prefixes that score this much (natural log) below the best are dropped; None keeps them.
         max_tentative: Once the best prefix is this many labels longer than the prefix that all beams share, beams that
@@ -83,7 +85,7 @@ class DecoderOptions:
         "X",
     )
     unit: Literal["word", "character"] | None = None
-    symbol_mass: float = 0.99
+    symbol_mass: float | None = None
     max_symbols: int | None = 40
     beam_threshold: float | None = 18.0
     max_tentative: int | None = 128
@@ -101,7 +103,8 @@ class DecoderOptions:
         self._require("filler_score", filler, f"a number below 0, at least {MIN_FILLER_SCORE:g}")
         self._require("unit", self.unit in (None, "word", "character"), "word or character")
         self._require("search", self.search in (None, "native", "numpy"), "native or numpy")
-        self._require("symbol_mass", 0.0 < self.symbol_mass <= 1.0, "a number above 0 and up to 1")
+        mass = self.symbol_mass is None or 0.0 < self.symbol_mass <= 1.0
+        self._require("symbol_mass", mass, "a number above 0 and up to 1")
         self._require("max_symbols", self.max_symbols is None or self.max_symbols >= 1, "1 or more, or None")
         self._require("beam_threshold", self.beam_threshold is None or self.beam_threshold > 0.0, "above 0, or None")
         self._require("max_tentative", self.max_tentative is None or self.max_tentative >= 2, "2 or more, or None")

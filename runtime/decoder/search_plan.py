@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgespeech.runtime.decoder.grammar import Grammar
-from edgespeech.runtime.decoder.options import DecoderOptions
+from edgespeech.runtime.decoder.options import DEFAULT_SYMBOL_MASS, DecoderOptions
 from edgespeech.runtime.decoder.word_scorer import WordScorer
 from edgespeech.runtime.decoder.word_times import separate_words
 
@@ -49,6 +49,13 @@ class SearchPlan:
         """Number of prefixes kept after each frame."""
         assert self.options.beam_width is not None
         return self.options.beam_width
+
+    @property
+    def symbol_mass(self) -> float:
+        """Sum of the probabilities of the labels that a frame extends prefixes by; 1 for all labels."""
+        if self.options.symbol_mass is not None:
+            return self.options.symbol_mass
+        return 1.0 if self.grammar else DEFAULT_SYMBOL_MASS
 
     @property
     def max_symbols(self) -> int:

@@ -72,7 +72,7 @@ export function decoderSettings(manifest, options, hasLm) {
     unknownScore: options.unknownScore ?? own.unknown_score,
     fillerScore: options.fillerScore ?? -2,
     unit: options.unit ?? null,
-    symbolMass: options.symbolMass ?? 0.99,
+    symbolMass: options.symbolMass ?? (options.grammar ? 1 : 0.99),  // phrases may need unlikely labels
     maxSymbols: unlimited(options.maxSymbols, 40),
     beamThreshold: unlimited(options.beamThreshold, 18),
     maxTentative: unlimited(options.maxTentative, 128),

@@ -78,7 +78,10 @@ export interface RecognizerOptions {
    * the words of the model. Where no label contains a space, characters are also the words of the result.
    */
   unit?: "word" | "character";
-  /** A frame extends prefixes by the fewest labels whose probabilities reach this sum; 1 takes all. Default 0.99. */
+  /**
+   * A frame extends prefixes by the fewest labels whose probabilities reach this sum; 1 takes all. Default 0.99, or 1
+   * with a grammar.
+   */
   symbolMass?: number;
   /** Maximum number of labels per frame, blank included; null removes the limit. Default 40. */
   maxSymbols?: number | null;

@@ -195,7 +195,7 @@ class Memory:
             label_texts=self.texts(plan.labels),
             word_pieces=self.texts(chain.from_iterable(plan.word_pieces)),
             word_piece_counts=self.address(list(map(len, plan.word_pieces)), np.int32),
-            symbol_mass=options.symbol_mass,
+            symbol_mass=plan.symbol_mass,
             confidence_power=options.confidence_power,
             max_symbols=plan.max_symbols,
             max_tentative=-1 if options.max_tentative is None else options.max_tentative,

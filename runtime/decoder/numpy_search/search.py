@@ -35,7 +35,8 @@ class NumpySearch:
     def __init__(self, plan: SearchPlan) -> None:
         self._scorer, self._labels, self._blank = plan.scorer, plan.labels, plan.blank
         self._word_pieces, self._gap = plan.word_pieces, plan.gap
-        self._options, self._max_symbols, self._grammar = plan.options, plan.max_symbols, plan.grammar
+        self._options, self._grammar = plan.options, plan.grammar
+        self._symbol_mass, self._max_symbols = plan.symbol_mass, plan.max_symbols
         self._prefix_states = PrefixStates(plan.scorer)
         self._search = FrameSearch(
             plan.scorer.ends_words,
@@ -120,7 +121,7 @@ class NumpySearch:
 
     def _advance(self, rows: Floats, state: BeamState) -> BeamState:
         beams, trie, frame = state.beams, state.trie.copy(), state.frame
-        for symbols in choose_symbols(rows, self._blank, self._options.symbol_mass, self._max_symbols, frame):
+        for symbols in choose_symbols(rows, self._blank, self._symbol_mass, self._max_symbols, frame):
             beams = self._search.advance(beams, symbols, trie, state.prefix_states)
             frame += 1
             if frame % _TIDY_EVERY_FRAMES == 0:

@@ -61,6 +61,17 @@ def test_scores_equal_brute_force(seed: int) -> None:
         assert h.score == pytest.approx(h.acoustic_score + h.hot_word_score, abs=1e-9)
 
 
+def test_a_phrase_may_need_labels_that_are_unlikely_in_every_frame() -> None:
+    log_probs = np.log(np.array([[0.4, 0.595, 0.005], [0.994, 0.003, 0.003]]))  # blank, a, b
+    labels = ("", "a", "b")
+    decoder = BeamSearchDecoder(labels, grammar=["b"], filler_score=-20.0)
+    assert decoder.decode(log_probs, 2)[0].text == ""
+    texts = [hypothesis.text for hypothesis in decoder.decode(log_probs, 9)]
+    assert "b" in texts
+    chosen = BeamSearchDecoder(labels, grammar=["b"], filler_score=-20.0, symbol_mass=0.99)
+    assert "b" not in [hypothesis.text for hypothesis in chosen.decode(log_probs, 9)]
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "stop go on"])
 def test_commands_are_recognised_with_their_times(command: str) -> None:
     decoder = BeamSearchDecoder(ALPHABET, grammar=COMMANDS, frame_seconds=0.1)

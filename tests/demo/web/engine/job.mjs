@@ -39,7 +39,7 @@ const jobs = {
     delete settings.defaults;
     const manifest = { decoder: defaults, audio: { frame_samples: 480, sample_rate: 16000 } };
     const model = lm ? new LanguageModel(readFileSync(lm)) : null;
-    const all = decoderSettings(manifest, settings, model !== null);
+    const all = decoderSettings(manifest, { ...settings, grammar }, model !== null);
     const search = new BeamSearch(labels, blank, model, all, { hotWords, grammar });
     const values = doubles(logProbs);
     let state = search.initialState();
