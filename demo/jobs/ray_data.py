@@ -33,7 +33,6 @@ class _Begun:
         return self._counts[index]
 
     def end(self, index: int) -> None:
-        """Forget an item."""
         del self._counts[index]
 
 

@@ -18,6 +18,7 @@ import click
 import numpy as np
 import psutil
 import soundfile  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from edgespeech.demo.experiments.alignment import FILE, RATE
 from edgespeech.runtime.files import make_folder
@@ -25,8 +26,9 @@ from edgespeech.runtime.manifest import Utterance, read_manifest, read_samples
 from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.word_errors import align_and_count
 
-PAUSE_SECONDS = 2.0  # between two clips: an endpoint
+PAUSE_FRAMES = 66  # between two clips, 2 s: an endpoint
 PAUSE_LEVEL = 3e-4
+FRAME_SAMPLES = 480  # pieces begin where a frame of the model does, because another phase gives other features
 LOOK_SECONDS = 0.1  # between two looks at the memory
 
 
@@ -69,12 +71,13 @@ def write_files(
     """
     make_folder(folder / "pieces")
     random = np.random.default_rng(0)
-    samples, written, found = list[Any](), 0, list[tuple[float, str]]()
+    samples, written, found = list[NDArray[np.float32]](), 0, list[tuple[float, str]]()
     texts: list[str] = []
     with soundfile.SoundFile(folder / "long.flac", "w", RATE, 1, "PCM_16", format="FLAC") as file:
         for index, clip in enumerate(clips):
-            pause = PAUSE_LEVEL * random.standard_normal(round(PAUSE_SECONDS * RATE))
-            samples += [read_samples(clip, RATE), pause.astype(np.float32)]
+            speech = read_samples(clip, RATE)
+            pause = PAUSE_LEVEL * random.standard_normal(PAUSE_FRAMES * FRAME_SAMPLES - len(speech) % FRAME_SAMPLES)
+            samples += [speech, pause.astype(np.float32)]
             texts.append(clip.text)
             seconds = sum(map(len, samples)) / RATE
             last = index == len(clips) - 1 or written / RATE + seconds >= 3600.0 * hours
