@@ -19,6 +19,7 @@ from edgespeech.errors import EdgespeechError
 
 # Name of each command -> the module of `edgespeech.demo.commands` and the name in it, imported on first use.
 COMMANDS = {
+    "adapt": ("speech.adapt", "adapt"),
     "average": ("train", "average"),
     "bench": ("bench", "bench"),
     "calibrate": ("train", "calibrate"),
@@ -34,6 +35,7 @@ COMMANDS = {
     "live": ("live", "live"),
     "lm": ("lm", "lm"),
     "punctuation": ("punctuation", "punctuation"),
+    "record": ("speech.record", "record"),
     "quantize": ("bundles", "quantize"),
     "serve": ("serve", "serve"),
     "train": ("train", "train"),

@@ -34,6 +34,7 @@ LIBRARIES = (
         "runtime.live",
         "runtime.measure",
         "runtime.serving",
+        "reference.adaptation",
         "reference.alignment",
         "reference.language_model",
         "reference.punctuation",
@@ -68,6 +69,7 @@ ARROWS: dict[str, set[str]] = {
     "reference.language_model": RUNTIME | {"runtime.measure"},
     "reference.model": RUNTIME | {"reference.kernels"},
     "reference.alignment": RUNTIME | {"runtime.measure", "reference.model", "reference.language_model"},
+    "reference.adaptation": RUNTIME | {"runtime.measure"} | REFERENCE,
     "reference.data": RUNTIME | {"runtime.measure", "reference.model", "reference.language_model"},
     "reference.foreign": RUNTIME | {"runtime.measure", "reference.model"},
     "reference.training": RUNTIME | {"runtime.measure"} | REFERENCE,
@@ -81,6 +83,7 @@ ARROWS: dict[str, set[str]] = {
     "demo.server.openai": LIBRARIES | {"demo.server"},
     "demo.server.page": set(),
     "demo.live": LIBRARIES,
+    "demo.record": LIBRARIES | {"demo.live"},
     "demo.bundles": LIBRARIES,
     "demo.evaluation": LIBRARIES | {"demo.jobs"},
     "demo.jobs": LIBRARIES,
@@ -92,10 +95,10 @@ ARROWS: dict[str, set[str]] = {
     "demo.tune_device": LIBRARIES | {"demo.machine", "demo.bench"},
     "demo.doctor": LIBRARIES | {"runtime.decoder.native", "demo.machine", "demo.bench", "demo.tune_device"},
     "demo.web": LIBRARIES | {"demo.server"},
-    "demo.experiments": LIBRARIES | {"demo.live", "demo.tune_decoder"},
+    "demo.experiments": LIBRARIES | {"demo.bundles", "demo.live", "demo.tune_decoder"},
+    "demo.experiments.training_data": LIBRARIES | {"demo.archive", "demo.experiments"},
 }
 ARROWS["demo.commands.speech"] = {*ARROWS, "demo.commands"}
-    "demo.experiments.training_data": LIBRARIES | {"demo.archive", "demo.experiments"},
 ARROWS["demo.commands"] = {*ARROWS, "demo"}
 ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
 # The pipelines put the pieces of their package together.

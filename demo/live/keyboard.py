@@ -1,4 +1,4 @@
-"""The key that ends a segment: read from the terminal without showing it, and without disturbing the terminal."""
+"""Keys that are read from the terminal without showing them, and without disturbing the terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,21 @@ _LEAVING = ("SIGTERM", "SIGHUP", "SIGQUIT")  # signals that end the process unle
 
 @contextlib.contextmanager
 def segment_key(restore: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether Enter or space was pressed since its last call.
+    """Yield a function that returns whether Enter or space was pressed since its last call; see `pressed_keys`."""
+    with pressed_keys(restore) as keys:
+        yield lambda: not KEYS.isdisjoint(keys())
 
-    It never does unless standard input is a terminal, and this process in its foreground. The settings of the terminal
+
+@contextlib.contextmanager
+def pressed_keys(restore: Callable[[], None] = lambda: None) -> Iterator[Callable[[], bytes]]:
+    """Yield a function that returns the keys pressed since its last call.
+
+    There are none unless standard input is a terminal, and this process in its foreground. The settings of the terminal
     are restored at the end, before a signal ends or suspends the process, and while a shell has the terminal;
     ``restore`` is called too at these moments, except at the end.
     """
     if sys.stdin is None or not sys.stdin.isatty():
-        yield lambda: False
+        yield lambda: b""
     elif sys.platform == "win32":
         yield _pressed_on_windows
     else:
@@ -36,14 +43,14 @@ def segment_key(restore: Callable[[], None] = lambda: None) -> Iterator[Callable
             keyboard.end()
 
 
-def _pressed_on_windows() -> bool:
+def _pressed_on_windows() -> bytes:
     import msvcrt
 
     module: Any = msvcrt  # type checkers of other systems do not know its functions
-    pressed = False
+    pressed = ""
     while module.kbhit():
-        pressed |= ord(module.getwch()) in KEYS
-    return pressed
+        pressed += module.getwch()
+    return pressed.encode(errors="replace")
 
 
 class _Keyboard:
@@ -63,20 +70,20 @@ class _Keyboard:
                 if signal.getsignal(number) is signal.SIG_DFL:
                     self._handlers[number] = signal.signal(number, self._leave)
 
-    def pressed(self) -> bool:
-        """Return whether a key was pressed; take the terminal first if a shell has returned it."""
+    def pressed(self) -> bytes:
+        """Return the keys that were pressed; take the terminal first if a shell has returned it."""
         try:
             if not self._is_in_foreground():
                 self._before = None  # the shell restores its own settings
-                return False
+                return b""
             if self._termios.tcgetattr(self._descriptor)[3] & self._termios.ICANON:
                 self._take()
             keys = b""
             while select.select([self._descriptor], [], [], 0.0)[0] and (read := os.read(self._descriptor, 1024)):
                 keys += read
-            return not KEYS.isdisjoint(keys)
+            return keys
         except (OSError, self._termios.error):  # the terminal is gone
-            return False
+            return b""
 
     def end(self) -> None:
         for number, handler in self._handlers.items():

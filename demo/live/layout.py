@@ -54,7 +54,7 @@ class Layout:
         width = self.console.width
         speaker = [Text(source, "magenta")] if source else []
         room = width - _FIGURES_WIDTH - sum(name.cell_len + len(_GAP) for name in speaker)
-        figures = [*speaker, self._level(meter.level_db, room), Text(padded_time(meter.audio_seconds), "dim")]
+        figures = [*speaker, self.level(meter.level_db, room), Text(padded_time(meter.audio_seconds), "dim")]
         if meter.delay_seconds > MIN_SHOWN_DELAY:
             figures.append(Text(f"{meter.delay_seconds:.0f} s behind", "yellow"))
         figures += [Text(f"{problem} {count}", "yellow") for problem, count in meter.problems.items()]
@@ -72,7 +72,8 @@ class Layout:
             lines[-1].append_text(real_time_factor)
         return lines
 
-    def _level(self, level_db: float, room: int) -> Text:
+    def level(self, level_db: float, room: int) -> Text:
+        """Draw a level as a bar of at most 20 columns, red where it is nearly at full scale."""
         full, empty = ("#", "-") if self.console.options.ascii_only else ("━", "─")
         width = min(MAX_METER_WIDTH, max(MIN_METER_WIDTH, room))
         filled = round(width * min(1.0, max(0.0, 1.0 - level_db / METER_FLOOR_DB)))

@@ -46,10 +46,12 @@ class OptimisationConfig(Record, frozen=True):
         clip_norm: Maximum norm of the whole gradient.
         dropout: Probability for the input of the output layer and of every recurrent layer but the first.
         ema_decay: Decay of the moving average of the weights, which is what is evaluated and kept.
+        frozen_statistics: Normalise by the batch-norm statistics of ``start`` instead of those of each batch.
         phoneme_weight: Weight of CTC over phonemes in the loss (`phonemes.WithPhonemes`); labels have the rest.
         phoneme_layer: Recurrent layer that the phonemes are predicted from, counted from 1.
         precision: ``auto`` selects float16 on GPUs, bfloat16 on CPUs with Intel AMX, float32 on other CPUs.
         evaluate_every: Epochs between two evaluations on dev.
+        patience: Evaluations in a row without a lower word error rate that end the run; 0 for no such end.
         threads: CPU threads; 0 leaves the choice to torch.
         seed: Seed of weights, order and augmentation.
     """
@@ -63,10 +65,12 @@ class OptimisationConfig(Record, frozen=True):
     clip_norm: Above = 2.0
     dropout: UnitInterval = 0.1
     ema_decay: UnitInterval = 0.998
+    frozen_statistics: bool = False
     phoneme_weight: UnitInterval = 0.0
     phoneme_layer: Positive = 3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     evaluate_every: Positive = 1
+    patience: NonNegative = 0
     threads: NonNegative = 0
     seed: Seed = 0
 
@@ -94,6 +98,8 @@ class TrainingConfig(Record, frozen=True):
         if self.labels is not None:
             character_labels(self.labels)
         weight, layer = self.optimisation.phoneme_weight, self.optimisation.phoneme_layer
+        if self.optimisation.frozen_statistics and self.start is None:
+            raise ValueError("frozen_statistics in [optimisation] are those of start: give both or none")
         if weight and self.data.pronunciations is None:
             raise ValueError(f"phoneme_weight {weight:g} needs pronunciations in [data]: give both or none")
         if self.data.pronunciations is not None and not weight:

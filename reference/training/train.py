@@ -157,7 +157,7 @@ class _Run:
         epochs, position = self._config.optimisation.epochs, self._trainer.position
         best = self._output / "best.pt"
         with TrainingProgress(epochs, len(self._speech.sampler), enabled=self._workers.is_first) as progress:
-            while position.epoch < epochs:
+            while position.epoch < epochs and not self._workers.any(self._trainer.is_past_best):
                 if not self._train_epoch(progress, must_stop):
                     self._save()
                     without = "" if best.exists() else ", too early for a best.pt"
@@ -175,7 +175,7 @@ class _Run:
         trainer, workers, position = self._trainer, self._workers, self._trainer.position
         self._speech.sampler.set_position(position.epoch, position.batch)
         progress.begin_epoch(position.epoch, len(self._speech.sampler))
-        self._network.train()
+        trainer.set_training(self._network)
         tick = time.monotonic()
         for batch in load_batches(self._speech.loader):
             # Masks and dropout of a step depend only on its number, so a resumed run equals an uninterrupted one.

@@ -20,6 +20,7 @@ from edgespeech.reference.data.augment import SpecAugment
 from edgespeech.reference.data.batches import Batch
 from edgespeech.reference.data.pronunciation import Pronunciations
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
+from edgespeech.reference.model.layers import MaskedBatchNorm
 from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig
 from edgespeech.reference.training.memory import Fitting
 from edgespeech.reference.training.muon import Muon
@@ -38,6 +39,7 @@ class Position:
     step: int = 0
     trained_seconds: float = 0.0
     best_wer: float = math.inf
+    worse: int = 0  # evaluations since the best one
 
 
 @dataclass
@@ -93,10 +95,18 @@ class Trainer:
         self.position.step += 1
         return loss
 
+    def set_training(self, network: nn.Module) -> None:
+        """Put the network into training mode, except for statistics that stay as they are."""
+        network.train()
+        if self.config.optimisation.frozen_statistics:
+            for module in self.model.modules():
+                if isinstance(module, MaskedBatchNorm):
+                    module.eval()
+
     def try_largest(self, batch: Batch, device: torch.device) -> None:
         """Compute the gradients of the largest batch and drop them, so that too little memory shows at once."""
         buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        self.network.train()
+        self.set_training(self.network)
         self._gradients(self.network, batch, device)
         self._reset()
         with torch.no_grad():
@@ -153,9 +163,16 @@ class Trainer:
     def record_wer(self, wer: float) -> bool:
         """Record a word error rate on dev; returns whether it is the lowest so far."""
         best = wer <= self.position.best_wer
+        self.position.worse = 0 if best else self.position.worse + 1
         if best:
             self.position.best_wer = wer
         return best
+
+    @property
+    def is_past_best(self) -> bool:
+        """Whether as many evaluations in a row as ``patience`` gave no lower word error rate."""
+        patience = self.config.optimisation.patience
+        return 0 < patience <= self.position.worse
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to resume, as tensors and plain values."""

@@ -13,6 +13,7 @@ from edgespeech.errors import CheckpointError, ConfigError
 from edgespeech.reference.data.batches import BucketSampler
 from edgespeech.reference.model.checkpoint import load_checkpoint
 from edgespeech.reference.training.train import train
+from edgespeech.reference.training.trainer import build_trainer
 from tests.reference.tones import configuration, write_tones
 
 
@@ -43,6 +44,28 @@ def test_a_resumed_run_does_not_start_from_the_checkpoint_again(folder: Path, ca
     outcome = train(config, folder, resume=True)
     assert outcome.finished
     assert any(line.startswith("resuming at epoch 1, step 1") for line in caplog.messages)
+
+
+def test_frozen_statistics_stay_those_of_the_start(folder: Path) -> None:
+    config = configuration(epochs=2)
+    frozen = msgspec.structs.replace(config.optimisation, frozen_statistics=True)
+    train(msgspec.structs.replace(config, optimisation=frozen, start="out/best.pt", output="tuned"), folder)
+    before, after = (dict(load_checkpoint(folder / one / "best.pt")[0].named_buffers()) for one in ("out", "tuned"))
+    for name, value in before.items():
+        assert torch.equal(value, after[name]), name
+    with pytest.raises(ValueError, match="frozen_statistics in .optimisation. are those of start: give both or none"):
+        msgspec.structs.replace(config, optimisation=frozen)
+
+
+def test_a_run_without_progress_ends_after_its_patience(folder: Path) -> None:
+    config = configuration(epochs=9, learning_rate=1e-9, warmup_steps=0, patience=2)
+    outcome = train(msgspec.structs.replace(config, start="out/best.pt", output="tuned"), folder)
+    assert outcome.finished and 3 <= outcome.position.epoch <= 9
+    trainer = build_trainer(config, load_checkpoint(outcome.best)[0], torch.device("cpu"), 9)
+    assert [trainer.record_wer(wer) and not trainer.is_past_best for wer in (0.5, 0.5, 0.6)] == [True, True, False]
+    assert not trainer.is_past_best
+    trainer.record_wer(0.7)
+    assert trainer.is_past_best
 
 
 def test_another_model_other_labels_or_a_missing_file_are_rejected(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Adaptation of a trained model to one voice, from a few minutes of its recordings."""
