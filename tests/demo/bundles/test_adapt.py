@@ -71,6 +71,18 @@ def test_a_bundle_of_the_adapted_model_is_written(request_: PersonalRequest, fol
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_the_command_prints_the_table_and_the_folder(request_: PersonalRequest, folder: Path, tmp_path: Path) -> None:
+    words = ["adapt", "--speech", str(folder / "mine.jsonl"), "-o", str(tmp_path / "new"), "--minutes", "60"]
+    words += ["--bundle", str(folder / "base"), "--checkpoint", str(request_.adaptation.checkpoint)]
+    done = CliRunner().invoke(cli, [*words, "--replay", str(folder / "all.jsonl"), "--markdown"])
+    assert done.exit_code == 0, done.exception
+    assert "this takes at most 3 passes, " in done.output
+    assert "| your voice, held out |" in done.output and done.output.rstrip().endswith(str(tmp_path / "new"))
+    assert load_bundle(tmp_path / "new").manifest.provenance["adapted"]["mix"] == 1.0
+    with pytest.raises(UsageError, match="is a bundle; give --overwrite"):
+        CliRunner().invoke(cli, words, catch_exceptions=False)
+
+
 def test_without_progress_nothing_is_written(
     request_: PersonalRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,15 +8,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from numpy.typing import NDArray
 
 from edgespeech.demo.cli import cli
 from edgespeech.demo.record.run import RecordRequest
 from edgespeech.errors import UsageError
-from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
+from edgespeech.runtime.live import microphone_source
+from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest, read_samples
 from tests.demo.live.tmux import Tmux
+from tests.runtime.live.fake_portaudio import FakePortAudio, FakeStream
 
 ROOT = Path(__file__).resolve().parents[3]
 CLIPS = [one for one in read_manifest(SAMPLE_CLIPS) if (one.speaker or "").startswith("ls")]
@@ -45,6 +50,41 @@ def test_replays_are_recorded_and_a_second_call_goes_on(tmp_path: Path, sentence
     assert "3 recordings, 0.3 minutes, all sentences are recorded" in done.output
     lines = [json.loads(line) for line in (tmp_path / "mine" / "speech.jsonl").read_text("utf-8").splitlines()]
     assert {line["text"] for line in lines} == set(by_text) and {line["speaker"] for line in lines} == {"me"}
+
+
+class SpeakingMicrophone(FakePortAudio):
+    """A microphone that gives a recording in short blocks as soon as it is opened."""
+
+    def __init__(self, samples: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.devices[1] = self.device("Built-in Audio", 1, 16000.0)
+        self._samples = samples
+
+    def InputStream(self, **settings: Any) -> FakeStream:  # noqa: D102, N802
+        stream = super().InputStream(**settings)
+        start = stream.start
+
+        def start_and_speak() -> None:
+            start()
+            for block in np.array_split(self._samples, len(self._samples) // 480):
+                stream.give(block)
+
+        stream.start = start_and_speak  # type: ignore[method-assign]
+        return stream
+
+
+def test_a_take_from_the_microphone_ends_after_a_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = CLIPS[2]
+    room = np.random.default_rng(0).normal(0.0, 3e-4, 32000).astype(np.float32)
+    spoken = np.concatenate([room[:16000], read_samples(clip, 16000), room])
+    monkeypatch.setitem(sys.modules, "sounddevice", SpeakingMicrophone(spoken))
+    monkeypatch.setattr(microphone_source, "_open_sources", set())
+    (tmp_path / "one.txt").write_text(clip.text, encoding="utf-8")
+    done = CliRunner().invoke(cli, arguments(tmp_path / "mine", tmp_path / "one.txt", []))
+    assert done.exit_code == 0, done.exception
+    assert "0001.flac  " in done.output and "1 recording, 0.1 minutes, all sentences are recorded" in done.output
+    line = json.loads((tmp_path / "mine" / "speech.jsonl").read_text("utf-8"))
+    assert line["text"] == clip.text and abs(line["duration"] - (clip.duration or 0.0)) < 1.1
 
 
 def test_what_clashes_or_is_out_of_range_is_refused(tmp_path: Path) -> None:
