@@ -18,7 +18,8 @@ from edgespeech.export.request import ExportRequest
 from edgespeech.reference.adaptation import voice
 from edgespeech.reference.adaptation.adapt import AdaptationRequest
 from edgespeech.reference.adaptation.recipe import AdaptationSettings
-from edgespeech.runtime.bundle import load_bundle
+from edgespeech.runtime.bundle import LANGUAGE_MODEL, PUNCTUATION, load_bundle
+from edgespeech.runtime.manifest import SAMPLE_CLIPS
 from tests.reference.adaptation.voices import texts_of, write_start, write_voice
 
 SETTINGS = AdaptationSettings(passes=2, repeats=1, learning_rate=0.02, mix=1.0, batch_seconds=6.0)
@@ -138,3 +139,23 @@ def test_the_checkpoint_of_the_default_bundle_is_found_or_asked_for(
     monkeypatch.setattr(runtime, "__path__", [str(tmp_path / "runtime")])
     with pytest.raises(CheckpointError, match="no checkpoint at .*edge.pt; give --checkpoint"):
         default_checkpoint()
+
+
+@pytest.mark.slow
+def test_the_default_model_keeps_its_precision_language_model_tagger_and_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Comparison, "is_better", property(lambda self: True))
+    monkeypatch.setattr(voice, "MIN_SECONDS", 5.0)
+    settings = AdaptationSettings(passes=1, repeats=1, mix=0.1)
+    request = AdaptationRequest(default_checkpoint(), SAMPLE_CLIPS, settings=settings)
+    written = adapt_bundle(PersonalRequest(request), tmp_path / "personal").bundle.manifest
+    default = load_bundle().manifest
+    assert written.files.keys() == default.files.keys()
+    assert {name: written.files[name] for name in (LANGUAGE_MODEL, PUNCTUATION)} == {
+        name: default.files[name] for name in (LANGUAGE_MODEL, PUNCTUATION)
+    }
+    assert (written.graph.precision, written.decoder, written.audio) == ("int8", default.decoder, default.audio)
+    assert written.provenance["blank_score"] == default.provenance["blank_score"]
+    assert written.provenance["punctuation"] == default.provenance["punctuation"]
+    assert 0.0 < written.provenance["adapted"]["seconds"] < 60.0
