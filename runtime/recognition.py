@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.hypothesis import Hypothesis, Partial, join_words
 from edgespeech.runtime.endpoint import Endpointer, frame_levels
 from edgespeech.runtime.min_evidence import MinEvidence
-from edgespeech.runtime.punctuation.writing import Writer, cased_phrases
 from edgespeech.runtime.transcript import Event
+
+if TYPE_CHECKING:  # imported where texts are written
+    from edgespeech.runtime.punctuation.writing import Writer
 
 Floats = NDArray[np.float32]
 
@@ -93,6 +96,8 @@ class Recognition:
         """Change the hot words from the next segment on, or from this one if none of its frames has been decoded."""
         self._next_decoder = self._decoder.with_hot_words(hot_words)
         if self._writer is not None:
+            from edgespeech.runtime.punctuation.writing import cased_phrases
+
             self._writer = replace(self._writer, cased=cased_phrases(hot_words))
         if not self._decoder_state.frame:
             self._decoder, self._decoder_state = self._next_decoder, self._next_decoder.initial_state()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,13 +23,13 @@ from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.endpoint import Endpointer, EndpointRules
 from edgespeech.runtime.min_evidence import MinEvidence
 from edgespeech.runtime.options import RecognizerOptions
-from edgespeech.runtime.punctuation.numerals import load_numerals
-from edgespeech.runtime.punctuation.tagger import PunctuationTagger
-from edgespeech.runtime.punctuation.writing import Writer, cased_phrases
 from edgespeech.runtime.recognition import Parts
 from edgespeech.runtime.stream import Stream
 from edgespeech.runtime.transcript import Segment, Transcript
 from edgespeech.runtime.transcription import Transcription
+
+if TYPE_CHECKING:  # imported where texts are written
+    from edgespeech.runtime.punctuation.writing import Writer
 
 Floats = NDArray[np.float32]
 _ABOUT_BYTES = "; bytes of 16-bit samples become samples by numpy.frombuffer(data, dtype='<i2')"
@@ -234,6 +234,10 @@ def load_writer(bundle: Bundle, options: RecognizerOptions) -> Writer:
         UsageError: The bundle has no tagger.
         EdgespeechError: The tagger cannot be loaded, or a library for numbers is missing.
     """
+    from edgespeech.runtime.punctuation.numerals import load_numerals
+    from edgespeech.runtime.punctuation.tagger import PunctuationTagger
+    from edgespeech.runtime.punctuation.writing import Writer, cased_phrases
+
     if bundle.punctuation_path is None:
         raise UsageError(
             f"bundle {bundle.folder} has no {PUNCTUATION}, which written text needs; add one with "

@@ -105,6 +105,7 @@ ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
 PIPELINES = {
     "quantization.bundle_quantization": QUANTIZATION,
     "runtime.decoder.beam_search": SEARCHES,
+    "runtime.decoder.vocabulary": {"runtime.decoder.native"},  # compiled code sorts words, where there is any
     "demo.server.run": {"demo.server.openai", "demo.server.page"},
 }
 

@@ -41,6 +41,8 @@ class LiveScreen(Output):
         clock: Monotonic time in seconds.
     """
 
+    meter_seconds = REFRESH_SECONDS / 2.0  # what comes early waits for the next one
+
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._bottom, self._layout, self._clock = BottomLines(console, clock), Layout(console), clock
         self._partials: dict[str, Event] = {}

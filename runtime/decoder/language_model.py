@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from edgespeech.runtime.decoder.vocabulary import (
     Vocabulary,
     is_kenlm_binary,
     read_arpa_words,
-    read_kenlm_words,
+    read_stored_words,
     read_word_list,
 )
 
@@ -58,21 +57,23 @@ class LanguageModel:
         self.trie = _find_trie(self.path)
         self.order = self.trie.order if self.trie else self._scores.order
         is_binary = is_kenlm_binary(self.path)
-        known = read_kenlm_words(self.path) if is_binary else None
+        stored = read_stored_words(self.path) if is_binary else None
+        numbers = None  # those of the vocabulary's words in the trie
         if isinstance(vocabulary, (str, Path)):
             self.vocabulary: Vocabulary | None = read_word_list(Path(vocabulary))
         elif vocabulary is not None:
             self.vocabulary = Vocabulary(vocabulary)
+        elif stored is not None:
+            self.vocabulary, numbers = Vocabulary.of_stored(stored)
         elif is_binary:
-            self.vocabulary = None if known is None else Vocabulary(known)
+            self.vocabulary = None
         else:
             self.vocabulary = read_arpa_words(self.path)
         unknown = self._score_unknown()
         self.unknown_lift = _UNKNOWN - unknown if unknown < _KENLM_MISSING_UNKNOWN else 0.0
         self.unknown_score = unknown + self.unknown_lift
-        if self.trie and self.vocabulary is not None and known and len(known) == len(self.trie.hashes) + 1:
-            numbers = dict(zip(known, count()))
-            found = self.trie.unigram_log_probs()[list(map(numbers.get, self.vocabulary, repeat(0)))]
+        if self.trie and stored and numbers is not None and stored.count(0) == len(self.trie.hashes) + 1:
+            found = self.trie.unigram_log_probs()[numbers]
             self.unigrams = np.maximum(found.astype(np.float64) * LN10, self.unknown_score)
 
     def _score_unknown(self) -> float:
@@ -95,7 +96,7 @@ class LanguageModel:
 
     def spelled_fraction(self, characters: str) -> float:
         """Return the fraction of running words, by the unigrams, that these characters can write; 1 without words."""
-        if not self.vocabulary:
+        if not self.vocabulary or self.vocabulary.is_spelled_with(characters):
             return 1.0
         spelled = np.array(self.vocabulary.spelled(characters))
         probabilities = np.exp(self.unigrams)

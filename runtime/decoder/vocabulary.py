@@ -6,14 +6,20 @@ import mmap
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import count
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edgespeech.errors import LanguageModelError
+from edgespeech.runtime.decoder.native.library import is_allowed
+from edgespeech.runtime.decoder.native.word_order import sort_words
 
 _MARKERS = {"<s>", "</s>", "<unk>", "<UNK>", ""}
+_MAX_SORTED_BYTES = 1 << 32  # of words that compiled code sorts
+PackedTexts: TypeAlias = "tuple[bytes, npt.NDArray[np.uint32]]"
 _LAST_LETTER = "\U0010ffff"
 _KENLM_MAGIC = b"mmap lm http://kheafield.com/code"
 # KenLM's header, format version 5: 88 bytes of test values, 20 of parameters, then the n-gram counts.
@@ -28,9 +34,20 @@ class Vocabulary:
         packed: The words as UTF-8, one after the other, and where each of them ends.
     """
 
-    def __init__(self, words: Iterable[str]) -> None:
-        unique = dict.fromkeys(words)  # in their order, because sorted words are sorted again in no time
-        self.packed = pack_texts(sorted([word for word in unique if word not in _MARKERS]))
+    def __init__(self, words: Iterable[str], packed: PackedTexts | None = None) -> None:
+        if packed is None:
+            unique = dict.fromkeys(words)  # in their order, because sorted words are sorted again in no time
+            packed = pack_texts(sorted([word for word in unique if word not in _MARKERS]))
+        self.packed = packed
+
+    @classmethod
+    def of_stored(cls, stored: bytes) -> tuple[Vocabulary, npt.NDArray[np.uint32]]:
+        """Sort the words of a KenLM binary; return them and the number that each has there."""
+        if is_allowed() and len(stored) < _MAX_SORTED_BYTES:
+            joined, ends, numbers = sort_words(stored, "".join(f"{word}\0" for word in _MARKERS).encode())
+            return cls((), (joined, ends)), numbers
+        vocabulary, numbered = cls(_split(stored)), dict(zip(_split(stored), count()))
+        return vocabulary, np.array([numbered[word] for word in vocabulary], np.uint32)
 
     @cached_property
     def _words(self) -> list[str]:
@@ -63,7 +80,10 @@ class Vocabulary:
 
     def is_of_characters(self) -> bool:
         """Return whether there are words and each is a single character."""
-        return len(self) > 0 and all(len(word) == 1 for word in self)
+        joined, ends = self.packed
+        if joined.isascii():
+            return 0 < len(joined) == len(ends)
+        return len(ends) > 0 and all(len(word) == 1 for word in self)
 
     def is_prefix(self, text: str) -> bool:
         """Return whether some word begins with, or equals, ``text``."""
@@ -97,13 +117,20 @@ class Vocabulary:
 
     def spelled(self, characters: str) -> list[bool]:
         """Return for each word whether it can be written with these characters."""
-        alphabet = set(characters)
-        if alphabet.issuperset(self.letters):
+        if self.is_spelled_with(characters):
             return [True] * len(self)
+        alphabet = set(characters)
         return [alphabet.issuperset(word) for word in self]
 
+    def is_spelled_with(self, characters: str) -> bool:
+        """Return whether all words can be written with these characters."""
+        joined = self.packed[0]
+        if joined.isascii():
+            return not joined.translate(None, characters.encode("ascii", "ignore"))
+        return self.letters.issubset(characters)
 
-def pack_texts(texts: Iterable[str]) -> tuple[bytes, npt.NDArray[np.uint32]]:
+
+def pack_texts(texts: Iterable[str]) -> PackedTexts:
     """Encode texts as UTF-8, one after the other, and return where each ends; halves of surrogate pairs are allowed."""
     texts = list(texts)
     if (joined := "".join(texts)).isascii():
@@ -174,10 +201,11 @@ def read_arpa_words(path: Path) -> Vocabulary:
     return Vocabulary(words)
 
 
-def read_kenlm_words(path: Path) -> list[str] | None:
+def read_stored_words(path: Path) -> bytes | None:
     """Read the words that ``build_binary`` stores in a KenLM binary (format version 5); None if it was built without.
 
-    They are in the order of their numbers in the n-grams, and the first is ``<unk>``.
+    Returns:
+        UTF-8, with a zero byte behind each word, in the order of their numbers in the n-grams; the first is ``<unk>``.
 
     Raises:
         LanguageModelError: The word list is damaged or cut off.
@@ -185,14 +213,27 @@ def read_kenlm_words(path: Path) -> list[str] | None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if not data[_HAS_WORDS_OFFSET]:
             return None
-        count = int.from_bytes(data[_COUNTS_OFFSET : _COUNTS_OFFSET + 8], "little")
+        counted = int.from_bytes(data[_COUNTS_OFFSET : _COUNTS_OFFSET + 8], "little")
         start = data.rfind(b"<unk>\0")
         stored = data[start:] if start >= 0 else b""
-    try:
-        *words, rest = stored.decode("utf-8").split("\0")
-    except UnicodeDecodeError:
-        words, rest = [], ""
     # <unk> may not be counted.
-    if words and not rest and len(words) in (count, count + 1):
-        return words
+    if stored.endswith(b"\0") and stored.count(0) in (counted, counted + 1) and _is_utf8(stored):
+        return stored
     raise LanguageModelError(f"the word list at the end of {path} is damaged or cut off; build or copy the file again")
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        return text.isascii() or text.decode("utf-8") != ""
+    except UnicodeDecodeError:
+        return False
+
+
+def read_kenlm_words(path: Path) -> list[str] | None:
+    """Read the words of a KenLM binary in the order of their numbers, as `read_stored_words` does."""
+    stored = read_stored_words(path)
+    return None if stored is None else _split(stored)
+
+
+def _split(stored: bytes) -> list[str]:
+    return stored.decode("utf-8").split("\0")[:-1]

@@ -11,6 +11,7 @@ from edgespeech.runtime.formats import LINES_PER_CUE, wrap
 from edgespeech.runtime.live.outputs import Meter, Output, with_source_name
 from edgespeech.runtime.transcript import Event
 
+_METER_SECONDS = 0.1
 CLEAR_SECONDS = 5.0  # of audio without new text; two full lines take as long to read
 _REPORT_SECONDS = 1.0  # Windows refuses to replace a file for the moments in which another program reads it
 
@@ -105,6 +106,7 @@ class CaptionedOutput(Output):
 
     def __init__(self, output: Output, captions: Captions) -> None:
         self._output, self._captions = output, captions
+        self.meter_seconds = _METER_SECONDS if output.meter_seconds is None else output.meter_seconds
 
     def show(self, event: Event, source: str = "") -> None:
         """Show the event, and what the captions are from then on."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +20,7 @@ from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
 
 _ROUNDING = 1e-6  # seconds
+_CHECK_SECONDS = 0.1  # of audio between two looks at its level; memory and caches are cold after each wait for a block
 
 
 @dataclass
@@ -37,18 +37,15 @@ class SharedOutput:
 
     def show(self, event: Event, source: str) -> None:
         """Show an event, unless the output fails."""
-        with self._keep_error():
+        try:
             self.output.show(event, source)
+        except OSError as error:
+            self.error = self.error or error
 
     def show_meter(self, meter: Meter, source: str) -> None:
         """Show the state of a source, unless the output fails."""
-        with self._keep_error():
-            self.output.show_meter(meter, source)
-
-    @contextlib.contextmanager
-    def _keep_error(self) -> Iterator[None]:
         try:
-            yield
+            self.output.show_meter(meter, source)
         except OSError as error:
             self.error = self.error or error
 
@@ -78,6 +75,11 @@ class LiveStream:
         self._stream = recognizer.stream(source.sample_rate, fast_partials)
         self._gathered: list[NDArray[np.float32]] = []  # audio that does not complete a chunk of the model
         self._gathered_seconds = self._seconds_to_step = 0.0
+        self._unchecked: list[tuple[NDArray[np.float32], bool]] = []  # samples, and whether the device was gone
+        self._unchecked_seconds = 0.0
+        meter_seconds = output.output.meter_seconds
+        self._shows_meter = meter_seconds is not None
+        self._check_seconds = _CHECK_SECONDS if meter_seconds is None else meter_seconds
         self._compute_seconds = 0.0
         self._chunk_seconds: list[float] = []
         self._held_seconds = 0.0  # inside the source's resampler
@@ -87,6 +89,7 @@ class LiveStream:
     def process(self, block: Block) -> None:
         """Record, recognise and check one block, and show what comes of it."""
         samples = block.samples
+        seconds = len(samples) / self._source.sample_rate
         self._held_seconds = block.held_seconds
         self._blocks += 1
         self._mean_held_seconds += (block.held_seconds - self._mean_held_seconds) / self._blocks
@@ -94,22 +97,39 @@ class LiveStream:
             samples = round_to_16_bits(samples)
             self._report_any(self._recording.add(samples))
         self._gathered.append(samples)
-        self._gathered_seconds += len(samples) / self._source.sample_rate
+        self._gathered_seconds += seconds
+        if self._gathered_seconds + _ROUNDING >= self._seconds_to_step:
+            self._recognise(block.arrived)
+        for message in self._source.take_messages():
+            self.report(message)
+        self._unchecked.append((samples, block.absent))
+        self._unchecked_seconds += seconds
+        if self._unchecked_seconds + _ROUNDING >= self._check_seconds:
+            self._check(block.arrived)
+
+    def _recognise(self, arrived: float) -> None:
         began = time.perf_counter()
-        events = self._accept() if self._gathered_seconds + _ROUNDING >= self._seconds_to_step else []
+        events = self._accept()
         seconds = time.perf_counter() - began
         self._compute_seconds += seconds
-        if self._latency_report and events:  # most other blocks only wait for their chunk
+        if self._latency_report and events:
             self._chunk_seconds.append(seconds)
-        waited_ms = max(0.0, began - block.arrived) * 1000.0
+        waited_ms = max(0.0, began - arrived) * 1000.0
         self._deliver([replace(event, latency_ms=event.latency_ms + waited_ms) for event in events])
-        for message in [*self._source.take_messages(), *self._watch.step(samples, block.absent)]:
-            self.report(message)
+
+    def _check(self, arrived: float) -> None:
+        """Check the blocks since the last check, the last of which has just arrived, and show the highest level."""
+        blocks, self._unchecked, self._unchecked_seconds = self._unchecked, [], 0.0
+        for samples, absent in blocks:
+            for message in self._watch.step(samples, absent):
+                self.report(message)
         if not self._is_quiet and (message := self._stream.level_warning):
             self._is_quiet = True
             self.report(message)
-        delay = max(0.0, time.perf_counter() - block.arrived)
-        self._output.show_meter(self._meter(level_db(samples), delay), self._name)
+        if self._shows_meter and blocks:
+            delay = max(0.0, time.perf_counter() - arrived)
+            level = max(level_db(samples) for samples, _ in blocks)
+            self._output.show_meter(self._meter(level, delay), self._name)
 
     def end_segment(self) -> None:
         """Make what was said so far a final, and go on with the next segment."""
@@ -119,6 +139,7 @@ class LiveStream:
         """Deliver the last final, and report totals and problems."""
         for message in self._source.take_messages():
             self.report(message)
+        self._check(time.perf_counter())
         self._end(self._stream.finish)
         meter = self._meter(SILENCE_DB, 0.0)
         problems = "".join(f", {problem}: {count}" for problem, count in meter.problems.items())

@@ -43,14 +43,19 @@ class Output:
     """Receives the events of a session; an OSError ends the session, because nobody reads any more.
 
     ``source`` is the name of the source that an event or a meter belongs to; empty if there is only one.
+
+    Attributes:
+        meter_seconds: Seconds of audio between two meters; 0 for one after each block, None for none.
     """
+
+    meter_seconds: float | None = 0.0
 
     def show(self, event: Event, source: str = "") -> None:
         """Receive a partial, final or status event."""
         raise NotImplementedError
 
     def show_meter(self, meter: Meter, source: str = "") -> None:
-        """Receive the state after each block; ignored by default."""
+        """Receive the state after each block, or as often as ``meter_seconds`` asks for; ignored by default."""
 
     def close(self) -> None:
         """Clean up after the last event; nothing by default."""
@@ -58,6 +63,8 @@ class Output:
 
 class JsonLines(Output):
     """Writes every event as one line of JSON, by default on standard output."""
+
+    meter_seconds = None
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -69,6 +76,8 @@ class JsonLines(Output):
 
 class PlainLines(Output):
     """Writes finals to ``stream`` (standard output) and status events to ``status`` (standard error)."""
+
+    meter_seconds = None
 
     def __init__(self, stream: TextIO | None = None, status: TextIO | None = None) -> None:
         self._stream, self._status = stream, status

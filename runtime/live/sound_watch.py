@@ -32,7 +32,7 @@ class SoundWatch:
             self._silent_samples = 0 if absent else self._silent_samples
             return []
         messages, before = [], self._silent_samples
-        highest, lowest = float(samples.max()), float(samples.min())
+        highest, lowest = float(np.maximum.reduce(samples)), float(np.minimum.reduce(samples))
         # A dead microphone may still have an offset, so the spread counts.
         self._silent_samples = 0 if (highest - lowest) / 2.0 > MUTED_PEAK else before + len(samples)
         if self._is_microphone and before < self._muted_samples <= self._silent_samples:

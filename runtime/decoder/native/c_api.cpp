@@ -4,6 +4,7 @@
 
 #include "beam_search.hpp"
 #include "kenlm_trie.hpp"
+#include "word_order.hpp"
 
 #if defined(_WIN32)
 #define EDGESPEECH_API extern "C" __declspec(dllexport)
@@ -49,6 +50,14 @@ struct ResultView {
     std::int64_t words_bytes;
 };
 
+// Texts, each with a zero byte behind it.
+struct StoredTexts {
+    const char* bytes;
+    std::int64_t size;
+
+    std::string_view view() const { return {bytes, static_cast<std::size_t>(size)}; }
+};
+
 struct StateSizes {
     std::int64_t beams, records, histories, committed_labels, table_bytes, bytes;
 };
@@ -70,7 +79,18 @@ StepResult view(BeamState* state) {
 using namespace edgespeech;
 
 // Changes with every change of the functions or layouts below; library.py wants the same number.
-EDGESPEECH_API std::int32_t edgespeech_version() { return 3; }
+EDGESPEECH_API std::int32_t edgespeech_version() { return 4; }
+
+// Return the number of words, or -1.
+EDGESPEECH_API std::int64_t edgespeech_sort_words(
+    const StoredTexts* stored, const StoredTexts* left_out, char* joined, std::uint32_t* ends, std::uint32_t* numbers
+) {
+    try {
+        return sort_words(stored->view(), left_out->view(), joined, ends, numbers);
+    } catch (...) {
+        return -1;
+    }
+}
 
 EDGESPEECH_API KenlmTrie* edgespeech_open_lm(const LmLayout* layout) {
     return guarded([&] { return std::make_unique<KenlmTrie>(*layout); });

@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
 namespace edgespeech {
 
@@ -31,15 +29,12 @@ public:
         bool empty() const { return first == last; }
     };
 
-    explicit Lexicon(const PackedTexts& words)
-        : bytes_(words.bytes, words.count ? words.ends[words.count - 1] : 0), ends_(words.ends, words.ends + words.count) {}
+    // The words stay where they are, and outlive the lexicon.
+    explicit Lexicon(const PackedTexts& words) : words_(words) {}
 
-    std::size_t size() const { return ends_.size(); }
+    std::size_t size() const { return static_cast<std::size_t>(words_.count); }
 
-    std::string_view operator[](std::size_t index) const {
-        std::size_t begin = index ? ends_[index - 1] : 0;
-        return std::string_view(bytes_).substr(begin, ends_[index] - begin);
-    }
+    std::string_view operator[](std::size_t index) const { return words_[static_cast<std::int64_t>(index)]; }
 
     // The words that begin with, or equal, a text.
     Slice starting_with(std::string_view text) const {
@@ -74,8 +69,7 @@ private:
         return first;
     }
 
-    std::string bytes_;
-    std::vector<std::uint32_t> ends_;
+    PackedTexts words_;
 };
 
 // Number of bytes of the character that begins with this byte.

@@ -14,10 +14,11 @@ from edgespeech.errors import UsageError
 # As in setup.py; none of the suffixes is that of an extension module.
 FILE = Path(__file__).with_name("_search" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so.1"))
 VARIABLE = "EDGESPEECH_SEARCH"
-_VERSION = 3  # that of c_api.cpp
+_VERSION = 4  # that of c_api.cpp
 
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "version": (c_int32, []),
+    "sort_words": (c_int64, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p]),
     "open_lm": (c_void_p, [c_void_p]),
     "close_lm": (None, [c_void_p]),
     "open_search": (c_void_p, [c_void_p, c_void_p]),
@@ -57,6 +58,11 @@ def search_kind(wanted: str | None = None) -> SearchKind:
     if problem and name == "native":
         raise UsageError(f"the native search {problem}; wanted one that can be loaded, or search set to numpy")
     return SearchKind("numpy", f"the native search {problem}") if problem else SearchKind("native")
+
+
+def is_allowed() -> bool:
+    """Return whether compiled code can be loaded, and EDGESPEECH_SEARCH does not exclude it."""
+    return os.environ.get(VARIABLE) != "numpy" and _load()[0] is not None
 
 
 def library() -> CDLL:

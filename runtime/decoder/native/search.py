@@ -115,8 +115,7 @@ class NativeSearch:
         if trie is not None:
             layout = self._memory.lm(trie)
             self._lm = self._require(self.library.edgespeech_open_lm(byref(layout)))
-        memory = Memory()
-        search = memory.search(plan, prefix_states.TABLE_BYTES)
+        search = self._memory.search(plan, prefix_states.TABLE_BYTES)
         self._pointer = self._require(self.library.edgespeech_open_search(byref(search), self._lm))
 
     def __del__(self) -> None:

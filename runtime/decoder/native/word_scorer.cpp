@@ -13,6 +13,7 @@ WordScorer::WordScorer(const ScorerLayout& layout, const KenlmTrie* lm)
     : pieces_(static_cast<std::size_t>(layout.labels)),
       lexicon_(layout.lexicon),
       has_lexicon_(layout.has_lexicon != 0),
+      unigrams_(layout.unigrams),
       hot_words_(layout.hot_words),
       lm_(lm),
       alpha_(layout.alpha),
@@ -22,7 +23,6 @@ WordScorer::WordScorer(const ScorerLayout& layout, const KenlmTrie* lm)
       penalty_(layout.penalty),
       unknown_lookahead_(layout.unknown_lookahead),
       start_lookahead_(layout.start_lookahead) {
-    if (layout.unigrams) unigrams_.assign(layout.unigrams, layout.unigrams + lexicon_.size());
     std::int64_t next = 0;
     for (std::int32_t label = 0; label < layout.labels; ++label) {
         auto& pieces = pieces_[label];
@@ -46,13 +46,13 @@ History WordScorer::begin() const {
 }
 
 double WordScorer::best_unigram(Lexicon::Slice slice) const {
-    return *std::max_element(unigrams_.begin() + slice.first, unigrams_.begin() + slice.last);
+    return *std::max_element(unigrams_ + slice.first, unigrams_ + slice.last);
 }
 
 double WordScorer::lookahead_score(const PrefixState& state) const {
     if (!state.known) return unknown_lookahead_;
     double score = hot_words_.lookahead_score(state.text, state.hot);
-    if (unigrams_.empty() || !has_lexicon_) return score;
+    if (!unigrams_ || !has_lexicon_) return score;
     if (state.text.empty()) return score + start_lookahead_;
     return score + alpha_ * best_unigram(lexicon_.starting_with(state.text)) + beta_;
 }
@@ -103,7 +103,7 @@ void WordScorer::fill_letters(const PrefixState& state, std::vector<double>* row
         slice.first = same.last;
         auto found = labels_by_letter_.find(std::string(word.substr(length, bytes)));
         if (found == labels_by_letter_.end()) continue;
-        double score = unigrams_.empty() ? 0.0 : best_unigram(same) * alpha_ + beta_;
+        double score = !unigrams_ ? 0.0 : best_unigram(same) * alpha_ + beta_;
         for (std::int32_t label : found->second) {
             bool plain = hot_words_.empty() && pieces_[label][0].size() == bytes;
             (*row)[label] = plain ? score : lookahead_score(follow(state, label));

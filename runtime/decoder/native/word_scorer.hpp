@@ -65,7 +65,7 @@ struct ScorerLayout {
 
 class WordScorer {
 public:
-    // The language model is null if there is none, and outlives the scorer.
+    // The language model is null if there is none. It, the lexicon and the unigrams outlive the scorer.
     WordScorer(const ScorerLayout& layout, const KenlmTrie* lm);
 
     std::size_t labels() const { return pieces_.size(); }
@@ -114,8 +114,8 @@ private:
     std::unordered_map<std::string, std::vector<std::int32_t>> labels_by_letter_;
     Lexicon lexicon_;
     bool has_lexicon_;
+    const double* unigrams_;  // one for each word of the lexicon, or null
     std::vector<double> start_row_;  // look-ahead scores at the beginning, if no label leaves an incomplete word
-    std::vector<double> unigrams_;
     HotWords hot_words_;
     const KenlmTrie* lm_;
     double alpha_, beta_, unknown_score_, unknown_lift_, penalty_, unknown_lookahead_, start_lookahead_;

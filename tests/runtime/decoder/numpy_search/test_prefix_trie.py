@@ -108,3 +108,8 @@ def test_appending_to_a_copy_does_not_change_the_trie() -> None:
     grow(copy, root(), [3] * 2000)
     assert (trie.size, copy.size) == (3, 2003)
     np.testing.assert_array_equal(trie.records, records)
+
+
+def test_keys_are_those_of_numpys_generator() -> None:
+    expected = np.random.default_rng(0).integers(-(2**63), 2**63, size=300, dtype=np.int64)
+    assert np.array_equal(label_keys(300), expected) and label_keys(0).dtype == np.int64
