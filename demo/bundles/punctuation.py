@@ -38,7 +38,8 @@ def _of_checkpoint(path: Path) -> tuple[bytes, object, str]:
     from edgespeech.reference.punctuation.checkpoint import load_training, tagger_of
 
     state = load_training(path)
-    facts = {"words_seen": state.words_seen, "minutes": round(state.seconds / 60.0, 1), "loss": round(state.loss, 4)}
+    facts = {"words_seen": state.words_seen, "minutes": round(state.seconds / 60.0, 1)}
+    facts |= {"loss": round(state.loss, 4)} if state.loss else {}
     return export_tagger(tagger_of(state)), facts, "equal to torch with the same weights"
 
 

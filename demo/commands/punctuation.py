@@ -25,7 +25,8 @@ def punctuation() -> None:
 @click.option("--minutes", type=float, default=20.0, show_default=True, help="CPU time of the training, in minutes.")
 @click.option("--resume", is_flag=True, help="Continue the checkpoint.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="CPU threads.")
-@click.option("--bf16", is_flag=True, help="Compute in bfloat16, for CPUs with AMX, which do it faster.")
+@click.option("--bf16", is_flag=True, help="Compute in bfloat16, for CPUs with AMX or AVX-512 BF16.")
+@click.option("--compact", is_flag=True, help="Write float16 weights, without the optimiser's state.")
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Seed of weights and simulation.")
 @OVERWRITE
 def punctuation_train(**options: Any) -> None:

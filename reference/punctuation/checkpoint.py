@@ -37,6 +37,10 @@ class TrainingState:
         model = Tagger()
         return cls(model.shape, model.state_dict())
 
+    def compact(self) -> TrainingState:
+        """Return the state with float16 weights and without the optimiser's, from which a training can go on too."""
+        return replace(self, weights={name: one.half() for name, one in self.weights.items()}, optimizer={})
+
     def advanced(
         self, model: Tagger, optimizer: torch.optim.Optimizer, seconds: float, words: int, loss: float
     ) -> TrainingState:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgespeech.runtime.punctuation.features import TABLE_ROWS
+from edgespeech.runtime.punctuation.features import TABLE_ROWS, WORD_COLUMNS
 from edgespeech.runtime.punctuation.tags import OUTPUTS
+
+DROPPED: Final = 0.03  # fraction of words, and of parts of words, that are left out in training
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class TaggerShape:
 
     embedding: int = 48
     width: int = 192
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2)
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 16)
 
 
 class Layer(nn.Module):
@@ -51,7 +54,10 @@ class Tagger(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return scores, float32 [batch, words, OUTPUTS], for features, int64 [batch, words, COLUMNS]."""
         batch, words, columns = features.shape
-        x = self.widen(self.table(features.reshape(-1, columns)).reshape(batch, words, -1))
+        rows = features.reshape(-1, columns)
+        kept = torch.rand(rows.shape) >= DROPPED if self.training else torch.ones(rows.shape, dtype=torch.bool)
+        kept[:, WORD_COLUMNS:] = True
+        x = self.widen(self.table(rows, per_sample_weights=kept.float()).reshape(batch, words, -1))
         for layer in self.layers:
             x = layer(x)
         return torch.as_tensor(self.scores(self.norm(x)))

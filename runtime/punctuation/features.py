@@ -39,10 +39,8 @@ def pause_class(seconds: float) -> int:
 
 def features(words: Sequence[str], pauses: Sequence[int]) -> Features:
     """Return the features of words, each with the class of the pause after it."""
-    table = np.zeros((len(words), COLUMNS), np.int64)
-    for index, (word, pause) in enumerate(zip(words, pauses, strict=True)):
-        table[index] = (*word_rows(word), FIRST_PAUSE_ROW + pause)
-    return table
+    rows = [(*word_rows(word), FIRST_PAUSE_ROW + pause) for word, pause in zip(words, pauses, strict=True)]
+    return np.array(rows, np.int64).reshape(-1, COLUMNS)
 
 
 def _hash(text: str) -> int:

@@ -68,6 +68,11 @@ def test_a_tagger_learns_is_saved_and_continued(text: Path, tmp_path: Path) -> N
     assert again.words_seen > first.words_seen and again.loss < first.loss < 5.0
     state = load_training(path)
     assert state.words_seen == again.words_seen
+    size = path.stat().st_size
+    compact = train_tagger(TrainRequest([text], path, minutes=0.1, resume=True, compact=True))
+    assert path.stat().st_size < size / 5 and compact.words_seen >= again.words_seen
+    assert load_training(path).weights["scores.weight"].dtype == torch.float16
+    assert train_tagger(TrainRequest([text], path, minutes=0.12, resume=True)).loss < first.loss
 
 
 def test_paragraphs_that_are_held_out_are_not_trained_on(text: Path, tmp_path: Path) -> None:
