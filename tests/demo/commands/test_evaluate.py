@@ -55,6 +55,25 @@ def test_one_row_per_manifest_and_condition(
     assert outcome.out.replace(" ", "").startswith("|speech|condition|")
 
 
+def test_several_workers_have_the_figures_of_one(
+    edgespeech: Command, tiny_bundle: Any, manifest: Path, tmp_path: Path
+) -> None:
+    found = []
+    for name, more in {"one": (), "two": ("--jobs", 2)}.items():
+        saved = tmp_path / f"{name}.jsonl"
+        outcome = edgespeech(
+            "evaluate", manifest, "--rooms", tmp_path, "--json", "--bundle", tiny_bundle.folder, "--save", saved, *more
+        )
+        assert outcome.code == 0, outcome.err
+        lines = [json.loads(line) for line in outcome.out.splitlines()]
+        found.append(([line | {"seconds": 0.0, "rtf": 0.0} for line in lines], saved.read_text()))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 2
+    (tmp_path / "1.wav").write_text("no audio")
+    outcome = edgespeech("evaluate", manifest, "--bundle", tiny_bundle.folder, "--jobs", 2)
+    assert outcome.code == 2 and "1.wav" in outcome.err
+
+
 def test_against_another_bundle(edgespeech: Command, tiny_bundle: Any, manifest: Path) -> None:
     both = ["--bundle", tiny_bundle.folder, "--against", tiny_bundle.folder]
     outcome = edgespeech("evaluate", manifest, manifest, *both)
