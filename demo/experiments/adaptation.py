@@ -25,6 +25,7 @@ from edgespeech.demo.bundles.adapt import (
     comparison_table,
     default_checkpoint,
 )
+from edgespeech.errors import VerificationError
 from edgespeech.reference.adaptation.adapt import AdaptationRequest
 from edgespeech.reference.adaptation.recipe import AdaptationSettings
 from edgespeech.reference.adaptation.voice import seconds_of
@@ -109,16 +110,22 @@ def main() -> None:
     parser.add_argument("--mix", type=float, default=AdaptationSettings().mix)
     given = parser.parse_args()
     comparisons: list[Comparison] = []
+    refused = 0
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for one in given.voices:
         voice, _, minutes = one.partition(":")
         settings = AdaptationSettings(mix=given.mix)
         trial = Trial(voice, float(minutes) if minutes else None, given.speech, given.replay_minutes, settings)
         with tempfile.TemporaryDirectory() as folder:
-            comparisons += trial.run(Path(folder))
+            try:
+                comparisons += trial.run(Path(folder))
+            except VerificationError as error:
+                refused += 1
+                print(f"{one}: refused, {error}", flush=True)
         print(comparison_table(comparisons).text(), flush=True)
-    reductions = [one.reduction for one in comparisons[::2]]
-    print(f"mean relative reduction {100.0 * sum(reductions) / len(reductions):.1f} %")
+    # A voice that was refused keeps the model before.
+    reductions = [*(one.reduction for one in comparisons[::2]), *([0.0] * refused)]
+    print(f"mean relative reduction {100.0 * sum(reductions) / len(reductions):.1f} %, {refused} voices refused")
 
 
 if __name__ == "__main__":

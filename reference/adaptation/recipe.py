@@ -37,7 +37,7 @@ class AdaptationSettings:
     passes: int = 3
     repeats: int = 3
     learning_rate: float = 5e-4
-    mix: float = 0.5
+    mix: float = 0.7
     batch_seconds: float = 40.0
     patience: int = 2
     seed: int = 0
