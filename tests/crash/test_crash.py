@@ -20,6 +20,7 @@ traced = pytest.mark.skipif(reason_to_skip() != "", reason=reason_to_skip() or "
 OTHERS = {
     "demo.reference_page": "a tool of the project itself",
     "demo.live.screenshot": "a tool of the project itself",
+    "demo.experiments.training_data.recordings": "an experiment",
     "demo.web.site": "in a folder of replacing_folder",
     "demo.web.compression": "in a folder of replacing_folder",
     "export.punctuation_graph": "in a temporary folder, to be compared",

@@ -84,6 +84,8 @@ data label a.wav -o labelled.jsonl --bundle {bundle}
 data scaling run.toml -o study
 train run.toml --minutes 0.01
 bench compare dev.jsonl dev.jsonl
+record -o voice --sentences text.txt --replay a.wav --bundle {bundle}
+adapt --speech dev.jsonl -o personal --checkpoint model.pt --bundle {bundle}
 punctuation
 """
 SLOW = """

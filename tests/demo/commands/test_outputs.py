@@ -16,8 +16,8 @@ from tests.demo.test_cli import commands_below
 
 Command = Callable[..., Any]
 OUTPUTS = {"--output", "--output-dir", "--save", "--record", "--report", "--picture", "--keep"}
-# The folder of a training continues with --resume.
-OWN_RULE = {"data scaling"}
+# The folder of a training continues with --resume, that of recordings always.
+OWN_RULE = {"data scaling", "record"}
 
 
 def output_options(command: click.Command) -> set[str]:
@@ -61,6 +61,7 @@ FILES = [
     ("average a.pt -o old.pt", "old.pt exists"),
     ("calibrate a.pt --speech a.jsonl -o old.pt", "old.pt exists"),
     ("export a.pt -o old", "old is a bundle"),
+    ("adapt --speech a.jsonl -o old", "old is a bundle"),
     ("import a.pt -o old.pt", "old.pt exists"),
     ("quantize a -o old --precision int8", "old is a bundle"),
     ("quantize a -o new --precision int8 --report old.json", "old.json exists"),
