@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from edgespeech.runtime import bundle as bundles
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, LANGUAGE_MODEL, MANIFEST, Bundle, describe_file, load_bundle
 from edgespeech.runtime.recognizer import Recognizer
+from tests.runtime.test_bundle import Description, rewrite
 
-Description = dict[str, Any]
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -26,12 +25,6 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def folder(tiny_bundle: Bundle, tmp_path: Path) -> Path:
     """Copy the tiny bundle, so that a test may change it."""
     return Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
-
-
-def rewrite(folder: Path, change: Callable[[Description], object]) -> None:
-    description = json.loads((folder / MANIFEST).read_bytes())
-    change(description)
-    (folder / MANIFEST).write_text(json.dumps(description))
 
 
 def refused(folder: Path, words: str) -> None:
