@@ -47,13 +47,11 @@ class PersonalRequest:
         bundle: Bundle of the same checkpoint, whose language model, settings and precision are kept; None for the
             default bundle.
         dev: Manifest of other speakers.
-        calibrate: Whether to measure the batch-norm statistics again, on the voice and on the replay if there is one.
     """
 
     adaptation: AdaptationRequest
     bundle: Path | None = None
     dev: Path | None = None
-    calibrate: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def adapt_bundle(
     references = {"your voice, held out": read_references(work / FILES.held_out)}
     references |= {one.corpus: one for one in dev}
     with tempfile.TemporaryDirectory() as folder:
-        new = _export(adaptation, base, request, work, Path(folder))
+        new = _export(adaptation, base, work, Path(folder))
         for line in verify_bundle(new):
             log.info("%s", line)
         comparisons = compare_bundles(base, new, references)
@@ -173,7 +171,7 @@ def state_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.adapting")
 
 
-def _export(adaptation: Adaptation, base: Bundle, request: PersonalRequest, work: Path, folder: Path) -> Bundle:
+def _export(adaptation: Adaptation, base: Bundle, work: Path, folder: Path) -> Bundle:
     """Export the adapted model with the settings of the base, and its language model and tagger."""
     assert adaptation.model is not None
     checkpoint, manifest = folder / "adapted.pt", base.manifest
@@ -188,14 +186,14 @@ def _export(adaptation: Adaptation, base: Bundle, request: PersonalRequest, work
         decoder=manifest.decoder,
         name=f"{manifest.name}-adapted",
     )
-    new = export_bundle(
-        checkpoint, folder / "bundle", BundleRequest(export, manifest.graph.precision, calibrate=request.calibrate)
-    )
+    # Statistics of one voice would cost other speakers more than they gain for it: docs/log/decisions.md.
+    wanted = BundleRequest(export, manifest.graph.precision, calibrate=False)
+    new = export_bundle(checkpoint, folder / "bundle", wanted)
     return _with_tagger(new, base)
 
 
 def _calibration(work: Path, folder: Path) -> Path:
-    """Write the manifest of the speech that batch norm and int8 are calibrated on: the voice, and the replay."""
+    """Write the manifest of the speech that int8 is calibrated on: the voice, and the replay."""
     path = folder / "calibration.jsonl"
     parts = [work / name for name in (FILES.voice, REPLAY) if (work / name).is_file()]
     write_manifest(path, [utterance for part in parts for utterance in read_manifest(part)])
