@@ -23,7 +23,7 @@ from edgespeech.runtime.bundle import (
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.kenlm_trie import KenlmTrie, OtherKindError, QuantizedWeights
 from edgespeech.runtime.decoder.language_model import LanguageModel
-from edgespeech.runtime.decoder.vocabulary import is_arpa, read_kenlm_words
+from edgespeech.runtime.decoder.vocabulary import is_arpa, read_stored_words
 
 log = logging.getLogger(__name__)
 
@@ -109,4 +109,4 @@ def _kind(path: Path) -> str | None:
         return "a trie that is not quantized"
     if any(ngrams.table is None for ngrams in trie.longer[:-1]):
         return "a trie whose pointers are not compressed"
-    return None if read_kenlm_words(path) is not None else "a trie without its words"
+    return None if read_stored_words(path) is not None else "a trie without its words"

@@ -46,7 +46,8 @@ class Vocabulary:
         if is_allowed() and len(stored) < _MAX_SORTED_BYTES:
             joined, ends, numbers = sort_words(stored, "".join(f"{word}\0" for word in _MARKERS).encode())
             return cls((), (joined, ends)), numbers
-        vocabulary, numbered = cls(_split(stored)), dict(zip(_split(stored), count()))
+        words = stored.decode("utf-8").split("\0")[:-1]
+        vocabulary, numbered = cls(words), dict(zip(words, count()))
         return vocabulary, np.array([numbered[word] for word in vocabulary], np.uint32)
 
     @cached_property
@@ -227,13 +228,3 @@ def _is_utf8(text: bytes) -> bool:
         return text.isascii() or text.decode("utf-8") != ""
     except UnicodeDecodeError:
         return False
-
-
-def read_kenlm_words(path: Path) -> list[str] | None:
-    """Read the words of a KenLM binary in the order of their numbers, as `read_stored_words` does."""
-    stored = read_stored_words(path)
-    return None if stored is None else _split(stored)
-
-
-def _split(stored: bytes) -> list[str]:
-    return stored.decode("utf-8").split("\0")[:-1]

@@ -23,7 +23,7 @@ from edgespeech.runtime.decoder.kenlm_reader import Model, State, murmur_hash
 from edgespeech.runtime.decoder.kenlm_trie import KenlmTrie
 from edgespeech.runtime.decoder.language_model import LanguageModel
 from edgespeech.runtime.decoder.ngram_scores import LN10, NGramScores
-from edgespeech.runtime.decoder.vocabulary import read_kenlm_words
+from edgespeech.runtime.decoder.vocabulary import read_stored_words
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
 from edgespeech.runtime.recognizer import Recognizer
 from tests.runtime.decoder.arpa_examples import GOLDEN, VARIANTS, WORDS, build, random_arpa, random_sentences
@@ -310,7 +310,9 @@ def test_huge_numbers_in_the_header_are_checked_against_the_file(without_kenlm: 
 
 
 def test_kenlms_own_words_are_those_of_the_vocabulary(without_kenlm: None) -> None:
-    words = read_kenlm_words(SMALL[1])
-    assert words is not None and words[0] == "<unk>" and set(words) - {"<unk>", "<s>", "</s>"} == set(WORDS)
+    stored = read_stored_words(SMALL[1])
+    assert stored is not None
+    words = stored.decode().split("\0")[:-1]
+    assert words[0] == "<unk>" and set(words) - {"<unk>", "<s>", "</s>"} == set(WORDS)
     model = LanguageModel(SMALL[1])
     assert all(word in model for word in WORDS) and "unknownword" not in model and 3 not in model
