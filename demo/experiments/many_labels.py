@@ -3,6 +3,8 @@
 Run: python -m edgespeech.demo.experiments.many_labels [LABELS] [BEAM_WIDTH] [FEW.bin MANY.bin]
 
 The last two are language models of characters for 29 and for LABELS labels, which are the characters from U+4E00 on.
+With the word "text" before LABELS it prints sentences to make one of: `edgespeech lm build --characters --order 3
+--prune "0 0 0" --labels CHARACTERS`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from edgespeech.runtime.measure.tables import Table, output_text
 FRAMES, CHUNK, TURNS = 300, 10, 5
 FEW, FIRST = 29, 0x4E00
 # How much likelier the best label of a frame is than the others (natural log): from noise to a trained model.
-PEAKS = (0.0, 3.0, 16.0)
+PEAKS = (0.0, 3.0, 6.0, 8.0, 10.0, 16.0)
 Settings: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 """Arguments of the decoders for few and for many labels."""
 
@@ -34,6 +36,25 @@ def log_probs_of(labels: int, peak: float) -> NDArray[np.float32]:
     logits[np.arange(FRAMES), best] += peak
     normal: NDArray[np.float32] = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     return normal
+
+
+def print_text(labels: int) -> None:
+    """Print sentences in which a few characters are frequent, and six in ten follow from the one before."""
+    draw = np.random.default_rng(labels)
+    characters = labels - 1
+    frequent = 1.0 / np.arange(1, characters + 1) ** 0.9
+    frequent /= frequent.sum()
+    followers = draw.choice(characters, (characters, 30), p=frequent)
+    for _ in range(max(3000, 10 * labels)):
+        at = int(draw.choice(characters, p=frequent))
+        sentence = [at]
+        for _ in range(draw.integers(8, 30)):
+            if draw.random() < 0.6:
+                at = int(followers[at, min(29, int(draw.exponential(6)))])
+            else:
+                at = int(draw.choice(characters, p=frequent))
+            sentence.append(at)
+        print("".join(chr(FIRST + at) for at in sentence))
 
 
 def seconds(decoder: BeamSearchDecoder, log_probs: NDArray[np.float32]) -> float:
@@ -62,6 +83,9 @@ def measure(many: int, beam_width: int, search: str, peak: float, settings: Sett
 
 def main() -> None:
     """Print the time of a frame for both label sets and both searches."""
+    if sys.argv[1:2] == ["text"]:
+        print_text(int(sys.argv[2]))
+        return
     given = [int(number) for number in sys.argv[1:3]]
     many, width = [*given, *(4000, 64)[len(given) :]]
     hot_words = {"hot_words": {chr(FIRST + at) + chr(FIRST + at + 1): 6.0 for at in range(0, 20, 2)}}

@@ -9,7 +9,7 @@ constexpr std::int64_t kTidyEveryFrames = 64;
 
 }  // namespace
 
-Search::Search(const SearchLayout& layout, const KenlmTrie* lm)
+Search::Search(const SearchLayout& layout, KenlmTrie* lm)
     : scorer_(layout.scorer, lm),
       frames_(layout.frames, {layout.frames.blank, layout.symbol_mass, layout.max_symbols}, scorer_),
       labels_(layout.label_texts, layout.word_pieces, layout.word_piece_counts),

@@ -48,7 +48,7 @@ struct Result {
 
 class Search {
 public:
-    Search(const SearchLayout& layout, const KenlmTrie* lm);
+    Search(const SearchLayout& layout, KenlmTrie* lm);
 
     std::unique_ptr<BeamState> begin();
 

@@ -98,7 +98,7 @@ EDGESPEECH_API KenlmTrie* edgespeech_open_lm(const LmLayout* layout) {
 
 EDGESPEECH_API void edgespeech_close_lm(KenlmTrie* lm) { delete lm; }
 
-EDGESPEECH_API Search* edgespeech_open_search(const SearchLayout* layout, const KenlmTrie* lm) {
+EDGESPEECH_API Search* edgespeech_open_search(const SearchLayout* layout, KenlmTrie* lm) {
     return guarded([&] { return std::make_unique<Search>(*layout, lm); });
 }
 

@@ -59,6 +59,7 @@ std::uint64_t last_not_above(const char* table, std::uint64_t size, std::uint64_
 }
 
 constexpr float kLowest = -1e4f;  // base 10
+constexpr std::uint64_t kBitsPerBigram = 8;
 
 }  // namespace
 
@@ -110,6 +111,37 @@ bool KenlmTrie::find(const NGramsLayout& ngrams, std::uint64_t word, Range range
     return false;
 }
 
+// Bits of a word lie together, because a search asks for many words before the same one.
+std::uint64_t KenlmTrie::slot_of(std::uint64_t word, std::uint64_t before) const {
+    return word << row_bits_ | before * 0x9E3779B97F4A7C15 >> (64 - row_bits_);
+}
+
+bool KenlmTrie::may_follow(std::uint64_t word, std::uint64_t before) const {
+    if (bigram_bits_.empty()) return true;
+    std::uint64_t slot = slot_of(word, before);
+    return bigram_bits_[slot >> 6] >> (slot & 63) & 1;
+}
+
+void KenlmTrie::note_bigrams() {
+    if (layout_.order < 2) return;
+    std::call_once(bigrams_noted_, [&] {
+        const NGramsLayout& bigrams = longer_[0];
+        std::uint64_t words = layout_.hash_count + 1;
+        while (words << row_bits_ < kBitsPerBigram * bigrams.count) ++row_bits_;
+        std::vector<std::uint64_t> noted(words << (row_bits_ - 6), 0);
+        std::uint64_t at = 0;  // the ranges of the words follow each other
+        for (std::uint64_t word = 0; word < words; ++word) {
+            Range range;
+            unigram(static_cast<std::uint32_t>(word), &range);
+            for (at = std::max(at, range.begin); at < std::min(range.end, bigrams.count); ++at) {
+                std::uint64_t slot = slot_of(word, bits_at(bigrams.first_bit + at * bigrams.entry_bits) & low_bits(bigrams.word_bits));
+                noted[slot >> 6] |= std::uint64_t{1} << (slot & 63);
+            }
+        }
+        bigram_bits_.swap(noted);
+    });
+}
+
 KenlmTrie::Weights KenlmTrie::weights(const NGramsLayout& ngrams, std::uint64_t index) const {
     std::uint64_t bit = ngrams.first_bit + index * ngrams.entry_bits + ngrams.word_bits;
     std::uint64_t packed = bits_at(bit);
@@ -152,6 +184,7 @@ float KenlmTrie::score(const LmState& state, std::uint32_t word, LmState* after)
     while (length < layout_.order && length <= state.length) {
         const NGramsLayout& ngrams = longer_[length - 1];
         std::uint64_t index;
+        if (length == 1 && !may_follow(word, state.words[0])) break;
         if (!find(ngrams, state.words[length - 1], range, &index)) break;
         Weights found = weights(ngrams, index);
         log_prob = found.log_prob;

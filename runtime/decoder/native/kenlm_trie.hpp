@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +56,10 @@ public:
     // Base-10 log p(word | state); also writes the state after the word unless `after` is null.
     float score(const LmState& state, std::uint32_t word, LmState* after) const;
 
+    // Make the search for bigrams that do not exist short, for models over characters, which are asked for many of them.
+    // Scores stay the same. Any thread may call this at any time before it scores.
+    void note_bigrams();
+
     LmState begin_sentence() const;
     std::uint32_t end_of_sentence() const { return end_of_sentence_; }
 
@@ -71,10 +76,15 @@ private:
     Weights weights(const NGramsLayout& ngrams, std::uint64_t index) const;
     Range children(const NGramsLayout& ngrams, std::uint64_t index) const;
     std::uint64_t bits_at(std::uint64_t bit) const;
+    std::uint64_t slot_of(std::uint64_t word, std::uint64_t before) const;
+    bool may_follow(std::uint64_t word, std::uint64_t before) const;
 
     LmLayout layout_;
     std::vector<NGramsLayout> longer_;
     std::uint32_t end_of_sentence_;
+    std::once_flag bigrams_noted_;
+    std::vector<std::uint64_t> bigram_bits_;  // for each word a row with a bit for each word before it; empty if not noted
+    int row_bits_ = 6;                        // binary logarithm of the bits of a row
 };
 
 }  // namespace edgespeech

@@ -110,7 +110,8 @@ private:
     void tighten_bounds(const Frame& frame, const Beams& beams, FrameScratch* scratch) const;
     void visit_likely(const Frame& frame, PrefixStates* states, Beams* beams, FrameScratch* scratch) const;
     void visit(
-        const Frame& frame, std::int32_t row, std::size_t column, const Beams& beams, FrameScratch* scratch
+        const Frame& frame, std::int32_t row, std::size_t column, PrefixStates* states, const Beams& beams,
+        FrameScratch* scratch
     ) const;
     void end_words(PrefixStates* states, Beams* beams, FrameScratch* scratch) const;
     void choose(double floor, FrameScratch* scratch) const;

@@ -62,7 +62,7 @@ void FrameSearch::extend(Frame* frame, PrefixStates* states, Beams* beams, Frame
         std::sort(symbols.begin(), symbols.end(), [](auto left, auto right) { return left.label < right.label; });
         mark_merged(*frame, *beams, scratch);
         for (const auto& bound : bounds)
-            for (std::size_t column = 0; column < symbols.size(); ++column) visit(*frame, bound.row, column, *beams, scratch);
+            for (std::size_t column = 0; column < symbols.size(); ++column) visit(*frame, bound.row, column, states, *beams, scratch);
     }
     floor.raise();
     end_words(states, beams, scratch);
@@ -96,7 +96,7 @@ void FrameSearch::visit_likely(const Frame& frame, PrefixStates* states, Beams* 
         for (const auto& bound : scratch->bounds) {
             double floor = scratch->floor.value();
             if (bound.score + frame.symbols[column].log_prob < floor - rounding(floor)) break;
-            visit(frame, bound.row, column, *beams, scratch);
+            visit(frame, bound.row, column, states, *beams, scratch);
             if (scratch->pending >= beam_width_) end_words(states, beams, scratch);
         }
     }
@@ -104,7 +104,7 @@ void FrameSearch::visit_likely(const Frame& frame, PrefixStates* states, Beams* 
 
 // Add the extension of a prefix by a symbol, if it is not one of the beams and reaches the floor.
 void FrameSearch::visit(
-    const Frame& frame, std::int32_t row, std::size_t column, const Beams& beams, FrameScratch* scratch
+    const Frame& frame, std::int32_t row, std::size_t column, PrefixStates* states, const Beams& beams, FrameScratch* scratch
 ) const {
     if (scratch->merged[row * frame.symbols.size() + column]) return;
     const Beam& beam = beams.items[row];
@@ -115,6 +115,14 @@ void FrameSearch::visit(
     double total = acoustic + bonus;
     if (!(total >= scratch->floor.value())) return;
     bool pending = is_bounded_[label] != 0;
+    if (pending && scorer_.has_noted_bigrams()) {  // the score is at hand, and raises the floor
+        pending = false;
+        double gain = scorer_.gain(beams.histories[beam.history], states->ending(beam.state, label).effect);
+        bonus = beam.complete + gain;
+        if (!label_scores_.empty()) bonus += label_scores_[label];
+        total = acoustic + bonus;
+        if (!(total >= scratch->floor.value())) return;
+    }
     scratch->extensions.push_back({acoustic, bonus, total, row, label, pending, false});
     if (pending)
         ++scratch->pending;

@@ -6,10 +6,11 @@ namespace edgespeech {
 namespace {
 
 constexpr double kLn10 = 2.302585092994046;
+constexpr std::size_t kManyWordEnds = 256;  // fewer labels than this follow each other in most of all ways
 
 }  // namespace
 
-WordScorer::WordScorer(const ScorerLayout& layout, const KenlmTrie* lm)
+WordScorer::WordScorer(const ScorerLayout& layout, KenlmTrie* lm)
     : pieces_(static_cast<std::size_t>(layout.labels)),
       lexicon_(layout.lexicon),
       has_lexicon_(layout.has_lexicon != 0),
@@ -34,6 +35,8 @@ WordScorer::WordScorer(const ScorerLayout& layout, const KenlmTrie* lm)
         if (std::any_of(pieces.begin(), pieces.end(), [&](const auto& piece) { return hot_words_.contains(piece); }))
             hot_labels_.push_back(label);
     }
+    has_noted_bigrams_ = lm && word_end_labels_.size() > kManyWordEnds;
+    if (has_noted_bigrams_) lm->note_bigrams();
     auto is_whole = [](const auto& pieces) { return pieces.back().empty(); };
     if (has_lexicon_ && !hot_words_.empty() && std::all_of(pieces_.begin(), pieces_.end(), is_whole))
         start_row_ = lookahead_row(PrefixState());

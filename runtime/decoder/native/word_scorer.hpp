@@ -66,11 +66,12 @@ struct ScorerLayout {
 class WordScorer {
 public:
     // The language model is null if there is none. It, the lexicon and the unigrams outlive the scorer.
-    WordScorer(const ScorerLayout& layout, const KenlmTrie* lm);
+    WordScorer(const ScorerLayout& layout, KenlmTrie* lm);
 
     std::size_t labels() const { return pieces_.size(); }
     bool ends_words(std::int32_t label) const { return pieces_[label].size() > 1; }
     bool has_lm() const { return lm_ != nullptr; }
+    bool has_noted_bigrams() const { return has_noted_bigrams_; }
     const HotWords& hot_words() const { return hot_words_; }
     double alpha() const { return alpha_; }
     double beta() const { return beta_; }
@@ -118,6 +119,7 @@ private:
     std::vector<double> start_row_;  // look-ahead scores at the beginning, if no label leaves an incomplete word
     HotWords hot_words_;
     const KenlmTrie* lm_;
+    bool has_noted_bigrams_;
     double alpha_, beta_, unknown_score_, unknown_lift_, penalty_, unknown_lookahead_, start_lookahead_;
 };
 

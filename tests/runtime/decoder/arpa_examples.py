@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +22,18 @@ VARIANTS = {
     "both": ["-q", "4", "-b", "3", "-a", "22"],
 }
 GOLDEN_VARIANTS = ("compressed", "both")
+CHARACTERS = [chr(0x4E00 + at) for at in range(300)]
 
 
-def random_arpa(order: int, seed: int, sentences: int = 80, with_unknown: bool = True) -> str:
+def random_arpa(
+    order: int, seed: int, sentences: int = 80, with_unknown: bool = True, words: Sequence[str] = WORDS
+) -> str:
     """Write a model of the n-grams in random sentences, of which a few shorter ones are left out."""
     random = np.random.default_rng(seed)
-    ngrams: list[set[tuple[str, ...]]] = [{("<s>",), ("</s>",), *((word,) for word in WORDS)}]
+    ngrams: list[set[tuple[str, ...]]] = [{("<s>",), ("</s>",), *((word,) for word in words)}]
     ngrams += [set() for _ in range(order - 1)]
     for _ in range(sentences):
-        drawn = [WORDS[int(len(WORDS) * value**2)] for value in random.random(random.integers(1, 9))]
+        drawn = [words[int(len(words) * value**2)] for value in random.random(random.integers(1, 9))]
         sentence = ("<s>", *drawn, "</s>")
         for n in range(2, order + 1):
             kept = (sentence[at : at + n] for at in range(len(sentence) - n + 1))
@@ -78,6 +82,8 @@ def write_golden_files(program: str) -> None:
             sentence: [(float(f"{log_prob:.9g}"), n, unknown) for log_prob, n, unknown in model.full_scores(sentence)]
             for sentence in sentences
         }
+    arpa.write_text(random_arpa(3, seed=3, sentences=700, words=CHARACTERS), encoding="utf-8")
+    build(program, "both", arpa, GOLDEN / "many_characters.bin")
     arpa.unlink()
     (GOLDEN / "kenlm_scores.json").write_text(json.dumps(scores, ensure_ascii=False) + "\n", encoding="utf-8")
 

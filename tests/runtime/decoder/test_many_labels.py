@@ -47,6 +47,7 @@ def test_the_choice_of_symbols_equals_that_by_sorting(labels: int, max_symbols: 
 
 
 LM = LanguageModel(GOLDEN / "tiny_characters.bin")
+LM_300 = LanguageModel(GOLDEN / "many_characters.bin")  # of the first 300 of them
 HOT_WORDS = {"aba": 3.0, CHARACTERS[7] + "b": 5.0, CHARACTERS[3] + CHARACTERS[4]: 4.0, CHARACTERS[3]: 1.0}
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -56,6 +57,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "wide": {"beam_width": 200, "beam_threshold": None},
     "beta": {"beta": 0.7},
     "model": {"lm": LM},
+    "model of 300 characters": {"lm": LM_300, "unknown_score": 0.0},
+    "wide, model of 300 characters": {"lm": LM_300, "beam_width": 100, "alpha": 2.0, "beta": 1.0},
+    "model of 300 characters and hot words": {"lm": LM_300, "hot_words": HOT_WORDS},
     "model without a penalty": {"lm": LM, "unknown_score": 0.0, "beta": 3.0},
     "hot words": {"hot_words": HOT_WORDS},
     "hot words and model": {"hot_words": HOT_WORDS, "lm": LM, "unknown_score": -1.0},
