@@ -97,6 +97,7 @@ ARROWS: dict[str, set[str]] = {
     "demo.web": LIBRARIES | {"demo.server"},
     "demo.experiments": LIBRARIES | {"demo.bundles", "demo.live", "demo.tune_decoder"},
     "demo.experiments.training_data": LIBRARIES | {"demo.archive", "demo.experiments"},
+    "demo.experiments.vocabulary": LIBRARIES | {"demo.evaluation", "demo.experiments", "demo.tune_decoder"},
 }
 ARROWS["demo.commands.speech"] = {*ARROWS, "demo.commands"}
 ARROWS["demo.commands"] = {*ARROWS, "demo"}

@@ -1,0 +1,1 @@
+"""Experiments on words that the language model should know: texts of the user, and hot words."""
