@@ -9,7 +9,7 @@ KENLM_VERSION = 0.3.0
 
 .DEFAULT_GOAL := help
 .PHONY: lock audit bill crash soak
-.PHONY: help demo docs screenshot test test-runtime test-wheel wheels test-oldest fuzz fuzz-long debian-check arm64-check arm64-root check \
+.PHONY: help demo docs screenshot test test-runtime test-wheel wheels test-oldest fuzz fuzz-long fuzz-guided debian-check arm64-check arm64-root check \
 	lint web-types web-hour kenlm-tools kenlm-tools-if-possible clean
 
 help: ## list the targets
@@ -92,6 +92,12 @@ fuzz: .venv/.all ## damaged and hostile inputs of every kind: 10,000 in at most 
 
 fuzz-long: .venv/.all ## a million of them, which goes on where it was interrupted (SEED=)
 	nice $(IN) -m tests.fuzz --inputs 1000000 --resume --seed $(or $(SEED),2) --keep work/fuzz/long
+
+GUIDED = bundle wire kenlm arpa manifest recipe words text
+
+fuzz-guided: .venv/.all ## inputs that atheris chooses by the lines of code that they reach (MINUTES= for each kind, 5)
+	$(STEP) 'atheris: 35 MB to download' -- $(PIP) atheris==3.0.0
+	for kind in $(GUIDED); do $(IN) -m tests.fuzz.guided --kind $$kind --minutes $(or $(MINUTES),5) || exit 1; done
 
 check: lint kenlm-tools-if-possible ## style, types and all tests
 	$(IN) -m pytest -q -rs

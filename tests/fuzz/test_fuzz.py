@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from tests.fuzz import campaign
 from tests.fuzz.campaign import Campaign
+from tests.fuzz.guided import GivenChance
 from tests.fuzz.kinds import KINDS, make_kind
 from tests.fuzz.kinds.faulty import ACTIONS
 from tests.fuzz.progress import Progress, ProgressFile
@@ -29,6 +31,24 @@ def test_inputs_depend_on_the_seed_alone(tmp_path: Path, name: str) -> None:
     made = [one.make(chance_of(name, 7, number)) for number in range(20)]
     assert made == [other.make(chance_of(name, 7, number)) for number in range(20)]
     assert len({repr(given) for given in made}) > 15
+
+
+@pytest.mark.parametrize("name", ["wire", "words", "text"])
+def test_inputs_follow_the_bytes_of_a_guided_run(tmp_path: Path, name: str) -> None:
+    kind = make_kind(name, tmp_path)
+    data = random.Random(1).randbytes(512)
+    assert kind.make(GivenChance(data)) == kind.make(GivenChance(data))
+    made = {repr(kind.make(GivenChance(bytes([first]) + data[1:]))) for first in range(0, 256, 8)}
+    assert 2 < len(made) < 32, "one byte is one decision of a few"
+
+
+def test_given_chance_reads_its_bytes_and_draws_what_is_behind_them() -> None:
+    chance = GivenChance(b"\x05\xff\x01" + bytes(6) + b"\x80")
+    assert [chance.getrandbits(8), chance.getrandbits(4), chance.getrandbits(8)] == [5, 15, 1]
+    assert chance.random() == 0.5
+    drawn = [chance.random() for _ in range(100)]
+    assert len(set(drawn)) == 100 and all(0.0 <= number < 1.0 for number in drawn)
+    assert 0 <= GivenChance(b"").randrange(10) < 10
 
 
 def test_all_kinds_take_part() -> None:
