@@ -21,7 +21,7 @@ _CACHE = click.option("--cache", type=FILE, metavar="DIR",
 
 @click.group(short_help="Build, inspect and tune language models.")
 def lm() -> None:
-    """Language models: build one from text, inspect one, tune its weights, compare decoders."""
+    """Language models: build one from text, inspect one, list unknown words, tune weights, compare decoders."""
 
 
 @lm.command("build", short_help="Build an n-gram model from texts.")
@@ -94,6 +94,42 @@ def lm_info(
 
     found = inspect_language_model(model, text, _symbols(bundle, labels))
     click.echo(json.dumps(found.as_dict()) if as_json else output_text([found.table()], markdown))
+
+
+@lm.command("words", short_help="List words of a text that a model does not know.")
+@click.argument("texts", type=FILE, nargs=-1, required=True)
+@BUNDLE
+@_LM
+@output_file("-o", "--output", help="File of hot words to write; default: standard output.")
+@OVERWRITE
+@click.option("--min-count", type=int, default=1, show_default=True, metavar="N", help="How often a word must occur.")
+@click.option("--min-letters", type=int, default=4, show_default=True, metavar="N", help="Letters it must have.")
+@click.option("--limit", type=int, default=1000, show_default=True, metavar="N", help="Most words to list.")
+@click.option("--boost", type=float, default=8.0, show_default=True, metavar="X", help="Boost of each word.")
+def lm_words(
+    texts: tuple[Path, ...], bundle: Path | None, lm: Path | None, output: Path | None, **settings: Any
+) -> None:
+    """List words of TEXTS that the language model does not know, as hot words, the most frequent first.
+
+    Give the list to --hot-words of the commands that recognise speech. Many words cost errors elsewhere: with
+    more text than a list, `edgespeech adapt --text` is better.
+    """
+    from edgespeech.reference.language_model.unknown_words import WordsRequest, find_unknown_words
+    from edgespeech.runtime.bundle import load_bundle
+    from edgespeech.runtime.files import replacing
+
+    opened = load_bundle(bundle)
+    lm = lm or opened.language_model_path
+    if lm is None:
+        raise UsageError(f"bundle {opened.folder} has no language model; name one with --lm")
+    found = find_unknown_words(WordsRequest(texts=texts, lm=lm, labels=opened.manifest.labels, **settings))
+    lines = "".join(f"{line}\n" for line in found.lines())
+    if output is None:
+        click.echo(lines, nl=False)
+        return
+    with replacing(output) as file:
+        file.write(lines.encode())
+    click.echo(f"{output}: {len(found.listed)} hot words")
 
 
 @lm.command("tune", short_help="Find the best language model weights.")

@@ -18,7 +18,6 @@ import numpy as np
 
 from edgespeech.errors import LanguageModelError, UsageError, VerificationError
 from edgespeech.reference.language_model.arpa import write_arpa
-from edgespeech.reference.language_model.build import build_language_model
 from edgespeech.reference.language_model.corpus import write_corpus
 from edgespeech.reference.language_model.kenlm_tools import find_tool, run_tool
 from edgespeech.reference.language_model.mixing import unite
@@ -38,7 +37,6 @@ PRUNED_FROM = 500_000  # running words, from which 3-grams that occur once are l
 GENERAL_WORDS = 3_000
 MAX_GENERAL_INCREASE = 0.02  # of the perplexity of other sentences
 WEIGHTS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_EXACT_BITS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +135,7 @@ def mix_text(
         announce(seconds, megabytes)
         base = read_ngrams(request.base)
         chosen, before, general_before = _choose(request, base, lines, work, characters)
-        text = _text_model(request, (*lines.kept, *lines.held_out), work, characters, len(base.orders))
+        text = _text_model(request, (*lines.kept, *lines.held_out), work, base, characters)
         mixed = unite(base, text).mix(chosen.weight)
         with (work / "mixed.arpa").open("w", encoding="utf-8") as out:
             write_arpa(mixed, out)
@@ -176,7 +174,7 @@ def _choose(
     request: OwnTextRequest, base: NGramArrays, lines: _OwnLines, work: Path, characters: bool
 ) -> tuple[Choice, Perplexity, float]:
     """Choose the weight with a model of the other lines; return it with both perplexities of the base."""
-    union = unite(base, _text_model(request, lines.kept, work, characters, len(base.orders)))
+    union = unite(base, _text_model(request, lines.kept, work, base, characters))
     held_out = [_spelled(line, base, characters) for line in lines.held_out]
     general = sample_sentences(base, GENERAL_WORDS)
     before, general_before = _perplexity(base, held_out), _perplexity(base, general).perplexity
@@ -187,7 +185,7 @@ def _choose(
             break
         mixed = union.mix(weight)
         choices.append(Choice(weight, _perplexity(mixed, held_out), _perplexity(mixed, general).perplexity))
-        log.info(
+        log.debug(
             "weight %g: perplexity of held-out sentences %.1f, of others %.1f",
             weight, choices[-1].held_out.perplexity, choices[-1].general,
         )  # fmt: skip
@@ -205,17 +203,19 @@ def _spelled(line: str, base: NGramArrays, characters: bool) -> str:
     return spell(line, "\u2581" in base.numbers) if characters else line
 
 
-def _text_model(request: OwnTextRequest, lines: Sequence[str], work: Path, characters: bool, order: int) -> NGramArrays:
-    """Estimate a model of the same order on normalised lines."""
-    path, output = work / "lines.txt", work / "text.bin"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def _text_model(
+    request: OwnTextRequest, lines: Sequence[str], work: Path, base: NGramArrays, characters: bool
+) -> NGramArrays:
+    """Estimate a model of the base's order on normalised lines."""
+    lmplz, build_binary = find_tool("lmplz", request.tools), find_tool("build_binary", request.tools)
+    order = len(base.orders)
+    text, arpa, output, sort = (work / name for name in ("lines.txt", "lines.arpa", "lines.bin", "sort"))
+    text.write_text("".join(f"{_spelled(line, base, characters)}\n" for line in lines), encoding="utf-8")
     words = sum(len(line.split()) for line in lines)
-    build_language_model(
-        BuildRequest(
-            texts=(path,), output=output, order=order, prune="0" if words < PRUNED_FROM else " ".join("001"[:order]),
-            characters=characters, labels=request.labels, held_out_fraction=0.0, bits=_EXACT_BITS, tools=request.tools,
-        )
-    )  # fmt: skip
+    prune = "0" if words < PRUNED_FROM else " ".join("001"[:order])
+    estimate = ["-o", str(order), "-S", "20%", "-T", str(sort), "--discount_fallback", "--prune", *prune.split()]
+    run_tool([lmplz, *estimate, "--text", str(text)], arpa)
+    run_tool([build_binary, "-T", str(sort), "trie", str(arpa), str(output)])
     return read_ngrams(output)
 
 

@@ -73,6 +73,7 @@ devices
 doctor
 lm tune dev.jsonl --bundle {bundle} --lm {golden}/tiny.bin
 lm build text.txt -o built.bin
+lm words text.txt --lm {golden}/tiny.bin -o words.txt --bundle {bundle}
 lm compare dev.jsonl --bundle {bundle} --lm {golden}/tiny.bin
 import dev.jsonl -o imported.pt
 data librispeech . -o corpus.jsonl
@@ -86,6 +87,7 @@ train run.toml --minutes 0.01
 bench compare dev.jsonl dev.jsonl
 record -o voice --sentences text.txt --replay a.wav --bundle {bundle}
 adapt --speech dev.jsonl -o personal --checkpoint model.pt --bundle {bundle}
+adapt --text text.txt -o words
 punctuation
 """
 SLOW = """
