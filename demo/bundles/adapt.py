@@ -32,6 +32,7 @@ from edgespeech.runtime.manifest import read_manifest, write_manifest
 from edgespeech.runtime.measure.evaluation import Evaluation, evaluate_references
 from edgespeech.runtime.measure.references import References, read_references
 from edgespeech.runtime.measure.tables import Caution, Page, Table
+from edgespeech.runtime.measure.word_errors import difference_interval
 from edgespeech.runtime.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
@@ -63,9 +64,9 @@ class Comparison:
     after: Evaluation
 
     @property
-    def is_better(self) -> bool:
-        """Whether there are fewer errors than before."""
-        return self.after.wer < self.before.wer
+    def is_worse(self) -> bool:
+        """Whether there are more errors than before, and chance does not explain it (95 % of bootstrap samples)."""
+        return difference_interval(self.after.errors, self.before.errors, self.before.speakers).low > 0.0
 
     @property
     def reduction(self) -> float:
@@ -113,6 +114,18 @@ def default_checkpoint() -> Path:
     raise CheckpointError(f"no checkpoint at {name}; give --checkpoint the models/edge.pt of the repository")
 
 
+def default_replay() -> Path:
+    """Return the manifest of the speech of many that holds the default model near to what it was.
+
+    Raises:
+        CheckpointError: It does not exist.
+    """
+    path = default_checkpoint().parent / "replay" / "clips.jsonl"
+    if not path.is_file():
+        raise CheckpointError(f"no speech of others at {path}; give --replay, or the models folder of the repository")
+    return path
+
+
 def adapt_bundle(
     request: PersonalRequest, output: Path, announce: Callable[[Cost], None] = lambda cost: None
 ) -> PersonalBundle:
@@ -141,9 +154,10 @@ def adapt_bundle(
             log.info("%s", line)
         comparisons = compare_bundles(base, new, references)
         log.info("%s", comparison_table(comparisons).text())
-        if not comparisons[0].is_better:
+        # A minute of speech has too few words for their errors to decide; its letters have a loss each.
+        if not adaptation.is_better or comparisons[0].is_worse:
             shutil.rmtree(work, ignore_errors=True)
-            raise VerificationError(_refusal(comparisons[0]))
+            raise VerificationError(_refusal(adaptation, comparisons[0]))
         written = _copy(new, output)
     shutil.rmtree(work, ignore_errors=True)
     return PersonalBundle(written, comparisons)
@@ -158,11 +172,13 @@ def compare_bundles(before: Bundle, after: Bundle, speech: Mapping[str, Referenc
     return [Comparison(*row) for row in zip(speech, *evaluations, strict=True)]
 
 
-def _refusal(voice: Comparison) -> str:
+def _refusal(adaptation: Adaptation, voice: Comparison) -> str:
     before, after = (int(one.errors.utterance_errors.sum()) for one in (voice.before, voice.after))
+    loss, new_loss = adaptation.losses
     return (
         f"the adapted model makes {after} word errors in {voice.after.words} held-out words of the voice, the one "
-        f"before {before}: nothing is written; give more speech, five minutes or more, or check its texts"
+        f"before {before}, and its loss there is {new_loss:.3f} nats per letter instead of {loss:.3f}: nothing is "
+        "written; give more speech, five minutes or more, or check its texts"
     )
 
 
@@ -173,7 +189,6 @@ def state_folder(output: Path) -> Path:
 
 def _export(adaptation: Adaptation, base: Bundle, work: Path, folder: Path) -> Bundle:
     """Export the adapted model with the settings of the base, and its language model and tagger."""
-    assert adaptation.model is not None
     checkpoint, manifest = folder / "adapted.pt", base.manifest
     save_checkpoint(adaptation.model, checkpoint, adaptation.provenance)
     speech = _calibration(work, folder)

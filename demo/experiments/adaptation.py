@@ -1,15 +1,15 @@
 """Adapts the default model to unseen voices and counts word errors on other sentences of each, and of other speakers.
 
-Run: python -m edgespeech.demo.experiments.adaptation SPEECH VOICE[:MINUTES] ... [--replay-minutes M] [--mix X]
+Run: python -m edgespeech.demo.experiments.adaptation SPEECH VOICE[:MINUTES] ... [--jobs N]
 
 SPEECH is a folder with librispeech and speechocean762. The first half of a voice adapts, or MINUTES of it, and the
-second half tests; the other speakers are a part of both dev sets.
+second half tests; the other speakers are a part of both dev sets. Each voice has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import multiprocessing
 import random
 import tempfile
 import time
@@ -22,21 +22,53 @@ from edgespeech.demo.bundles.adapt import (
     PersonalRequest,
     adapt_bundle,
     compare_bundles,
-    comparison_table,
     default_checkpoint,
+    default_replay,
 )
 from edgespeech.errors import VerificationError
 from edgespeech.reference.adaptation.adapt import AdaptationRequest
-from edgespeech.reference.adaptation.recipe import AdaptationSettings
 from edgespeech.reference.adaptation.voice import seconds_of
 from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.manifest import Utterance, read_manifest, write_manifest
 from edgespeech.runtime.measure.memory import resident_memory
 from edgespeech.runtime.measure.references import read_references
+from edgespeech.runtime.measure.tables import Table
 
 CORPORA = ("librispeech", "speechocean762")
 EVERY_OTHER = {"librispeech": 3, "speechocean762": 8}  # of how many clips of other speakers one is used
-REPLAY = ("librispeech", "librispeech_three_speakers", "librispeech_dev_clean", "speechocean762", "common_voice")
+HEADINGS = (
+    "voice", "minutes", "words", "WER % before", "after", "reduction %",
+    "others: words", "WER % before", "after", "change", "time, minutes", "memory, GB", "estimated",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a voice gained, what others lost, and what it took; a bundle that was refused changes nothing."""
+
+    voice: str
+    spoken_minutes: float
+    own: Comparison
+    others: Comparison
+    minutes: float
+    peak_gb: float
+    estimated: str
+    refused: bool = False
+
+    @property
+    def reduction(self) -> float:
+        """Fraction of the word errors that are gone."""
+        return 0.0 if self.refused else self.own.reduction
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row under `HEADINGS`."""
+        took = f"{self.minutes:.1f}", f"{self.peak_gb:.2f}", self.estimated
+        shown: list[str] = []
+        for one in (self.own, self.others):
+            before, after = 100.0 * one.before.wer, 100.0 * one.after.wer
+            last = f"{after - before:+.1f}" if one is self.others else f"{100.0 * self.reduction:.1f}"
+            shown += [str(one.before.words), f"{before:.1f}", "refused" if self.refused else f"{after:.1f}", last]
+        return self.voice, f"{self.spoken_minutes:.1f}", *shown, *took
 
 
 @dataclass(frozen=True)
@@ -46,8 +78,6 @@ class Trial:
     voice: str
     minutes: float | None
     speech: Path
-    replay_minutes: float
-    settings: AdaptationSettings
 
     def utterances(self) -> tuple[list[Utterance], list[Utterance], list[Utterance]]:
         """Return the speech that adapts, that tests, and that of others; no sentence adapts and tests."""
@@ -64,32 +94,29 @@ class Trial:
         ]  # fmt: skip
         return adapts, tests, others
 
-    def replay(self) -> list[Utterance]:
-        """Choose training speech of many speakers."""
-        clips = [one for name in REPLAY for one in read_manifest(self.speech / name / "train.jsonl")]
-        random.Random(0).shuffle(clips)
-        return _first(clips, 60.0 * self.replay_minutes)
-
-    def run(self, folder: Path) -> list[Comparison]:
+    def run(self) -> Result:
         """Adapt, and compare on the tests and on others."""
         parts = dict(zip(("adapts", "tests", "others"), self.utterances(), strict=True))
-        paths = {name: folder / f"{name}.jsonl" for name in (*parts, "replay")}
-        for name, utterances in parts.items():
-            write_manifest(paths[name], utterances)
-        if self.replay_minutes:
-            write_manifest(paths["replay"], self.replay())
-        request = AdaptationRequest(
-            default_checkpoint(), paths["adapts"], replay=paths["replay"] if self.replay_minutes else None,
-            settings=self.settings,
-        )  # fmt: skip
-        began = time.monotonic()
-        written = adapt_bundle(PersonalRequest(request), folder / "personal", lambda cost: print(f"estimated: {cost}"))
-        minutes = (time.monotonic() - began) / 60.0
-        print(f"{self.voice}: {minutes:.1f} minutes, {resident_memory().peak_mb / 1e3:.2f} GB", flush=True)
-        spoken = f"{seconds_of(parts['adapts']) / 60.0:.1f} minutes"
-        names = {f"{self.voice}, {spoken}": "tests", f"others, {self.voice} {spoken}": "others"}
-        references = {shown: read_references(paths[name]) for shown, name in names.items()}
-        return compare_bundles(load_bundle(), written.bundle, references)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for part, utterances in parts.items():
+                write_manifest(folder / f"{part}.jsonl", utterances)
+            request = AdaptationRequest(default_checkpoint(), folder / "adapts.jsonl", replay=default_replay())
+            estimated: list[str] = []
+            before, refused = load_bundle(), False
+            began = time.monotonic()
+            try:
+                after = adapt_bundle(
+                    PersonalRequest(request), folder / "personal", lambda cost: estimated.append(str(cost))
+                ).bundle
+            except VerificationError as error:
+                print(f"{self.voice}: {error}", flush=True)
+                after, refused = before, True
+            minutes, peak = (time.monotonic() - began) / 60.0, resident_memory().peak_mb / 1e3
+            references = {part: read_references(folder / f"{part}.jsonl") for part in ("tests", "others")}
+            own, others = compare_bundles(before, after, references)
+        spoken = seconds_of(parts["adapts"]) / 60.0
+        return Result(self.voice, spoken, own, others, minutes, peak, estimated[0], refused)
 
 
 def _first(utterances: Sequence[Utterance], seconds: float) -> list[Utterance]:
@@ -101,31 +128,30 @@ def _first(utterances: Sequence[Utterance], seconds: float) -> list[Utterance]:
     return chosen
 
 
+def _run(trial: Trial) -> Result:
+    return trial.run()
+
+
 def main() -> None:
-    """Print one table with two rows for each voice."""
+    """Print a row for each voice, and the mean reduction."""
     parser = argparse.ArgumentParser(description="Adapt the default model to unseen voices.")
     parser.add_argument("speech", type=Path)
-    parser.add_argument("voices", nargs="+")
-    parser.add_argument("--replay-minutes", type=float, default=0.0)
-    parser.add_argument("--mix", type=float, default=AdaptationSettings().mix)
+    parser.add_argument("voices", nargs="+", metavar="VOICE[:MINUTES]")
+    parser.add_argument("--jobs", type=int, default=1, help="voices at the same time")
     given = parser.parse_args()
-    comparisons: list[Comparison] = []
-    refused = 0
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    trials = []
     for one in given.voices:
         voice, _, minutes = one.partition(":")
-        settings = AdaptationSettings(mix=given.mix)
-        trial = Trial(voice, float(minutes) if minutes else None, given.speech, given.replay_minutes, settings)
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                comparisons += trial.run(Path(folder))
-            except VerificationError as error:
-                refused += 1
-                print(f"{one}: refused, {error}", flush=True)
-        print(comparison_table(comparisons).text(), flush=True)
-    # A voice that was refused keeps the model before.
-    reductions = [*(one.reduction for one in comparisons[::2]), *([0.0] * refused)]
-    print(f"mean relative reduction {100.0 * sum(reductions) / len(reductions):.1f} %, {refused} voices refused")
+        trials.append(Trial(voice, float(minutes) if minutes else None, given.speech))
+    results: list[Result] = []
+    with multiprocessing.get_context("spawn").Pool(given.jobs, maxtasksperchild=1) as pool:
+        for result in pool.imap(_run, trials):
+            results.append(result)
+            print(" | ".join(result.cells()), flush=True)
+    print(Table(HEADINGS, [one.cells() for one in results]).text())
+    mean = sum(one.reduction for one in results) / len(results)
+    worse = sum(0.0 if one.refused else one.others.after.wer - one.others.before.wer for one in results) / len(results)
+    print(f"mean: {100.0 * mean:.1f} % fewer errors of the voice, {100.0 * worse:+.1f} points for others")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Adapt a checkpoint to a voice: split its recordings, train, keep the best pass, mix it with the start.
+"""Adapt a checkpoint to a voice: split its recordings, train, mix the result with the start, measure both.
 
 The run has a folder of its own with the state to resume from; the checkpoint that it starts from is never changed.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -20,10 +21,13 @@ from edgespeech.errors import UsageError
 from edgespeech.reference.adaptation.cost import Cost, measure_cost
 from edgespeech.reference.adaptation.recipe import AdaptationFiles, AdaptationSettings, adaptation_config
 from edgespeech.reference.adaptation.voice import Voice, VoiceRules, read_voice
+from edgespeech.reference.data.batches import ClipDataset
+from edgespeech.reference.data.clips import usable_clips
 from edgespeech.reference.model.checkpoint import load_checkpoint, save_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.training.averaging import average_checkpoints
 from edgespeech.reference.training.config import TrainingConfig
+from edgespeech.reference.training.greedy import evaluate_greedy
 from edgespeech.reference.training.speech import load_speech
 from edgespeech.reference.training.train import STATE, train
 from edgespeech.reference.training.workers import Workers
@@ -50,7 +54,7 @@ class AdaptationRequest:
         checkpoint: The model to start from.
         speech: Manifest of the voice.
         held_out: Manifest of other recordings of the voice; None to hold some of ``speech`` out.
-        replay: Manifest of general speech that is trained on beside the voice.
+        replay: Manifest of general speech, on which the model is held to its outputs before.
         minutes: Limit of the training time, by which the number of passes is chosen.
     """
 
@@ -72,17 +76,22 @@ class Adaptation:
 
     Attributes:
         finished: Whether all passes were done; if not, the next call continues.
-        model: The model of the best pass, in evaluation mode; None if there was no pass yet.
+        model: The adapted model, in evaluation mode.
         provenance: What a checkpoint or bundle records about it.
         voice: The recordings.
-        wer: Greedy word error rate on those held out.
+        losses: CTC loss in nats per letter on those held out, before and after; not measured if not finished.
     """
 
     finished: bool
-    model: DeepSpeech2 | None
+    model: DeepSpeech2
     provenance: dict[str, Any]
     voice: Voice
-    wer: float
+    losses: tuple[float, float] = (math.nan, math.nan)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the held-out recordings are more probable than before."""
+        return self.losses[1] < self.losses[0]
 
 
 class AdaptationRun:
@@ -143,18 +152,26 @@ class AdaptationRun:
     def run(self) -> Adaptation:
         """Train, from where an earlier call was stopped, until the last pass or a signal."""
         outcome = train(self.config, self.folder, resume=True)
-        if not outcome.best.exists():
-            return Adaptation(False, None, self._provenance, self.voice, outcome.wer)
         mix = 1.0 if self._replay else self.request.settings.mix
-        model, _ = average_checkpoints((self.folder / FILES.start, outcome.best), (1.0 - mix, mix))
+        paths = self.folder / FILES.start, self.folder / FILES.output / STATE
+        model, _ = average_checkpoints(paths, (1.0 - mix, mix))
         known = {
             "seconds": round(self.voice.train_seconds, 1),
             "passes": outcome.position.epoch,
             "mix": mix,
             "replay_seconds": round(sum(one.duration or 0.0 for one in self._replay), 1),
         }
-        provenance = {**self._provenance, "adapted": known}
-        return Adaptation(outcome.finished, model.eval(), provenance, self.voice, outcome.wer)
+        adaptation = Adaptation(outcome.finished, model.eval(), {**self._provenance, "adapted": known}, self.voice)
+        if not outcome.finished:
+            return adaptation
+        before, after = self._held_out_loss(self._model), self._held_out_loss(adaptation.model)
+        log.info("held-out recordings: a loss of %.3f nats per letter before, %.3f after", before, after)
+        return replace(adaptation, losses=(before, after))
+
+    def _held_out_loss(self, model: DeepSpeech2) -> float:
+        clips, _ = usable_clips([self.folder / FILES.held_out], model.labels, model.config, self.config.data)
+        speech = ClipDataset(clips, model.config.features.sample_rate)
+        return evaluate_greedy(model, speech, self.config.data.batch_seconds, torch.device("cpu")).loss
 
     def _begun(self) -> _Begun | None:
         """Return the run of the same inputs that was begun in the folder, if there is one."""

@@ -42,7 +42,7 @@ class Cost:
 
 def measure_cost(model: DeepSpeech2, config: TrainingConfig, speech: TrainingSpeech, workers: Workers) -> Cost:
     """Compute the gradients of the largest batch, twice because the first time is slower, and update a copy once."""
-    trainer = build_trainer(config, copy.deepcopy(model), workers.device, 1)
+    trainer = build_trainer(config, copy.deepcopy(model), workers.device, 1, anchor_speech=speech.anchor)
     batch = speech.largest_batch(0)
     trainer.try_largest(batch, workers.device)
     began = time.monotonic()

@@ -25,12 +25,13 @@ class AdaptationSettings:
     """How a model is adapted.
 
     Attributes:
-        passes: Evaluations on the held-out speech; in each the voice is processed ``repeats`` times, the replay once.
+        passes: Evaluations on the held-out speech; in each the voice is processed ``repeats`` times.
         repeats: Passes over the speech of the voice between two evaluations.
         learning_rate: Highest learning rate of Muon and AdamW.
         mix: Part of the trained weights in those of the result, whose rest are those before; 1 with replay.
-        batch_seconds: Audio in an update.
-        patience: Evaluations without a lower word error rate that end the adaptation.
+        batch_seconds: Audio of the voice in an update.
+        anchor_weight: Weight of the divergence from the outputs before on the replay.
+        anchor_seconds: Audio of the replay in an update.
         seed: Seed of the split, the order and the augmentation.
     """
 
@@ -39,7 +40,8 @@ class AdaptationSettings:
     learning_rate: float = 5e-4
     mix: float = 0.7
     batch_seconds: float = 40.0
-    patience: int = 2
+    anchor_weight: float = 5.0
+    anchor_seconds: float = 20.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -67,9 +69,11 @@ def adaptation_config(
     replay = () if files.replay is None else (files.replay,)
     return TrainingConfig(
         data=DataConfig(
-            train=(files.voice,) * settings.repeats + replay,
+            train=(files.voice,) * settings.repeats,
             dev=(files.held_out,),
+            anchor=replay,
             batch_seconds=settings.batch_seconds,
+            anchor_seconds=settings.anchor_seconds,
             resident=True,
         ),
         output=files.output,
@@ -88,7 +92,7 @@ def adaptation_config(
             ema_decay=0.95,
             # Batches of one voice, augmented, have other statistics than the clean speech of many.
             frozen_statistics=True,
-            patience=settings.patience,
+            anchor_weight=settings.anchor_weight if replay else 0.0,
             seed=settings.seed,
         ),
     )

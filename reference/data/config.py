@@ -15,11 +15,13 @@ class DataConfig(Record, frozen=True):
     Attributes:
         train: Manifests (NeMo-style JSON lines).
         dev: Manifests of speakers that are not in ``train``.
+        anchor: Manifests of other speech, for ``anchor_weight``; its texts are not used.
         pronunciations: Table written by `edgespeech data pronounce`, for ``phoneme_weight``.
         noise: Folders of audio files to mix in.
         rooms: Folders of room impulse responses.
         min_seconds, max_seconds: Clips outside these bounds are dropped.
         batch_seconds: Audio in an update, padding included, divided among the workers.
+        anchor_seconds: Audio of ``anchor`` in an update.
         workers: Loader processes; 0 loads in the training process.
         cache_hours: Decoded audio that each loader process keeps in memory.
         resident: Decode all training speech into the memory of the training device and augment it there; an hour takes
@@ -29,12 +31,14 @@ class DataConfig(Record, frozen=True):
 
     train: tuple[str, ...]
     dev: tuple[str, ...]
+    anchor: tuple[str, ...] = ()
     pronunciations: str | None = None
     noise: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()
     min_seconds: float = 0.3
     max_seconds: float = 20.0
     batch_seconds: Above = 120.0
+    anchor_seconds: Above = 20.0
     workers: NonNegative = 1
     cache_hours: float = 40.0
     resident: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -47,6 +47,7 @@ class OptimisationConfig(Record, frozen=True):
         dropout: Probability for the input of the output layer and of every recurrent layer but the first.
         ema_decay: Decay of the moving average of the weights, which is what is evaluated and kept.
         frozen_statistics: Normalise by the batch-norm statistics of ``start`` instead of those of each batch.
+        anchor_weight: Weight of the divergence from the outputs of ``start`` on ``anchor`` (`anchor.Anchor`).
         phoneme_weight: Weight of CTC over phonemes in the loss (`phonemes.WithPhonemes`); labels have the rest.
         phoneme_layer: Recurrent layer that the phonemes are predicted from, counted from 1.
         precision: ``auto`` selects float16 on GPUs, bfloat16 on CPUs with Intel AMX, float32 on other CPUs.
@@ -66,6 +67,7 @@ class OptimisationConfig(Record, frozen=True):
     dropout: UnitInterval = 0.1
     ema_decay: UnitInterval = 0.998
     frozen_statistics: bool = False
+    anchor_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
     phoneme_weight: UnitInterval = 0.0
     phoneme_layer: Positive = 3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -100,6 +102,10 @@ class TrainingConfig(Record, frozen=True):
         weight, layer = self.optimisation.phoneme_weight, self.optimisation.phoneme_layer
         if self.optimisation.frozen_statistics and self.start is None:
             raise ValueError("frozen_statistics in [optimisation] are those of start: give both or none")
+        if bool(self.data.anchor) != bool(self.optimisation.anchor_weight):
+            raise ValueError("anchor in [data] and anchor_weight above 0 in [optimisation] belong together: give both")
+        if self.data.anchor and not self.optimisation.frozen_statistics:
+            raise ValueError("anchor in [data] needs frozen_statistics in [optimisation]: give both or none")
         if weight and self.data.pronunciations is None:
             raise ValueError(f"phoneme_weight {weight:g} needs pronunciations in [data]: give both or none")
         if self.data.pronunciations is not None and not weight:

@@ -27,7 +27,17 @@ MEASURED_BATCHES = 32  # for the normalisation of features
 
 @dataclass(frozen=True)
 class TrainingSpeech:
-    """The speech of a run; ``sampler`` determines what ``loader`` yields, ``load`` makes the batch of some clips."""
+    """The speech of a run.
+
+    Attributes:
+        labels: Labels of the model.
+        clips: Clips to train on.
+        dev: Clips to evaluate on.
+        sampler: Determines the batches of ``loader``.
+        loader: Yields the batches of an epoch.
+        load: Makes the batch of some clips.
+        anchor: Clips on which the outputs are held to those of the start, if the configuration has some.
+    """
 
     labels: Labels
     clips: Sequence[Clip]
@@ -35,6 +45,7 @@ class TrainingSpeech:
     sampler: BucketSampler
     loader: Iterable[Batch]
     load: Callable[[list[Key]], Batch]
+    anchor: ClipDataset | None = None
 
     def first_batches(self, epoch: int) -> Iterator[Batch]:
         """Load the first batches of an epoch, counted from 0, to measure the features on."""
@@ -75,7 +86,11 @@ def load_speech(config: TrainingConfig, base: Path, workers: Workers) -> Trainin
     )
     loader, load = _loader(config, repeated, sampler, make, workers)
     rate = config.model.features.sample_rate
-    return TrainingSpeech(labels, clips, ClipDataset(dev, rate, data.cache_hours), sampler, loader, load)
+    anchor = None
+    if data.anchor:
+        held, _ = usable_clips([base / path for path in data.anchor], labels, config.model, data)
+        anchor = ClipDataset(held, rate, data.cache_hours)
+    return TrainingSpeech(labels, clips, ClipDataset(dev, rate, data.cache_hours), sampler, loader, load, anchor)
 
 
 def _batch_maker(config: TrainingConfig, base: Path, workers: Workers) -> BatchMaker:

@@ -92,7 +92,7 @@ def prepare_trainer(
         phonemes = len(pronunciations.symbols) - 1
         log.info("%d phonemes; %d of %d clips have pronunciations", phonemes, found, len(speech.clips))
     total_steps = config.optimisation.epochs * len(speech.sampler)
-    trainer = build_trainer(config, model, workers.device, total_steps, pronunciations)
+    trainer = build_trainer(config, model, workers.device, total_steps, pronunciations, speech.anchor)
     log.info(
         "%d clips, %.2f h; dev %d clips; %.2f M parameters; %s; %s",
         len(speech.clips), sum(clip.seconds for clip in speech.clips) / 3600, len(speech.dev),

@@ -17,10 +17,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edgespeech.errors import CheckpointError
 from edgespeech.reference.data.augment import SpecAugment
-from edgespeech.reference.data.batches import Batch
+from edgespeech.reference.data.batches import Batch, ClipDataset
 from edgespeech.reference.data.pronunciation import Pronunciations
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.reference.model.layers import MaskedBatchNorm
+from edgespeech.reference.training.anchor import Anchor
 from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig
 from edgespeech.reference.training.memory import Fitting
 from edgespeech.reference.training.muon import Muon
@@ -54,6 +55,7 @@ class Trainer:
     precision: torch.dtype
     total_steps: int
     phonemes: WithPhonemes | None = None
+    anchor: Anchor | None = None
     position: Position = field(default_factory=Position)
     fitting: Fitting = field(default_factory=Fitting)
 
@@ -85,6 +87,8 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate()
         loss = self._gradients(network, batch, device)
+        if self.anchor is not None:
+            self._pull_to_anchor(self.anchor, device)
         for optimiser in self.optimisers:
             self.scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimisation.clip_norm)
@@ -129,6 +133,11 @@ class Trainer:
         # Workers that wait for each other's gradients cannot begin again.
         self.fitting.run(batch, add, reset, retry=not isinstance(network, DistributedDataParallel))
         return torch.stack(losses).sum()
+
+    def _pull_to_anchor(self, anchor: Anchor, device: torch.device) -> None:
+        # Workers need not share these gradients: they are equal, because the batch depends on the step alone.
+        divergence = anchor.divergence(self.model, self.position.step, device)
+        torch.autograd.backward(self.scaler.scale(self.config.optimisation.anchor_weight * divergence))
 
     def _reset(self) -> None:
         self.network.zero_grad(set_to_none=True)
@@ -290,10 +299,17 @@ def build_trainer(
     device: torch.device,
     total_steps: int,
     pronunciations: Pronunciations | None = None,
+    anchor_speech: ClipDataset | None = None,
 ) -> Trainer:
-    """Move a model to the device and add optimisers, averaged weights, a scaler and, with pronunciations, its head."""
+    """Move a model to the device and add optimisers, averaged weights, a scaler and, with pronunciations, its head.
+
+    With ``anchor_speech`` the model is held to its outputs of now.
+    """
     model.to(device)
     optimisation = config.optimisation
+    anchor = None
+    if anchor_speech is not None:
+        anchor = Anchor(model, anchor_speech, config.data.anchor_seconds, optimisation.seed)
     phonemes = None
     if pronunciations is not None:
         phonemes = WithPhonemes(model, pronunciations, optimisation.phoneme_layer).to(device)
@@ -307,4 +323,4 @@ def build_trainer(
     # cuDNN's recurrent layers run in float16 even under bfloat16.
     half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes)
+    return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes, anchor)

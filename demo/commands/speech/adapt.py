@@ -28,15 +28,16 @@ if TYPE_CHECKING:
               help="Model to adapt; default: models/edge.pt of the repository.")  # fmt: skip
 @BUNDLE
 @click.option("--held-out", type=FILE, metavar="MANIFEST",
-              help="Other recordings of the voice, which decide when to stop; default: a seventh of --speech.",
+              help="Other recordings of the voice, which decide if it helped; default: a part of --speech.",
               )  # fmt: skip
 @click.option("--replay", type=FILE, metavar="MANIFEST",
-              help="Speech of many others to train on too, half an hour for example; default: the weights are mixed "
-              "with those before.")  # fmt: skip
+              help="Speech of many others, on which the model is held to what it was; default: ten minutes that come "
+              "with models/edge.pt. With another --checkpoint and without it, weights are mixed with those before.",
+              )  # fmt: skip
 @click.option("--dev", type=FILE, metavar="MANIFEST",
               help="Speech of others to count word errors on, before and after.")  # fmt: skip
 @click.option("--minutes", type=float, metavar="M",
-              help="Train for about M minutes at most; default: until held-out recordings get no better.")  # fmt: skip
+              help="Train for about M minutes at most; default: as long as is said when it begins.")  # fmt: skip
 @MARKDOWN
 def adapt(
     output: Path,
@@ -76,10 +77,13 @@ def adapt(
 def _adapt_to_voice(output: Path, bundle: Path | None, dev: Path | None, inputs: dict[str, Any]) -> Page:
     require("torch scipy", "train")
     require("onnx", "export")
-    from edgespeech.demo.bundles.adapt import PersonalRequest, adapt_bundle, default_checkpoint
+    from edgespeech.demo.bundles.adapt import PersonalRequest, adapt_bundle, default_checkpoint, default_replay
     from edgespeech.reference.adaptation.adapt import AdaptationRequest
 
-    request = AdaptationRequest(inputs.pop("checkpoint") or default_checkpoint(), **inputs)
+    checkpoint, replay = inputs.pop("checkpoint"), inputs.pop("replay")
+    if checkpoint is None:
+        checkpoint, replay = default_checkpoint(), replay or default_replay()
+    request = AdaptationRequest(checkpoint, replay=replay, **inputs)
     written = adapt_bundle(
         PersonalRequest(request, bundle, dev), output, lambda cost: click.echo(f"this takes {cost}", err=True)
     )

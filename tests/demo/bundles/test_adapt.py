@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -16,10 +20,11 @@ from edgespeech.demo.cli import cli
 from edgespeech.errors import CheckpointError, EdgespeechError, UsageError, VerificationError
 from edgespeech.export.request import ExportRequest
 from edgespeech.reference.adaptation import voice
-from edgespeech.reference.adaptation.adapt import AdaptationRequest
+from edgespeech.reference.adaptation.adapt import Adaptation, AdaptationRequest
 from edgespeech.reference.adaptation.recipe import AdaptationSettings
 from edgespeech.runtime.bundle import LANGUAGE_MODEL, PUNCTUATION, load_bundle
 from edgespeech.runtime.manifest import SAMPLE_CLIPS
+from edgespeech.runtime.measure.word_errors import align_and_count
 from tests.reference.adaptation.voices import texts_of, write_start, write_voice
 
 SETTINGS = AdaptationSettings(passes=2, repeats=1, learning_rate=0.02, mix=1.0, batch_seconds=6.0)
@@ -47,8 +52,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def request_(folder: Path, monkeypatch: pytest.MonkeyPatch) -> PersonalRequest:
     monkeypatch.setattr(voice, "MIN_SECONDS", 10.0)
-    # `tests/reference/adaptation` compares losses: no word of a tiny model is wholly right.
-    monkeypatch.setattr(Comparison, "is_better", property(lambda self: True))
     request = AdaptationRequest(folder / "out" / "best.pt", folder / "mine.jsonl", settings=SETTINGS)
     return PersonalRequest(request, folder / "base")
 
@@ -87,10 +90,36 @@ def test_the_command_prints_the_table_and_the_folder(request_: PersonalRequest, 
 def test_without_progress_nothing_is_written(
     request_: PersonalRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Comparison, "is_better", property(lambda self: False))
+    monkeypatch.setattr(Comparison, "is_worse", property(lambda self: True))
     with pytest.raises(VerificationError, match=r"makes \d+ word errors in \d+ held-out words of the voice, the one"):
         adapt_bundle(request_, tmp_path / "personal")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_texts_are_refused(request_: PersonalRequest, folder: Path, tmp_path: Path) -> None:
+    wrong = write_voice(folder, "wrong", texts_of(20, seed=3))
+    lines = [json.loads(line) for line in wrong.read_text(encoding="utf-8").splitlines()]
+    turned = [{**one, "text": one["text"].translate(str.maketrans("abc", "bca"))} for one in lines]
+    wrong.write_text("\n".join(map(json.dumps, turned)), encoding="utf-8")
+    settings = replace(SETTINGS, repeats=6, learning_rate=0.03)
+    adaptation = replace(request_.adaptation, speech=wrong, held_out=folder / "all.jsonl", settings=settings)
+    with pytest.raises(
+        VerificationError, match=r"and its loss there is [\d.]+ nats per letter instead of [\d.]+: noth"
+    ):
+        adapt_bundle(replace(request_, adaptation=adaptation), tmp_path / "personal")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("before", "after", "worse"), [(20, 60, True), (20, 22, False), (20, 10, False)])
+def test_more_errors_count_if_chance_does_not_explain_them(before: int, after: int, worse: bool) -> None:
+    def evaluation(wrong: int) -> Any:
+        references = ["one two three"] * 30
+        hypotheses = [
+            " ".join(["one", "two", "three"][(wrong > place) + (wrong > 30 + place) :]) for place in range(30)
+        ]
+        return SimpleNamespace(errors=align_and_count(references, hypotheses), speakers=(None,) * 30)
+
+    assert Comparison("mine", evaluation(before), evaluation(after)).is_worse is worse
 
 
 def test_a_stopped_adaptation_says_how_to_go_on_and_the_bundle_before_stays(
@@ -145,7 +174,7 @@ def test_the_checkpoint_of_the_default_bundle_is_found_or_asked_for(
 def test_the_default_model_keeps_its_precision_language_model_tagger_and_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Comparison, "is_better", property(lambda self: True))
+    monkeypatch.setattr(Adaptation, "is_better", property(lambda self: True))
     monkeypatch.setattr(voice, "MIN_SECONDS", 5.0)
     settings = AdaptationSettings(passes=1, repeats=1, mix=0.1)
     request = AdaptationRequest(default_checkpoint(), SAMPLE_CLIPS, settings=settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def adapted(request: AdaptationRequest, folder: Path) -> DeepSpeech2:
     run = AdaptationRun(request, folder)
     run.prepare()
     found = run.run()
-    assert found.finished and found.model is not None
+    assert found.finished
     return found.model
 
 
@@ -65,14 +66,27 @@ def test_the_voice_is_recognised_better_and_the_checkpoint_stays(
     cost = run.prepare()
     assert cost.passes == 3 and cost.seconds > 0.0 and cost.peak_mb > 100.0
     found = run.run()
-    assert found.finished and found.model is not None
+    assert found.finished and found.is_better
     start, _ = load_checkpoint(request_.checkpoint)
     held_out = tmp_path / "work" / "held_out.jsonl"
-    assert loss(found.model, held_out) < 0.5 * loss(start, held_out)
+    assert [*found.losses] == pytest.approx([loss(start, held_out), loss(found.model, held_out)])
+    assert found.losses[1] < 0.5 * found.losses[0]
     assert found.provenance["adapted"] == {"seconds": pytest.approx(found.voice.train_seconds, abs=0.1), 
                                            "passes": 3, "mix": 1.0, "replay_seconds": 0.0}  # fmt: skip
     assert found.provenance["name"] == "tones"
     assert request_.checkpoint.read_bytes() == before
+
+
+def test_wrong_texts_make_the_held_out_speech_less_probable(
+    request_: AdaptationRequest, tmp_path: Path, folder: Path
+) -> None:
+    lines = [json.loads(line) for line in (folder / "others.jsonl").read_text(encoding="utf-8").splitlines()]
+    wrong = [{**one, "text": one["text"].translate(str.maketrans("abc", "bca"))} for one in lines]
+    (folder / "wrong.jsonl").write_text("\n".join(map(json.dumps, wrong)), encoding="utf-8")
+    request = replace(request_, speech=folder / "wrong.jsonl", held_out=folder / "all.jsonl")
+    run = AdaptationRun(request, tmp_path / "work")
+    run.prepare()
+    assert not run.run().is_better
 
 
 def test_replay_and_mixing_keep_others_recognised(request_: AdaptationRequest, tmp_path: Path, folder: Path) -> None:
