@@ -169,6 +169,8 @@ class Manifest(Record, frozen=True):
 
     Attributes:
         labels: Text of each output; empty for the blank.
+        label_priors: Mean probability of each label in speech, natural logarithm, by which the phrases of a grammar are
+            compared; left out if nobody measured it.
         provenance: Data, licence, training figures; free keys.
         measured: Figures measured on this bundle; free keys.
     """
@@ -184,6 +186,7 @@ class Manifest(Record, frozen=True):
     decoder: DecoderDefaults = DecoderDefaults()
     provenance: dict[str, Any] = {}
     measured: dict[str, Any] = {}
+    label_priors: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if len(self.labels) > MAX_LABELS or len(self.files) > MAX_FILES:
@@ -192,6 +195,9 @@ class Manifest(Record, frozen=True):
             raise ValueError(f"label {self.blank} is not the blank (an empty text)")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
+        priors = self.label_priors
+        if priors and (len(priors) != len(self.labels) or not all(-math.inf < one <= 0.0 for one in priors)):
+            raise ValueError(f"label_priors are not {len(self.labels)} finite numbers of at most 0")
         if self.audio.end_state and self.audio.end_state not in {state.name for state in self.graph.states}:
             raise ValueError(f"end_state {self.audio.end_state!r} is not the name of a state")
         for name in self.files:

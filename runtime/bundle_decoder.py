@@ -26,6 +26,7 @@ def bundle_decoder(bundle: Bundle, options: RecognizerOptions | None = None) -> 
     chosen = options.with_defaults(own if path else replace(own, beta=0.0))
     settings = {one.name: getattr(chosen, one.name) for one in fields(DecoderOptions)}
     settings["frame_seconds"] = bundle.manifest.audio.frame_seconds
+    settings["label_priors"] = options.label_priors or bundle.manifest.label_priors or None
     return BeamSearchDecoder(
         bundle.manifest.labels,
         bundle.manifest.blank,

@@ -15,6 +15,8 @@ _MIN_LETTERS = 2
 _LABELS_PER_WORD = 12.0 / 2.75  # of English text: 12 nats per word are 2.75 nats per label
 _MIN_NATS_PER_SECOND = 16.0  # from the first label to the last: noise becomes labels that are far apart
 
+_MIN_PHRASE_NATS_PER_SECOND = 50.0  # corrected by the label priors, at the default of the option
+
 
 class MinEvidence:
     """Separates speech from noise by the acoustic model alone, without language model and word bonus.
@@ -39,10 +41,17 @@ class MinEvidence:
     def passes(self, hypothesis: Hypothesis, blank_score: float) -> bool:
         """Return whether the best hypothesis of a finished segment is probably speech.
 
+        An accepted phrase of a grammar has been compared with other speech already. Corrected by the label priors, its
+        evidence tells it from noise by the nats for each second alone.
+
         ``blank_score`` is the sum of the blank's natural-log probabilities over the frames of the segment.
         """
         if not self.nats_per_word:
             return True
+        if hypothesis.phrase_evidence is not None:
+            seconds = hypothesis.words[-1].end - hypothesis.words[0].start
+            least = self.nats_per_word / DEFAULT_MIN_EVIDENCE * _MIN_PHRASE_NATS_PER_SECOND
+            return hypothesis.phrase_evidence >= least * seconds
         words, evidence = hypothesis.words, hypothesis.acoustic_score - blank_score
         if not any(len(word) >= _MIN_LETTERS for word in join_words(words, plain=True).split()):
             return False

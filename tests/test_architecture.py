@@ -46,6 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "runtime.audio": {"runtime.audio.containers"},
     "runtime.decoder": set(),
     "runtime.decoder.numpy_search": {"runtime.decoder"},
+    "runtime.decoder.phrases": {"runtime.decoder"},
     "runtime.decoder.native": {"runtime.decoder", "runtime.decoder.numpy_search"},
     "runtime.conditioning": set(),
     "runtime.graph": set(),
@@ -105,7 +106,7 @@ ARROWS["demo"] = LIBRARIES | {"demo.commands", "demo.live"}
 # The pipelines put the pieces of their package together.
 PIPELINES = {
     "quantization.bundle_quantization": QUANTIZATION,
-    "runtime.decoder.beam_search": SEARCHES,
+    "runtime.decoder.beam_search": SEARCHES | {"runtime.decoder.phrases"},
     "runtime.decoder.vocabulary": {"runtime.decoder.native"},  # compiled code sorts words, where there is any
     "demo.server.run": {"demo.server.openai", "demo.server.page"},
 }

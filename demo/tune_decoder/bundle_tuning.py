@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from edgespeech.demo.tune_decoder.compared_decoders import Edgespeech, Task
 from edgespeech.demo.tune_decoder.decoder_tuning import Tuning, measure_settings, tune, weights_of
-from edgespeech.demo.tune_decoder.log_prob_cache import compute_log_probs
+from edgespeech.demo.tune_decoder.log_prob_cache import AcousticUtterance, compute_log_probs
 from edgespeech.demo.tune_decoder.picture import draw_tuning
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import (
@@ -30,6 +31,8 @@ from edgespeech.runtime.files import replacing, require_writable
 from edgespeech.runtime.measure.tables import Page
 
 log = logging.getLogger(__name__)
+
+_LEAST_PRIOR = 1e-6  # of labels that the speech does not have
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,18 @@ def tune_bundle(request: TuneRequest) -> TunedBundle:
         draw_tuning(found.search, f"{bundle.manifest.name} on {request.manifest.name}", request.picture)
         log.info("%s written", request.picture)
     if not request.dry_run:
-        folder = write_settings(bundle, found.after, tuned.measured(), request.lm, request.output)
+        measured = msgspec.structs.replace(bundle.manifest, label_priors=measure_priors(utterances))
+        known = Bundle(bundle.folder, measured)
+        folder = write_settings(known, found.after, tuned.measured(), request.lm, request.output)
         log.info("%s: new decoder settings", folder)
     return tuned
+
+
+def measure_priors(utterances: Sequence[AcousticUtterance]) -> tuple[float, ...]:
+    """Return the mean probability of each label over all frames, natural logarithm with three decimals."""
+    frames = np.concatenate([one.log_probs for one in utterances]).astype(np.float64)
+    means = np.maximum(np.exp(frames).mean(axis=0), _LEAST_PRIOR)
+    return tuple(min(0.0, round(float(one), 3)) for one in np.log(means))
 
 
 def require_writable_bundle(bundle: Bundle, output: Path | None) -> None:

@@ -28,6 +28,7 @@ from edgespeech.runtime.decoder.options import (
     DEFAULT_UNKNOWN_SCORE,
     DecoderOptions,
 )
+from edgespeech.runtime.decoder.phrases.whole_phrases import PhraseState, make_whole_phrases
 from edgespeech.runtime.decoder.search_plan import SearchPlan
 from edgespeech.runtime.decoder.word_scorer import WordScorer
 from edgespeech.runtime.decoder.word_times import any_space
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 if TYPE_CHECKING:  # the search in numpy is imported where it runs
     from edgespeech.runtime.decoder.numpy_search.beam_state import BeamState
 
-SearchState: TypeAlias = "NativeState | BeamState"
+SearchState: TypeAlias = "NativeState | BeamState | PhraseState"
 """A search between two frames: a value, which a step never changes. It has ``frame`` and ``committed_labels``."""
 
 DEFAULTS = DecoderOptions(DEFAULT_BEAM_WIDTH, DEFAULT_ALPHA, DEFAULT_BETA, DEFAULT_UNKNOWN_SCORE, DEFAULT_FILLER_SCORE)
@@ -106,6 +107,7 @@ class BeamSearchDecoder:
         self.search_kind = _choose_search(plan)
         # The two have the same methods, each with its own states.
         self._search: Any = NativeSearch(plan) if self.search_kind.name == "native" else _numpy_search(plan)
+        self._phrases = make_whole_phrases(plan)
         log.debug(
             "beam search (%s): width %d, alpha %g, beta %g, %s, %d hot words%s",
             self.search_kind.name,
@@ -130,7 +132,7 @@ class BeamSearchDecoder:
     def initial_state(self) -> SearchState:
         """Return the state before the first frame."""
         state: SearchState = self._search.initial_state()
-        return state
+        return PhraseState(state) if self._phrases else state
 
     def step(self, log_probs: npt.ArrayLike, state: SearchState) -> tuple[Partial, SearchState]:
         """Process more frames; the result does not depend on how a stream is cut into calls.
@@ -146,6 +148,8 @@ class BeamSearchDecoder:
             DecodingError: The array cannot be log-probabilities over these labels.
             UsageError: The state is from another decoder.
         """
+        if self._phrases:
+            return self._phrases.step(log_probs, state, self._search)
         stepped: tuple[Partial, SearchState] = self._search.step(log_probs, state)
         return stepped
 
@@ -165,6 +169,8 @@ class BeamSearchDecoder:
         """
         if nbest is not None:
             _require(nbest >= 1, "nbest", nbest, "1 or more")
+        if self._phrases:
+            return self._phrases.finish(state, self._search, nbest)
         hypotheses: list[Hypothesis] = self._search.finish(state, nbest)
         return hypotheses
 

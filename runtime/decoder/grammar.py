@@ -31,6 +31,9 @@ class Grammar:
         labels: Labels that spell the phrases, in their own case; None if the phrases are in that case.
         characters: Whether each character is a word, because no label contains a space.
 
+    Attributes:
+        phrases: The phrases as hypotheses have them, each once.
+
     Raises:
         UsageError: There are no phrases, one is empty or cannot be spelled, or the score is out of range.
     """
@@ -44,13 +47,14 @@ class Grammar:
     ) -> None:
         if isinstance(phrases, str):
             phrases = [phrases]
-        if labels is not None:
-            phrases = [spell(phrase, labels) for phrase in phrases]
+        phrases = [phrase if labels is None else spell(phrase, labels) for phrase in phrases]
         if not MIN_FILLER_SCORE <= filler_score < 0.0:
             raise UsageError(
                 f"filler_score is {filler_score:g}; wanted a number below 0, at least {MIN_FILLER_SCORE:g}"
             )
         self._filler_score = filler_score
+        gap = "" if characters else " "
+        self.phrases = frozenset(gap.join(phrase.split()) for phrase in phrases)
         boosts = {phrase: -filler_score * _letters(phrase) for phrase in phrases}
         self.hot_words = HotWords(boosts, characters, limited=False)
         if not self.hot_words:

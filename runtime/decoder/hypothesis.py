@@ -69,7 +69,10 @@ class Hypothesis:
         lm_score: log p_lm(words), including out-of-vocabulary penalties; 0 without a language model.
         labels: Label indices without blanks.
         frames: Output frame in which each label was emitted.
-        hot_word_score: Boosts of hot words; with a grammar, the cost of speech outside it.
+        hot_word_score: Boosts of hot words; with a grammar, the cost of speech outside it, or what the accepted phrase
+            is preferred by.
+        phrase_evidence: Natural log by which the phrases of a grammar that all of the segment was accepted as exceed
+            silence, corrected by the label priors; None for anything else, and without label priors.
     """
 
     text: str
@@ -80,3 +83,4 @@ class Hypothesis:
     labels: tuple[int, ...]
     frames: tuple[int, ...]
     hot_word_score: float = 0.0
+    phrase_evidence: float | None = None

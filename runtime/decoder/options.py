@@ -61,6 +61,10 @@ class DecoderOptions:
         max_tentative: Once the best prefix is this many labels longer than the prefix that all beams share, beams that
             differ from it before the last half of these labels are dropped, which bounds the cost of a stream; None
             lets the tentative text grow.
+        whole_phrases: Whether all phrases of a grammar are scored on the whole segment at its end, if each label is one
+            character.
+        label_priors: Mean probability of each label in speech, natural logarithm, which these scores are corrected by;
+            None for equal ones. A recognizer takes them from the bundle.
         confidence_power: Exponent applied to the geometric mean of a word's label probabilities.
         frame_seconds: Seconds between two frames, for word times; a recognizer takes them from the bundle.
         search: ``native`` for the compiled search, ``numpy`` for the other; None takes the environment variable
@@ -89,6 +93,8 @@ class DecoderOptions:
     max_symbols: int | None = 40
     beam_threshold: float | None = 18.0
     max_tentative: int | None = 128
+    whole_phrases: bool = True
+    label_priors: tuple[float, ...] | None = None
     confidence_power: float = DEFAULT_CONFIDENCE_POWER
     frame_seconds: float = 0.04
     search: Literal["native", "numpy"] | None = None
@@ -108,6 +114,8 @@ class DecoderOptions:
         self._require("max_symbols", self.max_symbols is None or self.max_symbols >= 1, "1 or more, or None")
         self._require("beam_threshold", self.beam_threshold is None or self.beam_threshold > 0.0, "above 0, or None")
         self._require("max_tentative", self.max_tentative is None or self.max_tentative >= 2, "2 or more, or None")
+        priors = self.label_priors is None or all(-math.inf < one <= 0.0 for one in self.label_priors)
+        self._require("label_priors", priors, "finite numbers not above 0, or None")
         self._require("confidence_power", 0.0 < self.confidence_power < math.inf, "a number above 0")
         self._require("frame_seconds", 0.0 < self.frame_seconds < math.inf, "a number of seconds above 0")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,13 @@ def test_labels_that_are_far_apart_need_more_evidence() -> None:
 def test_words_need_the_mean_confidence_of_the_bundle() -> None:
     doubtful = _hypothesis("yes please", -2.0, confidence=0.1)
     assert MinEvidence(12.0, 0.05).passes(doubtful, -90.0) and not MinEvidence(12.0, 0.2).passes(doubtful, -90.0)
+
+
+def test_an_accepted_phrase_needs_evidence_for_each_second_only() -> None:
+    phrase = replace(_hypothesis("stop", -60.0, confidence=0.01), phrase_evidence=21.0)  # 0.4 s
+    assert not MinEvidence(12.0, 0.05).passes(replace(phrase, phrase_evidence=None), -60.0)
+    assert MinEvidence(12.0, 0.05).passes(phrase, -60.0) and not MinEvidence(13.0, 0.05).passes(phrase, -60.0)
+    assert MinEvidence(0.0).passes(replace(phrase, phrase_evidence=1.0), -60.0)
 
 
 @pytest.mark.parametrize("nats", [-1.0, float("nan"), float("inf")])

@@ -64,6 +64,8 @@ def test_the_settings_are_written_into_the_bundle(
     assert found["other"]["wer"] == found["wer"] and found["other"]["wer_before"] == found["wer_before"]
     assert tuned.manifest.measured["tuning"]["wer"] == found["wer"]
     assert tuned.manifest.files == bundle.manifest.files
+    assert bundle.manifest.label_priors is msgspec.UNSET
+    assert np.exp(tuned.manifest.label_priors or ()).sum() == pytest.approx(1.0, abs=0.01)
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert "3 utterances are few to tune on" in outcome.err
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder, SearchState
 from edgespeech.runtime.decoder.hypothesis import Partial
 from edgespeech.runtime.decoder.language_model import LanguageModel
+from edgespeech.runtime.decoder.native.search import NativeState
 from edgespeech.runtime.decoder.numpy_search.beam_state import BeamState
 from edgespeech.runtime.decoder.word_times import separate_words, split_words
 from tests.runtime.decoder.ctc_examples import ALPHABET, GOLDEN, LETTERS, Array, random_log_probs, spoken
@@ -34,13 +35,17 @@ def run(decoder: BeamSearchDecoder, log_probs: Array, cuts: Sequence[int]) -> tu
 def snapshot(state: SearchState) -> list[np.ndarray[Any, Any]]:
     if isinstance(state, BeamState):
         return [np.copy(values) for values in (*state.beams, state.trie.records)]
+    assert isinstance(state, NativeState)
     sizes = state.sizes()
     del sizes["table_bytes"]  # of the table that all states share
     return [np.array([state.frame, state.committed_labels, *sizes.values()])]
 
 
 def count_records(state: SearchState) -> int:
-    return state.trie.size if isinstance(state, BeamState) else state.sizes()["records"]
+    if isinstance(state, BeamState):
+        return state.trie.size
+    assert isinstance(state, NativeState)
+    return state.sizes()["records"]
 
 
 @given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 150), max_size=12), peak=st.floats(0.5, 5.0))

@@ -54,7 +54,9 @@ def test_scores_equal_brute_force(seed: int) -> None:
         )
         text = " ".join(span.word for span in Grammar(phrases).apply([Span(word, 0, 0) for word in words]))
         best[text] = max(best.get(text, -np.inf), score + cost)
-    hypotheses = BeamSearchDecoder(LETTERS, grammar=phrases, filler_score=-1.5, **EXACT).decode(log_probs)
+    hypotheses = BeamSearchDecoder(LETTERS, grammar=phrases, filler_score=-1.5, whole_phrases=False, **EXACT).decode(
+        log_probs
+    )
     assert {h.text: h.score for h in hypotheses} == pytest.approx(best, abs=1e-6)
     assert len(hypotheses) == len(best)
     for h in hypotheses:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -251,6 +252,15 @@ def test_searches_are_kept_for_clients_that_ask_for_the_same_again(recognizer: R
     others = [StreamSettings(hot_words={"ab": 4.0}), StreamSettings(grammar=["ab"]), StreamSettings()]
     decoders = {id(maker.make(settings).decoder) for settings in (names, commands, *others)}
     assert len(decoders) == 5
+
+
+def test_a_grammar_of_a_client_has_the_label_priors_of_the_bundle(tiny_bundle: Bundle) -> None:
+    labels = tiny_bundle.manifest.labels
+    manifest = msgspec.structs.replace(tiny_bundle.manifest, label_priors=tuple([-3.0] * len(labels)))
+    recognizer = Recognizer(Bundle(tiny_bundle.folder, manifest))
+    decoder = StreamParts(recognizer).make(StreamSettings(grammar=["ab"])).decoder
+    own = Recognizer(recognizer.bundle, grammar=["ab"]).decoder
+    assert decoder.options.label_priors == own.options.label_priors == manifest.label_priors
 
 
 def test_hot_words_change_between_segments(recognizer: Recognizer) -> None:
