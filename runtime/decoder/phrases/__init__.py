@@ -1,0 +1,1 @@
+"""Phrases of a grammar, scored exactly on whole segments."""
