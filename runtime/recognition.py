@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgespeech.runtime.acoustic_model import AcousticModel, State
 from edgespeech.runtime.bundle import AudioFacts
 from edgespeech.runtime.conditioning.conditioner import Conditioner
+from edgespeech.runtime.conditioning.level import next_floor
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.hypothesis import Hypothesis, Partial, join_words
 from edgespeech.runtime.endpoint import Endpointer, frame_levels
@@ -25,6 +26,9 @@ if TYPE_CHECKING:  # imported where texts are written
     from edgespeech.runtime.punctuation.writing import Writer
 
 Floats = NDArray[np.float32]
+
+_SPEECH_ABOVE_FLOOR = 6.0  # dB; frames of noise alone differ by less
+_QUIET_SECONDS = 1.0  # after which a stream counts as quiet; a first word cannot be told from noise by its level alone
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class Recognition:
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = parts.endpointer.initial_state()
         self._blank_score = 0.0
-        self._shown = self._committed = ""
+        self._shown = self._committed = self._certain = ""
+        self._floor: float | None = None  # dB, of the noise
+        self._quiet_frames = 0
         self._writer = parts.writer
         self._writing = None if parts.writer is None else parts.writer.initial_state()
         self.seconds_resampled = 0.0
@@ -104,7 +110,7 @@ class Recognition:
 
     def advance(self, chunk: Floats, max_frames: int | None = None) -> Steps:
         """Process float32 [chunk_samples]; decode at most ``max_frames`` frames."""
-        self._add_levels(chunk)
+        self._listen(self._add_levels(chunk))
         chunk = self.parts.conditioner.fill_silence(chunk, self.samples_in_model)
         outputs, self._model_state = yield ModelStep(chunk[None], self._model_state)
         first = self._frames_in_model - self._facts.delay_frames
@@ -116,11 +122,16 @@ class Recognition:
         self._model_state = self.parts.model.ending(self._model_state, samples)
 
     def look_ahead(self) -> Steps:
-        """Use the audio inside the look-ahead: for an endpoint, or for a fast partial."""
+        """Use the audio inside the look-ahead: for an endpoint, or for a fast partial.
+
+        It is not computed for partials while there is nothing but noise.
+        """
         endpointer, state = self.parts.endpointer, self._endpoint_state
         events: list[Event] = []
         may_end = endpointer.may_end(state, len(self._levels))
         if not may_end and not self._fast_partials:
+            return events
+        if self._is_quiet and not may_end:
             return events
         rows = yield from self._pad_look_ahead(np.zeros(0, np.float32), 0)
         if may_end and endpointer.ends_early(rows, self._levels, state):
@@ -159,10 +170,23 @@ class Recognition:
         """Number of samples that the model has processed."""
         return self._frames_in_model * self._facts.frame_samples
 
-    def _add_levels(self, samples: Floats) -> None:
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether the segment has no word, and nothing has been louder than the noise for a while."""
+        enough = max(len(self._levels), _QUIET_SECONDS / self._facts.frame_seconds)
+        return self._quiet_frames >= enough and not (self._shown or self._certain)
+
+    def _add_levels(self, samples: Floats) -> Floats:
         levels = frame_levels(samples, self._facts.frame_samples)
         done = max(0, self.frames_decoded - self._frames_in_model)
         self._levels = np.concatenate([self._levels, levels[done:]])
+        return levels
+
+    def _listen(self, levels: Floats) -> None:
+        """Count the frames at the end of the audio in the model in which nothing is louder than the noise."""
+        for level in levels.tolist():
+            self._floor = next_floor(level, self._floor, self._facts.frame_seconds)
+            self._quiet_frames = self._quiet_frames + 1 if level < self._floor + _SPEECH_ABOVE_FLOOR else 0
 
     def _pad_look_ahead(self, waiting: Floats, frames: int) -> Generator[ModelStep, ModelResult, Floats]:
         """Return the outputs [n, labels] that are not decoded, if the recording ended or silence followed ``waiting``.
@@ -201,6 +225,7 @@ class Recognition:
 
     def _search(self, rows: Floats) -> Partial:
         partial, self._decoder_state = self._decoder.step(rows, self._decoder_state)
+        self._certain = _single_spaces(partial.text)
         self._blank_score += float(rows[:, self._decoder.blank].sum(dtype=np.float64))
         return partial
 
@@ -231,7 +256,7 @@ class Recognition:
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = self.parts.endpointer.initial_state()
         self._blank_score = 0.0
-        self._shown = self._committed = ""
+        self._shown = self._committed = self._certain = ""
         if retract:
             # A partial showed words, but the best complete hypothesis has none or they are probably noise.
             yield self._partial("", "")

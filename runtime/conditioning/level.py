@@ -60,10 +60,15 @@ def speech_gain(speech: float) -> float:
     return min(MAX_GAIN, max(0.0, min(QUIET_TARGET - speech, _SLOPE * (NORMAL_LEVEL - speech))))
 
 
+def next_floor(level: float, floor: float | None, seconds: float) -> float:
+    """Return the noise floor after a block of this level and length; ``floor`` is that before it, None at first."""
+    return max(_LOWEST_FLOOR, level if floor is None else min(level, floor + _FLOOR_RISE * seconds))
+
+
 def step(level: float, rumble: float, state: LevelState, seconds: float) -> LevelState:
     """Count one block of this length: its level without, and its level of low frequencies alone, in dB."""
     hold = round(_HOLD_SECONDS / seconds)
-    floor = max(_LOWEST_FLOOR, level if state.floor is None else min(level, state.floor + _FLOOR_RISE * seconds))
+    floor = next_floor(level, state.floor, seconds)
     speech, blocks = state.speech, min(state.speech_blocks + (state.speech_blocks > 0), hold)
     if level > floor + _ACTIVITY or level >= NORMAL_LEVEL:
         speech = level if speech is None else max(level, speech - _RELEASE * seconds)
