@@ -5,7 +5,8 @@ not have it, and the back-off weights are computed again, so that the words afte
 static interpolation (Stolcke, "SRILM", 2002, section 4). The weight w depends on the context h by Bayes' rule:
 w(h) = w p2(h) / (w p2(h) + (1 - w) p1(h)), where p(h) is the probability of the words of h (Allauzen and Riley,
 "Bayesian language model interpolation for mobile speech input", 2011). So a text changes little after words that it
-does not have.
+does not have. A context inside of a sentence is asked only where no longer one is known, which speaks against the text;
+there the odds of the text are smaller from the start.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from edgespeech.reference.language_model.ngrams import (
 
 # Rounded weights may sum to more than one. Words that a context does not have keep at least this probability.
 MIN_BACKED_OFF = 1e-3
+INSIDE = 0.02  # factor of the odds after words that do not begin the sentence; see docs/log/decisions.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +54,27 @@ class Union:
     scores: tuple[_Scores, ...]
 
     def mix(self, weight: float, by_context: bool = True) -> NGramArrays:
-        """Return the mixture in which the second model has this weight, 0 to 1, before the first word.
+        """Return the mixture in which the second model has this weight, between 0 and 1, for the first word.
 
         Args:
             weight: Probability that a sentence is of the second model.
             by_context: Whether the words before change the weight.
         """
-        with np.errstate(divide="ignore"):
-            prior = np.log(weight) - np.log1p(-weight)
-        # The context of a single word is nothing, and has the prior.
-        histories = np.zeros(1)
+        start = np.log(weight) - np.log1p(-weight)
+        inside = start + np.log(INSIDE) if by_context else start
+        # The context of a single word is nothing, and is inside of a sentence.
+        evidence, begins = np.zeros(1), np.zeros(1, bool)
         orders: list[Order] = []
         for order, scores in zip(self.orders, self.scores, strict=True):
-            odds = prior + (histories[order.contexts] if by_context else 0.0)
+            odds = np.where(begins, start, inside)[order.contexts]
+            odds += evidence[order.contexts] if by_context else 0.0
             first, second = scores.log_probs
             mixed = np.logaddexp(first - np.logaddexp(0.0, odds), second - np.logaddexp(0.0, -odds))
-            histories = histories[order.contexts] + second - first
+            evidence = evidence[order.contexts] + second - first
+            begins = begins[order.contexts]
             if not orders:
-                histories[self.words.index(BEGIN)] = 0.0  # every sentence begins with it
+                begin = self.words.index(BEGIN)
+                evidence[begin], begins[begin] = 0.0, True  # every sentence begins with it
             orders = with_backoffs(orders, order, mixed)
         return NGramArrays(self.words, tuple(orders))
 

@@ -23,7 +23,7 @@ from edgespeech.demo.tune_decoder.log_prob_cache import AcousticUtterance, compu
 from edgespeech.reference.language_model.arpa import write_arpa
 from edgespeech.reference.language_model.kenlm_tools import find_tool, run_tool
 from edgespeech.reference.language_model.mixing import with_backoffs
-from edgespeech.reference.language_model.ngrams import MISSING, NGramArrays, Order, read_ngrams
+from edgespeech.reference.language_model.ngrams import BEGIN, MISSING, NGramArrays, Order, read_ngrams
 from edgespeech.runtime.bundle import Bundle, load_bundle
 from edgespeech.runtime.decoder.beam_search import BeamSearchDecoder
 from edgespeech.runtime.decoder.language_model import LanguageModel
@@ -34,7 +34,7 @@ from edgespeech.runtime.measure.tables import Table
 TARGETS = 100
 MIN_LETTERS = 4
 LENGTHS = (1, 10, 100, 1_000, 10_000)
-MOST_LISTS = 5  # of one length; fewer than all words need
+PASSES = 2  # how often an utterance without a word of the list is decoded with short lists
 HEADINGS = ("list", "boost", "lists", "spoken", "recall %", "precision %", "WER % where spoken before", "after",
             "words elsewhere", "WER % elsewhere before", "after", "change")  # fmt: skip
 
@@ -66,7 +66,10 @@ def without_words(model: NGramArrays, words: frozenset[str]) -> NGramArrays:
         at = places[order.ends[left]] if orders else numbers[order.first[left]]
         contexts = places[order.contexts[left]] if orders else order.contexts[left]
         log_probs = order.log_probs[left]
-        thinner = Order(numbers[order.first[left]], at, contexts, log_probs, 0.0 * log_probs)
+        if not orders:
+            predicted = np.arange(len(kept))[left] != model.numbers[BEGIN]
+            log_probs = log_probs - np.log(np.exp(log_probs[predicted]).sum())
+        thinner = Order(numbers[order.first[left]], at, contexts, log_probs, np.zeros(len(log_probs)))
         orders = with_backoffs(orders, thinner, log_probs)
         if len(orders) > 1:
             below, places = left, np.where(left, np.cumsum(left) - 1, MISSING)
@@ -101,13 +104,22 @@ class Trial:
         return found
 
     def measure(self, lists: Sequence[Sequence[str]], boost: float, before: Sequence[str]) -> tuple[Rates, Rates]:
-        """Return the rates without hot words, and with each of these lists."""
+        """Return the rates without hot words, and with each of these lists.
+
+        All utterances with a word of a list are decoded with it; of the others, each with a part of the lists.
+        """
         total: list[Rates] = []
-        references = [one.reference for one in self.utterances]
-        for words in track(lists, f"{len(lists[0])} words, boost {boost:g}"):
+        every = max(1, len(lists) // PASSES)
+        for number, words in enumerate(track(lists, f"{len(lists[0])} words, boost {boost:g}")):
             phrases = dict.fromkeys(words, boost)
-            texts = self.texts(phrases, self.utterances)
-            rates = [_rates(phrases, references, one) for one in (before, texts)]
+            chosen = [
+                place for place, one in enumerate(self.utterances)
+                if place % every == number % every or not phrases.keys().isdisjoint(one.reference.split())
+            ]  # fmt: skip
+            utterances = [self.utterances[place] for place in chosen]
+            texts = self.texts(phrases, utterances)
+            references = [one.reference for one in utterances]
+            rates = [_rates(phrases, references, one) for one in ([before[place] for place in chosen], texts)]
             total = [one + other for one, other in zip(total, rates, strict=True)] if total else rates
         return total[0], total[1]
 
@@ -176,7 +188,7 @@ def main() -> None:
 def _lists(targets: Sequence[str], others: Sequence[str], length: int) -> list[Sequence[str]]:
     if length >= len(targets):
         return [[*targets, *others[: length - len(targets)]]]
-    return [targets[start : start + length] for start in range(0, len(targets), length)][:MOST_LISTS]
+    return [targets[start : start + length] for start in range(0, len(targets), length)]
 
 
 if __name__ == "__main__":

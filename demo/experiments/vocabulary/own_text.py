@@ -1,12 +1,12 @@
 """Adapts the default bundle to a text, and counts word errors on speech of that domain and on other speech.
 
-Run: python -m edgespeech.demo.experiments.vocabulary.own_text SPEECH [--weights 0.02,0.05]
+Run: python -m edgespeech.demo.experiments.vocabulary.own_text SPEECH [--domain NAME] [--weights X,Y] [--lm LM]
 
 SPEECH is a folder with coffee_orders, speechocean762 and librispeech. The domains are
 
-- coffee orders: half of the different sentences are the text, the clips of the other half are the test;
-- speechocean762: the text is that of the training clips without sentences that share six words with the dev set, on
-  which it is tested. The default language model has this text already.
+- coffee: orders, of which half of the different sentences are the text, and the clips of the other half the test;
+- learners: speechocean762, of which the texts of training clips are the text, without sentences that share six words
+  with the dev set, which is the test. The default language model has them already; LM may be one without them.
 """
 
 from __future__ import annotations
@@ -66,22 +66,25 @@ def learners(bundle: Bundle, speech: Path) -> Domain:
     )
 
 
-def word_error_rate(bundle: Bundle, model: Path | None, utterances: Sequence[AcousticUtterance]) -> float:
+DOMAINS = {"coffee": coffee_orders, "learners": learners}
+
+
+def word_error_rate(bundle: Bundle, model: Path, utterances: Sequence[AcousticUtterance]) -> float:
     """Decode with the settings of the bundle."""
     return measure_settings(Task.from_bundle(bundle, model), bundle.manifest.decoder, utterances).wer
 
 
-def run(bundle: Bundle, domain: Domain, others: Sequence[AcousticUtterance], weight: float | None) -> tuple[str, ...]:
+def run(
+    bundle: Bundle, base: Path, domain: Domain, others: Sequence[AcousticUtterance], weight: float | None
+) -> tuple[str, ...]:
     """Adapt the language model, and return the row under `HEADINGS`."""
-    base = bundle.language_model_path
-    assert base is not None
     with tempfile.TemporaryDirectory() as name:
         text, model = Path(name) / "text.txt", Path(name) / "lm.bin"
         text.write_text("\n".join(domain.text) + "\n", encoding="utf-8")
         began = time.monotonic()
         mixed = mix_text(OwnTextRequest(texts=(text,), base=base, labels=bundle.manifest.labels, weight=weight), model)
         seconds = time.monotonic() - began
-        rates = [word_error_rate(bundle, one, speech) for speech in (domain.tests, others) for one in (None, model)]
+        rates = [word_error_rate(bundle, one, speech) for speech in (domain.tests, others) for one in (base, model)]
     return _cells(domain, mixed, rates, seconds)
 
 
@@ -102,14 +105,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Adapt the default bundle to texts of two domains.")
     parser.add_argument("speech", type=Path)
     parser.add_argument("--weights", default="", help="weights of the text instead of the chosen one, with commas")
+    parser.add_argument("--domain", choices=sorted(DOMAINS), action="append", help="default: all")
+    parser.add_argument("--lm", type=Path, help="language model to adapt; default: that of the default bundle")
     given = parser.parse_args()
     weights = [float(one) for one in given.weights.split(",")] if given.weights else [None]
     bundle = load_bundle()
+    base = bundle.language_model_path if given.lm is None else given.lm
+    assert base is not None
     others = compute_log_probs(bundle, given.speech / "librispeech" / "dev.jsonl")
     rows = []
-    for domain in (coffee_orders(bundle, given.speech), learners(bundle, given.speech)):
+    for name in given.domain or sorted(DOMAINS):
+        domain = DOMAINS[name](bundle, given.speech)
         for weight in weights:
-            rows.append(run(bundle, domain, others, weight))
+            rows.append(run(bundle, base, domain, others, weight))
             print(" | ".join(rows[-1]), flush=True)
     print(Table(HEADINGS, rows).text())
     print(f"peak memory {resident_memory().peak_mb / 1e3:.2f} GB")
