@@ -6,6 +6,7 @@
  */
 
 import { concatenate } from "./audio/arrays.js";
+import { nextFloor } from "./audio/level.js";
 import { joinWords } from "./decoder/word_times.js";
 import { frameLevels } from "./endpoint.js";
 import { isSpeech } from "./min_evidence.js";
@@ -27,6 +28,9 @@ import { stepSamples } from "./options.js";
 // Silence appended to a recording: a unidirectional model outputs a letter some frames after its sound.
 const TAIL_SECONDS = 0.3;
 
+const SPEECH_ABOVE_FLOOR = 6; // dB; frames of noise alone differ by less
+const QUIET_SECONDS = 1; // after which a stream counts as quiet
+
 export class Recognition {
   #parts;
   #fastPartials;
@@ -46,6 +50,10 @@ export class Recognition {
   #blankScore = 0;
   #shown = "";
   #committed = "";
+  #certain = ""; // text of the decoded frames
+  /** @type {number | null} dB, of the noise. */
+  #floor = null;
+  #quietFrames = 0;
 
   /**
    * @param {Parts} parts
@@ -116,7 +124,7 @@ export class Recognition {
    * @returns {Promise<Event[]>}
    */
   async advance(chunk, maxFrames = Infinity) {
-    this.#addLevels(chunk);
+    this.#listen(this.#addLevels(chunk));
     chunk = this.#parts.conditioner.fillSilence(chunk.slice(), this.samplesInModel);
     const { logProbs, state } = await this.#parts.model.step(chunk, this.#modelState);
     this.#modelState = state;
@@ -126,14 +134,15 @@ export class Recognition {
   }
 
   /**
-   * Use the audio inside the look-ahead: for an endpoint, or for a fast partial.
+   * Use the audio inside the look-ahead: for an endpoint, or for a fast partial. It is not computed for partials while
+   * there is nothing but noise.
    *
    * @returns {Promise<Event[]>}
    */
   async lookAhead() {
     const { endpointer } = this.#parts;
     const mayEnd = endpointer.mayEnd(this.#endpointState, this.#levels.length);
-    if (!mayEnd && !this.#fastPartials) return [];
+    if (!mayEnd && (!this.#fastPartials || this.#isQuiet)) return [];
     /** @type {Event[]} */
     const events = [];
     const rows = await this.#padLookAhead(new Float32Array(0), 0);
@@ -177,6 +186,25 @@ export class Recognition {
   #addLevels(samples) {
     const levels = frameLevels(samples, this.#frameSamples);
     this.#levels.push(...levels.slice(Math.max(0, this.framesDecoded - this.#framesInModel)));
+    return levels;
+  }
+
+  /**
+   * Count the frames at the end of the audio in the model in which nothing is louder than the noise.
+   *
+   * @param {Iterable<number>} levels
+   */
+  #listen(levels) {
+    for (const level of levels) {
+      this.#floor = nextFloor(level, this.#floor, this.#frameSeconds);
+      this.#quietFrames = level < this.#floor + SPEECH_ABOVE_FLOOR ? this.#quietFrames + 1 : 0;
+    }
+  }
+
+  /** Whether the segment has no word, and nothing has been louder than the noise for a while. */
+  get #isQuiet() {
+    const enough = Math.max(this.#levels.length, QUIET_SECONDS / this.#frameSeconds);
+    return this.#quietFrames >= enough && !this.#shown && !this.#certain;
   }
 
   /**
@@ -235,6 +263,7 @@ export class Recognition {
   #decodeRows(rows) {
     const { partial, state } = this.#search.step(rows, this.#searchState);
     this.#searchState = state;
+    this.#certain = singleSpaces(partial.text);
     for (let at = this.#search.blank; at < rows.length; at += this.#labels) this.#blankScore += rows[at];
     return partial;
   }
@@ -285,7 +314,7 @@ export class Recognition {
     this.#searchState = this.#search.initialState();
     this.#endpointState = endpointer.initialState();
     this.#blankScore = 0;
-    this.#shown = this.#committed = "";
+    this.#shown = this.#committed = this.#certain = "";
     // A partial showed words, but the best complete hypothesis has none or they are probably noise.
     if (retract) return [this.#partial("", "")];
     if (!words.length) return [];

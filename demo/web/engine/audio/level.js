@@ -52,6 +52,16 @@ export function rumbles({ rumble, speech }) {
 }
 
 /**
+ * The noise floor after a block of this level and length; `floor` is that before it, null at first.
+ *
+ * @param {number} level
+ * @param {number | null} floor
+ * @param {number} seconds
+ */
+export const nextFloor = (level, floor, seconds) =>
+  Math.max(LOWEST_FLOOR, floor === null ? level : Math.min(level, floor + FLOOR_RISE * seconds));
+
+/**
  * Count one block: its level without, and its level of low frequencies alone, in dB.
  *
  * @param {number} level
@@ -62,8 +72,7 @@ export function rumbles({ rumble, speech }) {
  */
 export function stepLevel(level, rumble, before, seconds) {
   const hold = roundHalfEven(HOLD_SECONDS / seconds);
-  const rising = before.floor === null ? level : Math.min(level, before.floor + FLOOR_RISE * seconds);
-  const floor = Math.max(LOWEST_FLOOR, rising);
+  const floor = nextFloor(level, before.floor, seconds);
   let { speech } = before;
   let speechBlocks = Math.min(before.speechBlocks + (before.speechBlocks > 0 ? 1 : 0), hold);
   if (level > floor + ACTIVITY || level >= NORMAL_LEVEL) {

@@ -185,6 +185,13 @@ def test_fast_partials(run_job: Callable[..., Any], clips: list[Samples]) -> Non
     require_equal_events(run_job, samples, steps, fast_partials=True)
 
 
+def test_fast_partials_after_a_quiet_time(run_job: Callable[..., Any], clips: list[Samples]) -> None:
+    hiss = (0.001 * np.random.default_rng(0).standard_normal(16000 * 4)).astype(np.float32)
+    samples = np.concatenate([hiss, sentences(clips[:1]), hiss])
+    events = require_equal_events(run_job, samples, [*pushes(len(samples), 4800), ("finish",)], fast_partials=True)
+    assert sum(event.type == "partial" for event in events) > 4
+
+
 def test_segments_that_a_user_ends_and_hot_words_that_change(run_job: Callable[..., Any], clips: list[Samples]) -> None:
     samples = sentences(clips[:2], pause=0.2)
     steps: list[Step] = []
