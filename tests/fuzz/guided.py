@@ -77,7 +77,7 @@ def main() -> int:
             raise AssertionError(fault)
 
     arguments = [sys.argv[0], str(corpus), f"-max_total_time={round(60 * wanted.minutes)}", f"-seed={wanted.seed}"]
-    arguments += ["-timeout=10", "-rss_limit_mb=3072", f"-artifact_prefix={folder}/", "-print_final_stats=1"]
+    arguments += ["-timeout=30", "-rss_limit_mb=3072", f"-artifact_prefix={folder}/", "-print_final_stats=1"]
     atheris.Setup(arguments, run_one)
     atheris.Fuzz()
     return 0
