@@ -203,8 +203,7 @@ def _export(adaptation: Adaptation, base: Bundle, work: Path, folder: Path) -> B
     )
     # Statistics of one voice would cost other speakers more than they gain for it: docs/log/decisions.md.
     wanted = BundleRequest(export, manifest.graph.precision, calibrate=False)
-    new = export_bundle(checkpoint, folder / "bundle", wanted)
-    return _with_tagger(new, base)
+    return _completed(export_bundle(checkpoint, folder / "bundle", wanted), base)
 
 
 def _calibration(work: Path, folder: Path) -> Path:
@@ -215,21 +214,26 @@ def _calibration(work: Path, folder: Path) -> Path:
     return path
 
 
-def _with_tagger(new: Bundle, base: Bundle) -> Bundle:
-    if base.punctuation_path is None:
-        return new
-    facts = {"punctuation": base.manifest.provenance.get("punctuation")}
-    return _copy(new, new.folder, {PUNCTUATION: base.punctuation_path}, facts)
-
-
-def _copy(
-    bundle: Bundle, output: Path, more: dict[str, Path | bytes] | None = None, known: dict[str, object] | None = None
-) -> Bundle:
-    """Write a bundle to another folder, or to its own with more files."""
+def _completed(new: Bundle, base: Bundle) -> Bundle:
+    """Give a bundle what an export does not: the label priors of the base, and its tagger if it has one."""
+    tagger = base.punctuation_path
+    facts = {} if tagger is None else {"punctuation": base.manifest.provenance.get("punctuation")}
 
     def describe(files: dict[str, FileEntry]) -> Manifest:
-        provenance = {**bundle.manifest.provenance, **(known or {})}
-        return msgspec.structs.replace(bundle.manifest, provenance=provenance, files=files)
+        provenance = {**new.manifest.provenance, **facts}
+        priors = base.manifest.label_priors
+        return msgspec.structs.replace(new.manifest, provenance=provenance, files=files, label_priors=priors)
 
-    files: dict[str, Path | bytes] = {name: bundle.folder / name for name in bundle.manifest.files}
-    return write_bundle(output, {**files, **(more or {})}, describe)
+    more: dict[str, Path | bytes] = {} if tagger is None else {PUNCTUATION: tagger}
+    return write_bundle(new.folder, {**_files(new), **more}, describe)
+
+
+def _copy(bundle: Bundle, output: Path) -> Bundle:
+    def describe(files: dict[str, FileEntry]) -> Manifest:
+        return msgspec.structs.replace(bundle.manifest, files=files)
+
+    return write_bundle(output, _files(bundle), describe)
+
+
+def _files(bundle: Bundle) -> dict[str, Path | bytes]:
+    return {name: bundle.folder / name for name in bundle.manifest.files}

@@ -35,7 +35,7 @@ from edgespeech.runtime.measure.references import read_references
 from edgespeech.runtime.measure.tables import Table
 
 CORPORA = ("librispeech", "speechocean762")
-EVERY_OTHER = {"librispeech": 3, "speechocean762": 8}  # of how many clips of other speakers one is used
+EVERY_OTHER = {"librispeech": 2, "speechocean762": 4}  # of how many clips of other speakers one is used
 HEADINGS = (
     "voice", "minutes", "words", "WER % before", "after", "reduction %",
     "others: words", "WER % before", "after", "change", "time, minutes", "memory, GB", "estimated",

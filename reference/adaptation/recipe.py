@@ -36,8 +36,8 @@ class AdaptationSettings:
     """
 
     passes: int = 3
-    repeats: int = 3
-    learning_rate: float = 5e-4
+    repeats: int = 4
+    learning_rate: float = 7e-4
     mix: float = 0.7
     batch_seconds: float = 40.0
     anchor_weight: float = 5.0

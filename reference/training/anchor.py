@@ -1,8 +1,8 @@
 """Holds a model that is fine-tuned to what it was: its outputs on other speech stay near those of the model before.
 
 The penalty is the Kullback-Leibler divergence per frame from the outputs before to those now (Yu et al. 2013,
-"KL-divergence regularized deep neural network adaptation"). It needs no texts, and says more of a recording than the
-labels: also which errors the model makes.
+"KL-divergence regularized deep neural network adaptation"), both softened, because a beam search with a language model
+also needs the labels that are less probable (Hinton et al. 2015, arXiv 1503.02531). It needs no texts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import random
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from edgespeech.reference.data.batches import BatchMaker, BucketSampler, ClipDataset
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2, frame_mask
+
+TEMPERATURE = 2.0
 
 
 class Anchor:
@@ -34,7 +37,7 @@ class Anchor:
         self._outputs: dict[int, Tensor] = {}
 
     def divergence(self, model: DeepSpeech2, step: int, device: torch.device) -> Tensor:
-        """Compute the divergence in nats per frame on the batch of a step, which depends on the step alone.
+        """Compute the softened divergence in nats per frame on the batch of a step, which depends on the step alone.
 
         The model must normalise by the statistics of the model before; nothing is masked or dropped.
         """
@@ -44,10 +47,15 @@ class Anchor:
         samples = batch.samples.to(device)
         if which not in self._outputs:
             with torch.no_grad():
-                self._outputs[which] = self._before(samples, batch.lengths)[0]
+                self._outputs[which] = soften(self._before(samples, batch.lengths)[0])
         before = self._outputs[which]
         log_probs, frames = model(samples, batch.lengths)
         valid = frame_mask(frames, log_probs.shape[1], device)
-        divergence: Tensor = (before.exp() * (before - log_probs)).sum(-1)
+        divergence: Tensor = (before.exp() * (before - soften(log_probs))).sum(-1)
         mean: Tensor = (divergence * valid).sum() / valid.sum()
-        return mean
+        return TEMPERATURE**2 * mean
+
+
+def soften(log_probs: Tensor) -> Tensor:
+    """Divide log-probabilities by the temperature; the gradient shrinks by its square."""
+    return functional.log_softmax(log_probs / TEMPERATURE, dim=-1)

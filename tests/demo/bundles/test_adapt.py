@@ -185,6 +185,7 @@ def test_the_default_model_keeps_its_precision_language_model_tagger_and_setting
         name: default.files[name] for name in (LANGUAGE_MODEL, PUNCTUATION)
     }
     assert (written.graph.precision, written.decoder, written.audio) == ("int8", default.decoder, default.audio)
+    assert written.label_priors == default.label_priors
     assert written.provenance["blank_score"] == default.provenance["blank_score"]
     assert written.provenance["punctuation"] == default.provenance["punctuation"]
     assert 0.0 < written.provenance["adapted"]["seconds"] < 60.0
