@@ -13,10 +13,8 @@ from edgespeech.demo.tune_decoder.log_prob_cache import AcousticUtterance, compu
 from edgespeech.demo.tune_decoder.weight_search import MAX_DECODINGS, Trial, Weights, search_weights
 from edgespeech.errors import EdgespeechError, UsageError
 from edgespeech.runtime.bundle import load_bundle
-from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress, track
 from edgespeech.runtime.measure.tables import Page, Table
-from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 TUNING_BEAM = 64
 
@@ -131,6 +129,7 @@ def _tune(
         decoder.unknown_scores,
         seconds,
         log_trial,
+        utterances[0].by_characters,
     )
     return found.best.weights, len(found.trials)
 
@@ -155,7 +154,7 @@ def measure_decoders(
             began = time.process_time()
             text = search.text(utterance.log_probs)
             seconds[number, width] += time.process_time() - began
-            errors[number, width] += word_edit_distance(utterance.reference, scoring_text(text))
+            errors[number, width] += utterance.errors(text)
     words = sum(len(utterance.reference.split()) for utterance in utterances)
     audio = sum(utterance.seconds for utterance in utterances)
     return tuple(

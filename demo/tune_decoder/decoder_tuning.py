@@ -12,10 +12,8 @@ from edgespeech.demo.tune_decoder.compared_decoders import Edgespeech, Task, dec
 from edgespeech.demo.tune_decoder.log_prob_cache import AcousticUtterance
 from edgespeech.demo.tune_decoder.weight_search import MAX_DECODINGS, SearchResult, Trial, Weights, search_weights
 from edgespeech.runtime.bundle import DecoderDefaults
-from edgespeech.runtime.measure.normalisation import scoring_text
 from edgespeech.runtime.measure.progress import Progress
 from edgespeech.runtime.measure.tables import Page, Table
-from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 # A wider beam is worth its time if it lowers the word error rate by more than this fraction.
 BEAM_TOLERANCE = 0.002
@@ -158,6 +156,7 @@ def tune(
             weights_of(before),
             seconds=60.0 * minutes,
             on_trial=log_trial,
+            by_characters=utterances[0].by_characters,
         )
         for beam_width in sorted(set(beam_widths)):
             beams.append(measure_beam(task, search.best.weights, beam_width, utterances))
@@ -199,6 +198,6 @@ def measure_beam(task: Task, weights: Weights, beam_width: int, utterances: Sequ
         began = time.process_time()
         text = search.text(utterance.log_probs)
         seconds += time.process_time() - began
-        errors += word_edit_distance(utterance.reference, scoring_text(text))
+        errors += utterance.errors(text)
     words = sum(len(utterance.reference.split()) for utterance in utterances)
     return BeamFigures(beam_width, errors / words, seconds / sum(utterance.seconds for utterance in utterances))

@@ -19,7 +19,9 @@ from edgespeech.runtime.bundle import ACOUSTIC, Bundle
 from edgespeech.runtime.conditioning.conditioner import Conditioner
 from edgespeech.runtime.files import cache_folder, make_folder, replacing
 from edgespeech.runtime.manifest import Utterance
+from edgespeech.runtime.measure.normalisation import scoring_text, separate_characters
 from edgespeech.runtime.measure.references import References, log_shorter_recordings, read_references, read_speech
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,29 @@ _LAYOUT = 3  # version of the file format, a part of the key
 
 @dataclass(frozen=True, eq=False)
 class AcousticUtterance:
-    """Normalised reference text, log-probabilities (natural, float32 [frames, labels]) and seconds of an utterance."""
+    """An utterance as a decoder gets it.
+
+    Attributes:
+        reference: Normalised text; with spaces between its characters where no label has a space.
+        log_probs: Natural logarithm, float32 [frames, labels].
+        seconds: Length of the audio.
+        by_characters: Whether each character of a hypothesis is counted as a word.
+    """
 
     reference: str
     log_probs: Floats
     seconds: float
+    by_characters: bool = False
+
+    def errors(self, hypothesis: str) -> int:
+        """Count the word errors of a hypothesis, or its character errors."""
+        return count_errors(self.reference, hypothesis, self.by_characters)
+
+
+def count_errors(reference: str, hypothesis: str, by_characters: bool = False) -> int:
+    """Count the word errors of a hypothesis against a normalised reference, or of its characters."""
+    text = scoring_text(hypothesis)
+    return word_edit_distance(reference, separate_characters(text) if by_characters else text)
 
 
 def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None) -> list[AcousticUtterance]:
@@ -46,7 +66,7 @@ def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None
     Raises:
         ManifestError: The manifest is invalid, an audio file is missing, or no utterance has a text.
     """
-    references = read_references(manifest)
+    references = read_references(manifest).for_labels(bundle.manifest.labels)
     references.log()
     utterances = references.utterances
     folder = cache_folder() / "log_probs" if folder is None else folder
@@ -64,7 +84,7 @@ def compute_log_probs(bundle: Bundle, manifest: Path, folder: Path | None = None
         log_shorter_recordings(references, [samples / bundle.manifest.audio.sample_rate for _, samples in outputs])
     rate = bundle.manifest.audio.sample_rate
     return [
-        AcousticUtterance(text, log_probs, samples / rate)
+        AcousticUtterance(text, log_probs, samples / rate, references.by_characters)
         for text, (log_probs, samples) in zip(references.texts, outputs, strict=True)
     ]
 

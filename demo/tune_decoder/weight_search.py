@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.runtime.measure.normalisation import scoring_text
-from edgespeech.runtime.measure.word_errors import word_edit_distance
+from edgespeech.demo.tune_decoder.log_prob_cache import count_errors
 
 Errors = NDArray[np.int32]
 
@@ -111,8 +110,8 @@ class SearchResult:
 class NbestPool:
     """The hypotheses of all decodings so far: each text once per utterance, with its best acoustic score."""
 
-    def __init__(self, references: Sequence[str]) -> None:
-        self._references = list(references)
+    def __init__(self, references: Sequence[str], by_characters: bool = False) -> None:
+        self._references, self._by_characters = list(references), by_characters
         self._hypotheses: list[dict[str, tuple[ScoredHypothesis, int]]] = [{} for _ in references]
         self._scores = np.zeros((4, 0, 0), np.float32)
         self._errors = np.zeros((0, 0), np.int32)
@@ -124,7 +123,7 @@ class NbestPool:
             for one in offered:
                 known = pooled.get(one.text)
                 if known is None:
-                    pooled[one.text] = one, word_edit_distance(reference, scoring_text(one.text))
+                    pooled[one.text] = one, count_errors(reference, one.text, self._by_characters)
                 elif known[0].acoustic < one.acoustic:
                     pooled[one.text] = one, known[1]
             errors += pooled[offered[0].text][1]
@@ -162,14 +161,16 @@ def search_weights(
     unknown_scores: Sequence[float] = UNKNOWN_SCORES,
     seconds: float = math.inf,
     on_trial: Callable[[Trial, Trial], None] = lambda trial, best: None,
+    by_characters: bool = False,
 ) -> SearchResult:
     """Find the weights with the fewest word errors. The same input gives the same result unless time runs out.
 
     Each call of ``decode`` returns at least one hypothesis of each utterance, best first. A decoding that would
     probably exceed the limit, ``seconds`` of CPU time, is not begun, except for the first two. A single unknown score
-    is kept. ``on_trial`` is called after every decoding with its trial and the best one so far.
+    is kept. ``on_trial`` is called after every decoding with its trial and the best one so far. ``by_characters``
+    counts each character as a word; the references then have spaces between them.
     """
-    pool, trials, without_gain, finished = NbestPool(references), list[Trial](), 0, False
+    pool, trials, without_gain, finished = NbestPool(references, by_characters), list[Trial](), 0, False
     fixed = unknown_scores[0] if len(unknown_scores) == 1 else None
     first = [Weights(*weights) if fixed is None else Weights(*weights[:2], fixed) for weights in FIRST_WEIGHTS]
     waiting = list(dict.fromkeys([start, *first]))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
@@ -43,6 +45,16 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr("edgespeech.demo.tune_decoder.log_prob_cache.AcousticModel", load)
     return counted
+
+
+def test_characters_are_counted_where_no_label_has_a_space(tiny_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:
+    labels = tuple(label.replace(" ", "ก") for label in tiny_bundle.manifest.labels)
+    spaceless = replace(tiny_bundle, manifest=msgspec.structs.replace(tiny_bundle.manifest, labels=labels))
+    first, *_ = compute_log_probs(spaceless, manifest, tmp_path / "cache")
+    assert first.reference == "t h e c a t" and first.by_characters
+    assert first.errors("thecat") == 0 and first.errors("the cut") == 1
+    plain, *_ = compute_log_probs(tiny_bundle, manifest, tmp_path / "cache")
+    assert plain.errors("the cut") == 1 and plain.errors("thecat") == 2
 
 
 def test_log_probs_equal_those_of_the_recognizer(tiny_bundle: Bundle, manifest: Path, tmp_path: Path) -> None:

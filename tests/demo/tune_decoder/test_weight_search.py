@@ -89,6 +89,12 @@ def test_the_pool_counts_the_errors_of_the_best_hypothesis() -> None:
         assert (surface.errors[0, alpha, beta] > 0).tolist() == [bool(error) for error in errors]
 
 
+def test_a_text_without_spaces_has_an_error_for_each_character() -> None:
+    pool = NbestPool(["ก ข ค ง"], by_characters=True)
+    assert pool.add([[ScoredHypothesis("กขฅง", -1.0, 0.0, 4, 0)]]) == 1
+    assert NbestPool(["ก ข ค ง"]).add([[ScoredHypothesis("กขฅง", -1.0, 0.0, 4, 0)]]) == 4
+
+
 def test_a_text_keeps_its_best_acoustic_score() -> None:
     pool = NbestPool(["a"])
     worse, better, wrong = (
