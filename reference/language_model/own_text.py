@@ -35,7 +35,7 @@ MIN_SENTENCES = 20  # different ones
 MAX_WORD_LETTERS = 60
 PRUNED_FROM = 500_000  # running words, from which 3-grams that occur once are left out
 GENERAL_WORDS = 3_000
-MAX_GENERAL_INCREASE = 0.02  # of the perplexity of other sentences
+MAX_GENERAL_INCREASE = 0.025  # of the perplexity of other sentences
 WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 

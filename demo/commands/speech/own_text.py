@@ -20,7 +20,7 @@ def text_options(command: Command) -> Command:
                         "(.txt, .gz, .xz, .bz2, or a manifest); repeatable.")  # fmt: skip
     weight = click.option("--text-weight", type=float, metavar="X",
                           help="Weight of the text, above 0 and below 1; default: what is best for a held-out part of "
-                          "it and costs other sentences at most 2 % of their perplexity.")  # fmt: skip
+                          "it and raises the perplexity of other sentences by at most 2.5 %.")  # fmt: skip
     return text(weight(command))
 
 
