@@ -240,4 +240,4 @@ def _packing(base: Path) -> list[str]:
 def _estimate_cost(base: Path, words: int) -> tuple[float, float]:
     """Estimate seconds and megabytes, as measured on one core of a server for models of 0.1 to 3 million n-grams."""
     ngrams = sum(one.count for one in KenlmTrie(base).longer) + 4 * words
-    return 5.0 + 12e-6 * ngrams, 150.0 + 250e-6 * ngrams
+    return 5.0 + 12e-6 * ngrams, 300.0 + 250e-6 * ngrams
