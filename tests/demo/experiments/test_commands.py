@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from edgespeech.demo.experiments import commands
-from edgespeech.demo.experiments.commands import Outcome
+from edgespeech.demo.experiments.vocabulary import commands
+from edgespeech.demo.experiments.vocabulary.commands import Outcome
 from edgespeech.runtime.recognizer import Recognizer
 
 

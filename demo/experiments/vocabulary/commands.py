@@ -1,6 +1,6 @@
 """Counts utterances that a closed grammar recognises, and those outside of it that it takes for a command.
 
-Run: python -m edgespeech.demo.experiments.commands GRAMMAR MANIFEST... [--filler-score X] [--min-evidence X]
+Run: python -m edgespeech.demo.experiments.vocabulary.commands GRAMMAR MANIFEST... [--filler-score X] [--min-evidence X]
     [--search-only] [--every N]
 
 An utterance is in the grammar if its text is one of the phrases. One outside is accepted if its text is nothing but
