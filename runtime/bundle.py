@@ -39,19 +39,16 @@ _KIND = FolderKind("bundle", MANIFEST, FORMAT)
 
 # Longer steps and look-aheads are mistakes, and would need memory that no device has.
 MAX_CHUNK_SECONDS = 60.0
-
 # No model needs more; a description that asks for more is refused before memory is taken for it.
 MAX_MANIFEST_BYTES = 1 << 24
-MAX_LABELS = 100_000
-MAX_FILES = 64
-MAX_STATE_DIMS = 8
+MAX_LABELS, MAX_FILES, MAX_STATE_DIMS = 100_000, 64, 8
 MAX_STATE_VALUES = 1 << 24  # of all states of a stream: 64 MiB
-
 # Silence appended to a recording: a unidirectional model outputs a letter some frames after its sound.
 TAIL_SECONDS = 0.3
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]  # a float holds them all
 NonNegative = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+LogProb = Annotated[float, msgspec.Meta(ge=-1000.0, le=0.0)]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -169,8 +166,7 @@ class Manifest(Record, frozen=True):
 
     Attributes:
         labels: Text of each output; empty for the blank.
-        label_priors: Mean probability of each label in speech, natural logarithm, by which the phrases of a grammar are
-            compared; left out if nobody measured it.
+        label_priors: Natural log of each label's mean probability in speech, for grammars; left out if not measured.
         provenance: Data, licence, training figures; free keys.
         measured: Figures measured on this bundle; free keys.
     """
@@ -186,7 +182,7 @@ class Manifest(Record, frozen=True):
     decoder: DecoderDefaults = DecoderDefaults()
     provenance: dict[str, Any] = {}
     measured: dict[str, Any] = {}
-    label_priors: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    label_priors: tuple[LogProb, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if len(self.labels) > MAX_LABELS or len(self.files) > MAX_FILES:
@@ -195,9 +191,8 @@ class Manifest(Record, frozen=True):
             raise ValueError(f"label {self.blank} is not the blank (an empty text)")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("a label is listed twice")
-        priors = self.label_priors
-        if priors and (len(priors) != len(self.labels) or not all(-math.inf < one <= 0.0 for one in priors)):
-            raise ValueError(f"label_priors are not {len(self.labels)} finite numbers of at most 0")
+        if self.label_priors and len(self.label_priors) != len(self.labels):
+            raise ValueError(f"label_priors has {len(self.label_priors)} numbers for {len(self.labels)} labels")
         if self.audio.end_state and self.audio.end_state not in {state.name for state in self.graph.states}:
             raise ValueError(f"end_state {self.audio.end_state!r} is not the name of a state")
         for name in self.files:
@@ -338,8 +333,7 @@ def write_bundle(
             else:
                 shutil.copyfile(content, temporary / name)
         manifest = describe({name: describe_file(temporary / name) for name in files})
-        pretty = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        (temporary / MANIFEST).write_bytes(pretty + b"\n")
+        (temporary / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         bundle = load_bundle(temporary)
         if check is not None:
             check(bundle)

@@ -22,6 +22,7 @@ OTHERS = {
     "demo.live.screenshot": "a tool of the project itself",
     "demo.experiments.training_data.recordings": "an experiment",
     "demo.experiments.vocabulary.hot_word_lists": "an experiment",
+    "demo.experiments.vocabulary.mixtures": "an experiment",
     "demo.experiments.vocabulary.own_text": "an experiment",
     "reference.language_model.own_text": "in a temporary folder, to be packed",
     "demo.web.site": "in a folder of replacing_folder",

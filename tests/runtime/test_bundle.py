@@ -136,8 +136,8 @@ WRONG: list[tuple[str, Callable[[Description], object]]] = [
     ("regex", lambda d: d["files"][ACOUSTIC].update(sha256="0")),
     ("lm.bin is missing", lambda d: d["files"].update({"lm.bin": d["files"][ACOUSTIC]})),
     ("Expected `object`", lambda d: d.update(files=[])),
-    ("label_priors are not", lambda d: d.update(label_priors=[-1.0])),
-    ("label_priors are not", lambda d: d.update(label_priors=[0.5] * len(d["labels"]))),
+    ("label_priors has 1 numbers", lambda d: d.update(label_priors=[-1.0])),
+    ("Expected `float` <= 0.0", lambda d: d.update(label_priors=[0.5] * len(d["labels"]))),
 ]
 
 
