@@ -112,7 +112,8 @@ def pieces(audio: bytes, size: int = PIECE) -> list[bytes]:
 async def stream_text(url: str, audio: bytes, pause: float = 0.0, **start: Any) -> str:
     """Send audio to our own websocket, and return the text of all finals."""
     texts = []
-    async with websockets.connect(url) as socket:
+    # By default the client closes the connection if a ping waits 20 s behind its own audio.
+    async with websockets.connect(url, ping_timeout=None) as socket:
         await socket.send(json.dumps({"type": "start", **start}))
         for piece in pieces(audio):
             await socket.send(piece)
