@@ -203,11 +203,18 @@ def test_archives_of_arrays(tmp_path: Path) -> None:
 
 def test_requests_that_are_not_http_are_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     http_exceptions = pytest.importorskip("aiohttp.http_exceptions", reason="the server needs aiohttp")
+    from aiohttp import web
+
     from edgespeech.demo.server.logs import server_logging
 
     logger = logging.getLogger("aiohttp.server")
     with server_logging(as_json=False), caplog.at_level(logging.WARNING):
-        for error in (http_exceptions.BadHttpMessage("bad\nheader"), ConnectionResetError("gone")):
+        faults = (
+            http_exceptions.BadHttpMessage("bad\nheader"),
+            ConnectionResetError("gone"),
+            web.RequestPayloadError("not gzip"),
+        )
+        for error in faults:
             try:
                 raise error
             except Exception:
@@ -215,6 +222,7 @@ def test_requests_that_are_not_http_are_one_line_of_the_log(caplog: pytest.LogCa
     assert [record.getMessage() for record in caplog.records] == [
         "a request ended: bad header",
         "a request ended: gone",
+        "a request ended: not gzip",
     ]
     assert not any(record.exc_info for record in caplog.records)
 

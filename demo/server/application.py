@@ -109,6 +109,9 @@ async def _report_errors(request: web.Request, handler: Handler) -> web.StreamRe
         response = error_response(RequestError(f"{request.method} {request.path}: {error.reason}", status=error.status))
         response.headers.extend({name: error.headers[name] for name in ("Allow",) if name in error.headers})
         return response
+    except web.RequestPayloadError as error:
+        reason = " ".join(str(error).split())[:200]
+        return error_response(RequestError(f"the body of the request cannot be read ({reason}); send it again"))
     except ConnectionError:
         log.info("%s: disconnected during %s %s", request.remote, request.method, request.path)
         return web.Response(status=_CLIENT_GONE)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 _LIBRARIES = ("aiohttp", "asyncio", "wyoming")
@@ -32,9 +33,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def _shorten_bad_requests(record: logging.LogRecord) -> bool:
-    """Make a line of a request that is not HTTP or is cut off: aiohttp logs a traceback, which would fill the log."""
+    """Make a line of a request that is not HTTP, is cut off, or whose body cannot be decoded.
+
+    aiohttp logs a traceback, which would fill the log.
+    """
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, (HttpProcessingError, ConnectionError)):
+    if isinstance(error, (HttpProcessingError, web.RequestPayloadError, ConnectionError)):
         reason = error.message if isinstance(error, HttpProcessingError) else str(error)
         record.msg, record.args = "a request ended: %s", (" ".join(reason.split())[:200],)
         record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"

@@ -296,6 +296,14 @@ def test_bodies_that_are_no_form_with_a_file(strict: RunningServer, body: bytes,
     assert status == 400 and message in error["message"] and error["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_body_that_is_not_compressed_as_its_header_says(strict: RunningServer, encoding: str) -> None:
+    kind = f"multipart/form-data; boundary=x\r\nContent-Encoding: {encoding}"
+    status, error = post(strict, part("file", b"not compressed") + b"--x--\r\n", kind=kind)
+    assert status == 400 and "cannot be read" in error["message"] and error["type"] == "invalid_request_error"
+    assert [entry for entry in strict.log if "traceback" in entry] == []
+
+
 def test_an_upload_that_stops_is_answered(strict: RunningServer) -> None:
     status, error = post(strict, part("file", b"half of it")[:-4], length=1000)
     assert status == 408 and "nothing arrived for 1.5 s" in error["message"]
