@@ -90,7 +90,8 @@ class Recognition:
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = parts.endpointer.initial_state()
         self._blank_score = 0.0
-        self._shown = self._committed = self._certain = ""
+        self._shown = self._committed = ""
+        self._has_text = False  # the decoded frames of the segment
         self._floor: float | None = None  # dB, of the noise
         self._quiet_frames = 0
         self._writer = parts.writer
@@ -129,9 +130,7 @@ class Recognition:
         endpointer, state = self.parts.endpointer, self._endpoint_state
         events: list[Event] = []
         may_end = endpointer.may_end(state, len(self._levels))
-        if not may_end and not self._fast_partials:
-            return events
-        if self._is_quiet and not may_end:
+        if not may_end and (not self._fast_partials or self._is_quiet):
             return events
         rows = yield from self._pad_look_ahead(np.zeros(0, np.float32), 0)
         if may_end and endpointer.ends_early(rows, self._levels, state):
@@ -174,7 +173,7 @@ class Recognition:
     def _is_quiet(self) -> bool:
         """Whether the segment has no word, and nothing has been louder than the noise for a while."""
         enough = max(len(self._levels), _QUIET_SECONDS / self._facts.frame_seconds)
-        return self._quiet_frames >= enough and not (self._shown or self._certain)
+        return self._quiet_frames >= enough and not (self._shown or self._has_text)
 
     def _add_levels(self, samples: Floats) -> Floats:
         levels = frame_levels(samples, self._facts.frame_samples)
@@ -225,7 +224,7 @@ class Recognition:
 
     def _search(self, rows: Floats) -> Partial:
         partial, self._decoder_state = self._decoder.step(rows, self._decoder_state)
-        self._certain = _single_spaces(partial.text)
+        self._has_text = bool(partial.text.strip(" "))
         self._blank_score += float(rows[:, self._decoder.blank].sum(dtype=np.float64))
         return partial
 
@@ -256,7 +255,8 @@ class Recognition:
         self._decoder_state = self._decoder.initial_state()
         self._endpoint_state = self.parts.endpointer.initial_state()
         self._blank_score = 0.0
-        self._shown = self._committed = self._certain = ""
+        self._shown = self._committed = ""
+        self._has_text = False
         if retract:
             # A partial showed words, but the best complete hypothesis has none or they are probably noise.
             yield self._partial("", "")

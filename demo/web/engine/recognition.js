@@ -50,7 +50,7 @@ export class Recognition {
   #blankScore = 0;
   #shown = "";
   #committed = "";
-  #certain = ""; // text of the decoded frames
+  #hasText = false; // the decoded frames of the segment
   /** @type {number | null} dB, of the noise. */
   #floor = null;
   #quietFrames = 0;
@@ -204,7 +204,7 @@ export class Recognition {
   /** Whether the segment has no word, and nothing has been louder than the noise for a while. */
   get #isQuiet() {
     const enough = Math.max(this.#levels.length, QUIET_SECONDS / this.#frameSeconds);
-    return this.#quietFrames >= enough && !this.#shown && !this.#certain;
+    return this.#quietFrames >= enough && !this.#shown && !this.#hasText;
   }
 
   /**
@@ -263,7 +263,7 @@ export class Recognition {
   #decodeRows(rows) {
     const { partial, state } = this.#search.step(rows, this.#searchState);
     this.#searchState = state;
-    this.#certain = singleSpaces(partial.text);
+    this.#hasText = /[^ ]/.test(partial.text);
     for (let at = this.#search.blank; at < rows.length; at += this.#labels) this.#blankScore += rows[at];
     return partial;
   }
@@ -314,7 +314,8 @@ export class Recognition {
     this.#searchState = this.#search.initialState();
     this.#endpointState = endpointer.initialState();
     this.#blankScore = 0;
-    this.#shown = this.#committed = this.#certain = "";
+    this.#shown = this.#committed = "";
+    this.#hasText = false;
     // A partial showed words, but the best complete hypothesis has none or they are probably noise.
     if (retract) return [this.#partial("", "")];
     if (!words.length) return [];
