@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.export.blank_score import shift_blank
 from edgespeech.export.builder import StateTensor
 from edgespeech.export.edges_graph import LEFT
 from edgespeech.export.fold import fold_batch_norm
 from edgespeech.export.inputs import check_inputs, comparison_speech
+from edgespeech.export.label_scores import shift_labels
 from edgespeech.export.parity import Parity, measure_parity, require_parity
 from edgespeech.export.request import ExportRequest
 from edgespeech.export.streaming_graph import build_graph, chunk_samples
+from edgespeech.reference.language_model.label_scores import label_scores
 from edgespeech.reference.model.checkpoint import load_checkpoint
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime.acoustic_model import AcousticModel
@@ -69,7 +70,7 @@ def export_checkpoint(checkpoint: str | Path, output: str | Path, request: Expor
         CheckpointError: The checkpoint is unusable.
         LanguageModelError: The language model is unusable.
         ManifestError: The manifest of the speech is unusable.
-        UsageError: The chunk or the blank score is out of range, or the output folder cannot be written.
+        UsageError: The chunk, the blank score or the prior power is out of range, or the folder cannot be written.
         VerificationError: The graph differs from the model; nothing is written.
     """
     trained = load_trained(Path(checkpoint))
@@ -94,7 +95,7 @@ def write_model(
     trained: TrainedModel, output: Path, speech: Sequence[Floats], request: ExportRequest
 ) -> ExportedBundle:
     """Write a bundle as `export_model` does, of inputs that were checked."""
-    trained = _with_blank_score(trained, request.blank_score)
+    trained = _with_label_scores(trained, request)
     model = trained.model
     chunk = chunk_samples(model, request.chunk_ms)
     folded = fold_batch_norm(model)
@@ -124,11 +125,13 @@ def write_model(
     return ExportedBundle(written.folder, written.manifest, compared[0])
 
 
-def _with_blank_score(trained: TrainedModel, score: float) -> TrainedModel:
-    if not score:
+def _with_label_scores(trained: TrainedModel, request: ExportRequest) -> TrainedModel:
+    given = {"blank_score": request.blank_score, "prior_power": request.prior_power}
+    given = {name: value for name, value in given.items() if value}
+    if not given:
         return trained
-    provenance = {**trained.provenance, "blank_score": score}
-    return TrainedModel(trained.checkpoint, shift_blank(trained.model, score), provenance)
+    scores = label_scores(trained.model.labels, **given, lm=request.lm)
+    return TrainedModel(trained.checkpoint, shift_labels(trained.model, scores), {**trained.provenance, **given})
 
 
 def _describe(

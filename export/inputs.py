@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgespeech.export.blank_score import require_blank_score
+from edgespeech.export.label_scores import require_blank_score, require_prior_power
 from edgespeech.export.parity import require_sound
 from edgespeech.export.request import ExportRequest
 from edgespeech.export.streaming_graph import chunk_samples
@@ -26,11 +26,12 @@ def check_inputs(model: DeepSpeech2, output: Path, request: ExportRequest) -> No
 
     Raises:
         LanguageModelError: The language model is unusable.
-        UsageError: The chunk or the blank score is out of range, or the output folder cannot be written.
+        UsageError: The chunk, the blank score or the prior power is out of range, or the folder cannot be written.
     """
     require_bundle_folder(output)
     chunk_samples(model, request.chunk_ms)
     require_blank_score(request.blank_score)
+    require_prior_power(request.prior_power, request.lm is not None)
     if request.lm is not None:
         BeamSearchDecoder(model.labels.symbols, BLANK, LanguageModel(request.lm), request.decoder.options())
 

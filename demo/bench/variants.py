@@ -127,6 +127,7 @@ def build_variants(request: VariantsRequest, seconds: Sequence[float]) -> list[P
                 chunk_ms=chunk_ms,
                 speech=request.speech,
                 blank_score=float(like.provenance.get("blank_score", 0.0)),
+                prior_power=float(like.provenance.get("prior_power", 0.0)),
                 lm=request.like.language_model_path,
                 decoder=like.decoder,
             )

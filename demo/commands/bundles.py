@@ -62,6 +62,9 @@ def import_foreign(foreign: Path, output: Path, markdown: bool, **settings: Any)
 @click.option("--blank-score", type=float, default=0.0, show_default=True,
               help="Added to the blank's logit; negative values, such as -1, make the model drop fewer words.",
               )  # fmt: skip
+@click.option("--prior-power", type=float, default=0.0, show_default=True, metavar="X",
+              help="Divide each label's probability by its frequency in the words of --lm, to this power (0 to 1).",
+              )  # fmt: skip
 @click.option("--lm", type=FILE, metavar="FILE", help="KenLM model to copy into the bundle.")
 @click.option("--alpha", type=float, default=0.5, show_default=True,
               help="The bundle's default weight of the language model.")  # fmt: skip

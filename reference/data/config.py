@@ -16,6 +16,7 @@ class DataConfig(Record, frozen=True):
         train: Manifests (NeMo-style JSON lines).
         dev: Manifests of speakers that are not in ``train``.
         anchor: Manifests of other speech, for ``anchor_weight``; its texts are not used.
+        search: Bundle whose search finds the texts for ``risk_weight``.
         pronunciations: Table written by `edgespeech data pronounce`, for ``phoneme_weight``.
         noise: Folders of audio files to mix in.
         rooms: Folders of room impulse responses.
@@ -32,6 +33,7 @@ class DataConfig(Record, frozen=True):
     train: tuple[str, ...]
     dev: tuple[str, ...]
     anchor: tuple[str, ...] = ()
+    search: str | None = None
     pronunciations: str | None = None
     noise: tuple[str, ...] = ()
     rooms: tuple[str, ...] = ()

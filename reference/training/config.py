@@ -48,6 +48,8 @@ class OptimisationConfig(Record, frozen=True):
         ema_decay: Decay of the moving average of the weights, which is what is evaluated and kept.
         frozen_statistics: Normalise by the batch-norm statistics of ``start`` instead of those of each batch.
         anchor_weight: Weight of the divergence from the outputs of ``start`` on ``anchor`` (`anchor.Anchor`).
+        risk_weight: Weight of the expected word errors in the loss (`word_risk.WordRisk`); labels have the rest.
+        risk_hypotheses: Texts of the search that are weighed for each clip.
         phoneme_weight: Weight of CTC over phonemes in the loss (`phonemes.WithPhonemes`); labels have the rest.
         phoneme_layer: Recurrent layer that the phonemes are predicted from, counted from 1.
         precision: ``auto`` selects float16 on GPUs, bfloat16 on CPUs with Intel AMX, float32 on other CPUs.
@@ -68,6 +70,8 @@ class OptimisationConfig(Record, frozen=True):
     ema_decay: UnitInterval = 0.998
     frozen_statistics: bool = False
     anchor_weight: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    risk_weight: UnitInterval = 0.0
+    risk_hypotheses: Annotated[int, msgspec.Meta(ge=2, le=100)] = 8
     phoneme_weight: UnitInterval = 0.0
     phoneme_layer: Positive = 3
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -106,6 +110,8 @@ class TrainingConfig(Record, frozen=True):
             raise ValueError("anchor in [data] and anchor_weight above 0 in [optimisation] belong together: give both")
         if self.data.anchor and not self.optimisation.frozen_statistics:
             raise ValueError("anchor in [data] needs frozen_statistics in [optimisation]: give both or none")
+        if bool(self.data.search) != bool(self.optimisation.risk_weight):
+            raise ValueError("search in [data] and risk_weight above 0 in [optimisation] belong together: give both")
         if weight and self.data.pronunciations is None:
             raise ValueError(f"phoneme_weight {weight:g} needs pronunciations in [data]: give both or none")
         if self.data.pronunciations is not None and not weight:

@@ -32,6 +32,7 @@ from edgespeech.reference.training.interruption import explain_full_memory, load
 from edgespeech.reference.training.progress import TrainingProgress
 from edgespeech.reference.training.speech import MEASURED_BATCHES, TrainingSpeech, load_speech
 from edgespeech.reference.training.trainer import Position, Trainer, build_trainer
+from edgespeech.reference.training.word_risk import WordRisk
 from edgespeech.reference.training.workers import Workers, in_first_worker
 from edgespeech.runtime.files import appending
 from edgespeech.runtime.measure.progress import track
@@ -92,7 +93,10 @@ def prepare_trainer(
         phonemes = len(pronunciations.symbols) - 1
         log.info("%d phonemes; %d of %d clips have pronunciations", phonemes, found, len(speech.clips))
     total_steps = config.optimisation.epochs * len(speech.sampler)
-    trainer = build_trainer(config, model, workers.device, total_steps, pronunciations, speech.anchor)
+    risk = None
+    if config.data.search is not None:
+        risk = WordRisk(base / config.data.search, speech.labels, config.optimisation.risk_hypotheses)
+    trainer = build_trainer(config, model, workers.device, total_steps, pronunciations, speech.anchor, risk)
     log.info(
         "%d clips, %.2f h; dev %d clips; %.2f M parameters; %s; %s",
         len(speech.clips), sum(clip.seconds for clip in speech.clips) / 3600, len(speech.dev),

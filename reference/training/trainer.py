@@ -26,6 +26,7 @@ from edgespeech.reference.training.config import OptimisationConfig, TrainingCon
 from edgespeech.reference.training.memory import Fitting
 from edgespeech.reference.training.muon import Muon
 from edgespeech.reference.training.phonemes import WithPhonemes
+from edgespeech.reference.training.word_risk import WordRisk
 from edgespeech.runtime.foreign.torch_files import STATE_FORMAT
 
 MUON_MOMENTUM = 0.95
@@ -56,6 +57,7 @@ class Trainer:
     total_steps: int
     phonemes: WithPhonemes | None = None
     anchor: Anchor | None = None
+    risk: WordRisk | None = None
     position: Position = field(default_factory=Position)
     fitting: Fitting = field(default_factory=Fitting)
 
@@ -154,9 +156,12 @@ class Trainer:
             )
         loss = ctc_loss(log_probs, frames, batch)
         total = loss
+        if self.risk is not None:
+            weight = optimisation.risk_weight
+            total = (1.0 - weight) * loss + weight * self.risk.loss(log_probs, frames, batch.texts)
         if self.phonemes is not None:
             weight = optimisation.phoneme_weight
-            total = (1.0 - weight) * loss + weight * self.phonemes.loss(others[0], frames, batch.texts)
+            total = (1.0 - weight) * total + weight * self.phonemes.loss(others[0], frames, batch.texts)
         torch.autograd.backward(self.scaler.scale(total * share))
         return loss.detach()
 
@@ -300,10 +305,11 @@ def build_trainer(
     total_steps: int,
     pronunciations: Pronunciations | None = None,
     anchor_speech: ClipDataset | None = None,
+    risk: WordRisk | None = None,
 ) -> Trainer:
     """Move a model to the device and add optimisers, averaged weights, a scaler and, with pronunciations, its head.
 
-    With ``anchor_speech`` the model is held to its outputs of now.
+    With ``anchor_speech`` the model is held to its outputs of now, and with ``risk`` it is trained on word errors too.
     """
     model.to(device)
     optimisation = config.optimisation
@@ -323,4 +329,4 @@ def build_trainer(
     # cuDNN's recurrent layers run in float16 even under bfloat16.
     half = precision == torch.float16 or (precision == torch.bfloat16 and device.type == "cuda")
     scaler = torch.amp.GradScaler(device.type, enabled=half)
-    return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes, anchor)
+    return Trainer(config, model, average, optimisers, scaler, precision, total_steps, phonemes, anchor, risk)

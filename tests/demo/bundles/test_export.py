@@ -147,12 +147,15 @@ def test_fp16_compute_needs_fp16_weights(edgespeech: Command, checkpoint: Path, 
 
 def test_a_request_is_made_from_the_options_of_the_command() -> None:
     options = {
-        "form": "cells", "chunk_ms": 80.0, "speech": None, "blank_score": -1.0, "lm": None, "name": "tiny",
+        "form": "cells", "chunk_ms": 80.0, "speech": None, "blank_score": -1.0, "prior_power": 0.25, "lm": None,
+        "name": "tiny",
         "precision": "int4", "fp16_compute": False, "no_calibrate": True,
         "alpha": 0.7, "beta": 1.0, "unknown_score": -20.0, "beam_width": 8, "min_confidence": 0.1,
     }  # fmt: skip
     decoder = DecoderDefaults(alpha=0.7, beta=1.0, unknown_score=-20.0, beam_width=8, min_confidence=0.1)
-    export = ExportRequest(form="cells", chunk_ms=80.0, blank_score=-1.0, decoder=decoder, name="tiny")
+    export = ExportRequest(
+        form="cells", chunk_ms=80.0, blank_score=-1.0, prior_power=0.25, decoder=decoder, name="tiny"
+    )
     assert BundleRequest.from_options(options) == BundleRequest(export, "int4", calibrate=False)
     with pytest.raises(UsageError, match=r"a default of the beam search is out of range: .*beam_width"):
         BundleRequest.from_options({**options, "beam_width": 0})
