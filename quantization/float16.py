@@ -143,6 +143,4 @@ def to_float16(
                 "no bundle was written; choose int8, whose scales fit the weights"
             )
 
-    files: dict[str, Path | bytes] = {name: bundle.folder / name for name in bundle.manifest.files}
-    files[ACOUSTIC] = graph.SerializeToString()
-    return write_bundle(output, files, describe, check)
+    return write_bundle(output, {**bundle.paths, ACOUSTIC: graph.SerializeToString()}, describe, check)

@@ -128,9 +128,7 @@ class Quantizer:
                     "no bundle was written; keep more in higher precision or give better speech"
                 )
 
-        files: dict[str, Path | bytes] = {name: self.bundle.folder / name for name in self.bundle.manifest.files}
-        files[ACOUSTIC] = model.SerializeToString()
-        return write_bundle(output, files, describe, check)
+        return write_bundle(output, {**self.bundle.paths, ACOUSTIC: model.SerializeToString()}, describe, check)
 
 
 def require_precision(precision: str) -> None:

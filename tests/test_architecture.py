@@ -17,6 +17,7 @@ SEARCHES = {"runtime.decoder.native", "runtime.decoder.numpy_search"}
 RUNTIME = {
     "runtime",
     "runtime.audio",
+    "runtime.bundle",
     "runtime.conditioning",
     "runtime.decoder",
     "runtime.foreign",
@@ -53,8 +54,10 @@ ARROWS: dict[str, set[str]] = {
     "runtime.foreign": {"runtime.audio.containers"},
     "runtime.punctuation": {"runtime.decoder"},
     "runtime.storage": set(),
+    "runtime.bundle": {"runtime.decoder", "runtime.foreign", "runtime.graph", "runtime.storage"},
     "runtime": {
         "runtime.audio",
+        "runtime.bundle",
         "runtime.conditioning",
         "runtime.decoder",
         "runtime.foreign",

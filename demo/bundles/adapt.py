@@ -197,6 +197,7 @@ def _export(adaptation: Adaptation, base: Bundle, work: Path, folder: Path) -> B
         chunk_ms=1000.0 * manifest.audio.chunk_samples / manifest.audio.sample_rate,
         speech=speech,
         blank_score=float(manifest.provenance.get("blank_score", 0.0)),
+        prior_power=float(manifest.provenance.get("prior_power", 0.0)),
         lm=base.language_model_path,
         decoder=manifest.decoder,
         name=f"{manifest.name}-adapted",
@@ -224,16 +225,12 @@ def _completed(new: Bundle, base: Bundle) -> Bundle:
         priors = base.manifest.label_priors
         return msgspec.structs.replace(new.manifest, provenance=provenance, files=files, label_priors=priors)
 
-    more: dict[str, Path | bytes] = {} if tagger is None else {PUNCTUATION: tagger}
-    return write_bundle(new.folder, {**_files(new), **more}, describe)
+    more = {} if tagger is None else {PUNCTUATION: tagger}
+    return write_bundle(new.folder, {**new.paths, **more}, describe)
 
 
 def _copy(bundle: Bundle, output: Path) -> Bundle:
     def describe(files: dict[str, FileEntry]) -> Manifest:
         return msgspec.structs.replace(bundle.manifest, files=files)
 
-    return write_bundle(output, _files(bundle), describe)
-
-
-def _files(bundle: Bundle) -> dict[str, Path | bytes]:
-    return {name: bundle.folder / name for name in bundle.manifest.files}
+    return write_bundle(output, bundle.paths, describe)

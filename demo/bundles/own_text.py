@@ -153,5 +153,4 @@ def _write(bundle: Bundle, model: Path, mixed: MixedModel, output: Path) -> Bund
         for line in verify_bundle(new):
             log.info("%s", line)
 
-    files: dict[str, Path | bytes] = {name: bundle.folder / name for name in bundle.manifest.files}
-    return write_bundle(output, {**files, LANGUAGE_MODEL: model}, describe, check)
+    return write_bundle(output, {**bundle.paths, LANGUAGE_MODEL: model}, describe, check)

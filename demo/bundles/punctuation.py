@@ -28,8 +28,7 @@ def add_tagger(source: Path, bundle_folder: Path | None, output: Path | None) ->
         known = {**bundle.manifest.provenance, "punctuation": facts}
         return msgspec.structs.replace(bundle.manifest, provenance=known, files=files)
 
-    files: dict[str, Path | bytes] = {name: bundle.folder / name for name in bundle.manifest.files}
-    written = write_bundle(output or bundle.folder, {**files, PUNCTUATION: graph}, describe)
+    written = write_bundle(output or bundle.folder, {**bundle.paths, PUNCTUATION: graph}, describe)
     return f"{written.folder}: {PUNCTUATION} with {len(graph) / 1e6:.2f} MB, {what}"
 
 

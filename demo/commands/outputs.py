@@ -73,7 +73,7 @@ def output_site(*names: str, **settings: Any) -> Callable[[Command], Command]:
 
     def check(folder: Path) -> None:
         from edgespeech.demo.web.site import KIND
-        from edgespeech.runtime.files import require_folder
+        from edgespeech.runtime.storage.folders import require_folder
 
         require_folder(folder, KIND, may_overwrite())
 

@@ -168,7 +168,5 @@ def write_settings(
         with replacing(bundle.folder / MANIFEST) as file:
             file.write(msgspec.json.format(content, indent=2) + b"\n")
         return bundle.folder
-    files: dict[str, Path | bytes] = {name: bundle.folder / name for name in bundle.manifest.files}
-    if lm is not None:
-        files[LANGUAGE_MODEL] = lm
+    files = bundle.paths if lm is None else {**bundle.paths, LANGUAGE_MODEL: lm}
     return write_bundle(output or bundle.folder, files, describe_bundle).folder

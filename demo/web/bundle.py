@@ -72,7 +72,7 @@ def _for_browsers(bundle: Bundle, lm: Path | None, drops_lm: bool, target: Path)
     if lm is not None and not lm.is_file():
         raise LanguageModelError(f"no language model at {lm}; {_BUILD}")
     dropped = {PUNCTUATION, LANGUAGE_MODEL} if drops_lm else {PUNCTUATION}
-    sources = {name: bundle.folder / name for name in bundle.manifest.files if name not in dropped}
+    sources = {name: path for name, path in bundle.paths.items() if name not in dropped}
     if lm is not None:
         sources[LANGUAGE_MODEL] = lm
 

@@ -26,8 +26,8 @@ from edgespeech.demo.web.compression import compress_files, compressors
 from edgespeech.demo.web.onnxruntime_web import find_onnxruntime_web
 from edgespeech.errors import UsageError
 from edgespeech.runtime.bundle import MANIFEST, Bundle, describe_file
-from edgespeech.runtime.files import FolderKind, replacing_folder
 from edgespeech.runtime.measure.tables import Table
+from edgespeech.runtime.storage.folders import FolderKind, replacing_folder
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +154,9 @@ def _sources(bundle: Bundle, runtime: dict[str, Path]) -> Iterator[tuple[str, Pa
             yield f"engine/{source.relative_to(web / 'engine').as_posix()}", source
         for name, source in runtime.items():
             yield f"ort/{name}", source
-        for name in (MANIFEST, *sorted(bundle.manifest.files)):
-            yield f"bundle/{name}", bundle.folder / name
+        yield f"bundle/{MANIFEST}", bundle.folder / MANIFEST
+        for name, source in sorted(bundle.paths.items()):
+            yield f"bundle/{name}", source
 
 
 def _add_notice(path: Path) -> None:

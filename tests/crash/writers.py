@@ -79,11 +79,9 @@ def _write_bundle(folder: Path, version: str) -> None:
     from edgespeech.runtime.bundle import load_bundle, write_bundle
 
     tiny = load_bundle(inputs() / TINY)
-    files: dict[str, Path | bytes] = {name: tiny.folder / name for name in tiny.manifest.files}
-    files["notes.bin"] = version.encode() * 100_000
     write_bundle(
         folder / "bundle",
-        files,
+        {**tiny.paths, "notes.bin": version.encode() * 100_000},
         lambda entries: msgspec.structs.replace(tiny.manifest, name=version, files=entries),
         check=lambda bundle: None,
     )
@@ -280,7 +278,7 @@ def _bytes_of(name: str) -> Callable[[Path], Content]:
 WRITERS = (
     Writer(
         "bundle",
-        ("runtime.bundle", "demo.web.bundle", "quantization.quantizer", "quantization.float16"),
+        ("runtime.bundle.writing", "demo.web.bundle", "quantization.quantizer", "quantization.float16"),
         _write_bundle,
         _read_bundle,
     ),

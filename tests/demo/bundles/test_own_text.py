@@ -35,9 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Pat
     general.write_text("\n".join(GENERAL) + "\n")
     lm = folder / "lm.bin"
     build_language_model(BuildRequest(texts=(general,), output=lm, prune="0", held_out_fraction=0.0))
-    files: dict[str, Path | bytes] = {name: tiny_bundle.folder / name for name in tiny_bundle.manifest.files}
     write_bundle(
-        folder / "base", {**files, LANGUAGE_MODEL: lm},
+        folder / "base", {**tiny_bundle.paths, LANGUAGE_MODEL: lm},
         lambda entries: msgspec.structs.replace(tiny_bundle.manifest, files=entries, provenance={"name": "tiny"}),
     )  # fmt: skip
     (folder / "mine.txt").write_text("\n".join([*ORDERS, "Drink 2 now"]) + "\n")

@@ -157,7 +157,7 @@ def test_invalid_input_is_one_line(
 def test_a_read_only_default_bundle_is_refused(
     edgespeech: Command, bundle: Bundle, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgespeech.runtime.bundle.DEFAULT_BUNDLE", bundle.folder)
+    monkeypatch.setattr("edgespeech.runtime.bundle.reading.DEFAULT_BUNDLE", bundle.folder)
     allowed = os.access
     monkeypatch.setattr(
         os, "access", lambda path, mode, **rest: Path(path) != bundle.folder and allowed(path, mode, **rest)

@@ -103,7 +103,7 @@ def test_settings_that_cannot_be_used_are_logged_and_ignored(
     remember(tiny_bundle, settings(cells_bundle, bundle=str(cells_bundle.folder), chunk_ms=80.0))
     other = live(edgespeech, wav, "--bundle", tiny_bundle.folder)
     assert f"they are for {cells_bundle.folder}, and --bundle was given" in other.err
-    monkeypatch.setattr("edgespeech.runtime.bundle.DEFAULT_BUNDLE", tiny_bundle.folder)
+    monkeypatch.setattr("edgespeech.runtime.bundle.reading.DEFAULT_BUNDLE", tiny_bundle.folder)
     swapped = live(edgespeech, wav)
     assert f"device: bundle {cells_bundle.folder}, cpu" in swapped.err
     remember(tiny_bundle, settings(tiny_bundle, bundle=str(cells_bundle.folder)))

@@ -34,7 +34,7 @@ def changed(bundle: Bundle, folder: Path, **graph: Any) -> Bundle:
         replaced = msgspec.structs.replace(bundle.manifest.graph, **graph)
         return msgspec.structs.replace(bundle.manifest, files=entries, graph=replaced)
 
-    return write_bundle(folder, {name: bundle.folder / name for name in bundle.manifest.files}, describe)
+    return write_bundle(folder, bundle.paths, describe)
 
 
 def text_of(site: Site, path: str) -> str:

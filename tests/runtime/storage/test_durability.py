@@ -9,8 +9,10 @@ import pytest
 
 from edgespeech.errors import UsageError
 from edgespeech.runtime import files
-from edgespeech.runtime.files import FolderKind, replacing, replacing_folder
+from edgespeech.runtime.files import replacing
+from edgespeech.runtime.storage import folders
 from edgespeech.runtime.storage.durability import exchange, sync_file, sync_folder, sync_tree
+from edgespeech.runtime.storage.folders import FolderKind, replacing_folder
 
 KIND = FolderKind("thing", "thing.json", "thing")
 
@@ -74,7 +76,7 @@ def test_what_has_no_disk_is_not_synced(tmp_path: Path) -> None:
 def test_a_process_that_died_between_two_renames_has_its_folder_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "exchange", lambda one, other: False)
     folder = tmp_path / "folder"
     for text in ("first", "second"):
         write_thing(folder, text)

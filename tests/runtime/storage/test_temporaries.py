@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edgespeech.runtime.files import FolderKind, replacing, replacing_folder
+from edgespeech.runtime.files import replacing
 from edgespeech.runtime.storage import temporaries
+from edgespeech.runtime.storage.folders import FolderKind, replacing_folder
 from edgespeech.runtime.storage.temporaries import exclusive, temporary_file, temporary_folder
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")

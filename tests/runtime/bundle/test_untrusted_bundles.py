@@ -16,9 +16,9 @@ from edgespeech.runtime import bundle as bundles
 from edgespeech.runtime.acoustic_model import AcousticModel
 from edgespeech.runtime.bundle import ACOUSTIC, LANGUAGE_MODEL, MANIFEST, Bundle, describe_file, load_bundle
 from edgespeech.runtime.recognizer import Recognizer
-from tests.runtime.test_bundle import Description, rewrite
+from tests.runtime.bundle.test_reading import Description, rewrite
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture
