@@ -1,1 +1,1 @@
-"""What keeps files whole: temporary names that no crash leaves for good, and a disk that has what was written."""
+"""What keeps files whole: names that no crash leaves for good, folders replaced in one step, and a synced disk."""
