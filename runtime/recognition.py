@@ -136,8 +136,8 @@ class Recognition:
         if may_end and endpointer.ends_early(rows, self._levels, state):
             events += self._finish_segment()
         if self._fast_partials:
-            partial, _ = self._decoder.step(rows, self._decoder_state)
-            events += self._show(_single_spaces(partial.text), len(rows))
+            text = self._decoder.preview(rows, self._decoder_state)
+            events += self._show(_single_spaces(text), len(rows))
         return events
 
     def end_segment(self, waiting: Floats) -> Steps:

@@ -26,10 +26,11 @@ from edgespeech.runtime.recognizer import Recognizer
 from edgespeech.runtime.transcript import Event
 
 Floats = NDArray[np.float32]
-CERTAIN, ARRIVED_TAPS, ZEROS = KINDS = (
+CERTAIN, ARRIVED_TAPS, ZEROS, PREVIEW = KINDS = (
     "certain outputs only",
     "taps that have arrived",
     "look-ahead padded with zeros",
+    "the same with fewer prefixes",
 )
 CHUNK_FRAMES = 8
 
@@ -65,6 +66,7 @@ def measure(
         processed += CHUNK_FRAMES * frame_seconds
         texts = {CERTAIN: partial.text}
         texts |= {kind: decoder.step(rows, state)[0].text for kind, rows in guesses.items()}
+        texts[PREVIEW] = decoder.preview(guesses[ZEROS], state)
         for kind, text in texts.items():
             if text != shown[kind]:
                 shown[kind] = text

@@ -28,7 +28,7 @@ from edgespeech.runtime.decoder.options import (
     DEFAULT_UNKNOWN_SCORE,
     DecoderOptions,
 )
-from edgespeech.runtime.decoder.phrases.whole_phrases import PhraseState, make_whole_phrases
+from edgespeech.runtime.decoder.phrases.whole_phrases import PhraseState, make_whole_phrases, require_state
 from edgespeech.runtime.decoder.search_plan import SearchPlan
 from edgespeech.runtime.decoder.word_scorer import WordScorer
 from edgespeech.runtime.decoder.word_times import any_space
@@ -43,6 +43,7 @@ SearchState: TypeAlias = "NativeState | BeamState | PhraseState"
 
 DEFAULTS = DecoderOptions(DEFAULT_BEAM_WIDTH, DEFAULT_ALPHA, DEFAULT_BETA, DEFAULT_UNKNOWN_SCORE, DEFAULT_FILLER_SCORE)
 DEFAULTS_WITHOUT_LM = replace(DEFAULTS, beta=0.0)
+PREVIEW_THRESHOLD = 9.0  # at 60 % of the time of 18, 0.4 % of the partials have another text
 
 
 class BeamSearchDecoder:
@@ -152,6 +153,24 @@ class BeamSearchDecoder:
             return self._phrases.step(log_probs, state, self._search)
         stepped: tuple[Partial, SearchState] = self._search.step(log_probs, state)
         return stepped
+
+    def preview(self, log_probs: npt.ArrayLike, state: SearchState) -> str:
+        """Return the text so far if these frames came next, which are not kept.
+
+        More prefixes are dropped than in `step`, to save time; so the text can differ from that of `step`, and there is
+        no state to go on with.
+
+        Args:
+            log_probs: [frames, labels], natural logarithm; zero frames are allowed.
+            state: From :meth:`initial_state` or an earlier step; it is not changed.
+
+        Raises:
+            DecodingError: The array cannot be log-probabilities over these labels.
+            UsageError: The state is from another decoder.
+        """
+        before = require_state(state).search if self._phrases else state
+        partial: Partial = self._search.step(log_probs, before, PREVIEW_THRESHOLD)[0]
+        return partial.text
 
     def finish(self, state: SearchState, nbest: int | None = None) -> list[Hypothesis]:
         """End the utterance.

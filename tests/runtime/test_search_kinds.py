@@ -36,6 +36,15 @@ def exact_event(event: Event) -> tuple[Any, ...]:
     return event.type, event.text, event.committed, event.start, event.end, [exact(one) for one in event.nbest]
 
 
+def test_fast_partials_change_no_final() -> None:
+    recognizer = Recognizer(nbest=5)
+    found, wanted = (
+        [event for event in events(recognizer, fast_partials) if event.type == "final"]
+        for fast_partials in (True, False)
+    )
+    assert len(found) > 3 and found == wanted
+
+
 @pytest.mark.skipif(bool(search_kind().reason), reason=search_kind().reason or "-")
 @pytest.mark.parametrize("name", SETTINGS)
 def test_sample_clips_give_the_same_events(name: str) -> None:

@@ -148,8 +148,8 @@ export class Recognition {
     const rows = await this.#padLookAhead(new Float32Array(0), 0);
     if (mayEnd && endpointer.endsEarly(rows, this.#levels, this.#endpointState)) events.push(...this.finishSegment());
     if (this.#fastPartials) {
-      const { partial } = this.#search.step(rows, this.#searchState);
-      events.push(...this.#show(singleSpaces(partial.text), rows.length / this.#labels));
+      const text = this.#search.preview(rows, this.#searchState);
+      events.push(...this.#show(singleSpaces(text), rows.length / this.#labels));
     }
     return events;
   }

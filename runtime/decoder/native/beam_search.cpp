@@ -1,5 +1,6 @@
 #include "beam_search.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace edgespeech {
@@ -13,6 +14,7 @@ Search::Search(const SearchLayout& layout, KenlmTrie* lm)
     : scorer_(layout.scorer, lm),
       frames_(layout.frames, {layout.frames.blank, layout.symbol_mass, layout.max_symbols}, scorer_),
       labels_(layout.label_texts, layout.word_pieces, layout.word_piece_counts),
+      beam_threshold_(layout.frames.beam_threshold),
       confidence_power_(layout.confidence_power),
       max_tentative_(layout.max_tentative),
       table_bytes_(static_cast<std::size_t>(layout.table_bytes)),
@@ -56,11 +58,12 @@ std::unique_ptr<BeamState> Search::begin() {
     return state;
 }
 
-std::unique_ptr<BeamState> Search::step(const BeamState& before, const Rows& rows) {
+std::unique_ptr<BeamState> Search::step(const BeamState& before, const Rows& rows, double threshold) {
     if (!are_log_probs(rows)) return nullptr;
     std::unique_ptr<Workspace> workspace = borrow();
     Frame& frame = workspace->frame;
     BeamState& state = workspace->state;
+    workspace->frames.threshold = std::min(threshold, beam_threshold_);
     state = before;
     state.newly_committed.clear();
     move_to_current_states(&state);

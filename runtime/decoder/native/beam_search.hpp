@@ -52,8 +52,8 @@ public:
 
     std::unique_ptr<BeamState> begin();
 
-    // Return the next state; null if the rows are not log-probabilities.
-    std::unique_ptr<BeamState> step(const BeamState& state, const Rows& rows);
+    // Return the next state; null if the rows are not log-probabilities. A threshold below that of the search drops more.
+    std::unique_ptr<BeamState> step(const BeamState& state, const Rows& rows, double threshold);
 
     // At most `nbest` texts, with the scores of the last word and of the end of the sentence.
     std::unique_ptr<Result> finish(const BeamState& state, std::size_t nbest) const;
@@ -86,6 +86,7 @@ private:
     WordScorer scorer_;
     FrameSearch frames_;
     LabelTexts labels_;
+    double beam_threshold_;
     double confidence_power_;
     std::int64_t max_tentative_;
     std::size_t table_bytes_;

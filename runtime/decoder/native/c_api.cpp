@@ -79,7 +79,7 @@ StepResult view(BeamState* state) {
 using namespace edgespeech;
 
 // Changes with every change of the functions or layouts below; library.py wants the same number.
-EDGESPEECH_API std::int32_t edgespeech_version() { return 4; }
+EDGESPEECH_API std::int32_t edgespeech_version() { return 5; }
 
 // Return the number of words, or -1.
 EDGESPEECH_API std::int64_t edgespeech_sort_words(
@@ -112,10 +112,10 @@ EDGESPEECH_API void edgespeech_free_state(BeamState* state) { delete state; }
 
 // Return 0, 1 if the rows are not log-probabilities, or -1.
 EDGESPEECH_API std::int32_t edgespeech_step(
-    Search* search, const BeamState* state, const Rows* rows, StepResult* result
+    Search* search, const BeamState* state, const Rows* rows, double threshold, StepResult* result
 ) {
     try {
-        std::unique_ptr<BeamState> after = search->step(*state, *rows);
+        std::unique_ptr<BeamState> after = search->step(*state, *rows, threshold);
         if (!after) return 1;
         *result = view(after.release());
         return 0;

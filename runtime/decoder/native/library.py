@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from ctypes import CDLL, c_int32, c_int64, c_void_p
+from ctypes import CDLL, c_double, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,7 +14,7 @@ from edgespeech.errors import UsageError
 # As in setup.py; none of the suffixes is that of an extension module.
 FILE = Path(__file__).with_name("_search" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so.1"))
 VARIABLE = "EDGESPEECH_SEARCH"
-_VERSION = 4  # that of c_api.cpp
+_VERSION = 5  # that of c_api.cpp
 
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "version": (c_int32, []),
@@ -25,7 +25,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "close_search": (None, [c_void_p]),
     "begin": (c_void_p, [c_void_p]),
     "free_state": (None, [c_void_p]),
-    "step": (c_int32, [c_void_p, c_void_p, c_void_p, c_void_p]),
+    "step": (c_int32, [c_void_p, c_void_p, c_void_p, c_double, c_void_p]),
     "finish": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "free_result": (None, [c_void_p]),
     "sizes": (None, [c_void_p, c_void_p]),

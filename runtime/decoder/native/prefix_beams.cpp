@@ -64,7 +64,6 @@ void Beams::drop_unused_histories(std::vector<std::int32_t>* scratch) {
 FrameSearch::FrameSearch(const FrameSearchLayout& layout, const SymbolChoice& symbols, const WordScorer& scorer)
     : blank_(layout.blank),
       beam_width_(static_cast<std::size_t>(layout.beam_width)),
-      beam_threshold_(layout.beam_threshold),
       label_keys_(layout.label_keys, layout.label_keys + scorer.labels()),
       is_bounded_(scorer.labels(), 0),
       symbols_(symbols),
@@ -97,7 +96,7 @@ void FrameSearch::advance(
     now.extensions.clear();
     now.pending = 0;
     if (!only_blank) {
-        now.floor.begin(beam_width_, beam_threshold_);
+        now.floor.begin(beam_width_, now.threshold);
         for (const auto& stay : now.stays) now.floor.add(stay.total);
         now.floor.raise();
         only_blank = symbols_.choose(rows, row, write_bounds(*beams, scratch), frame);

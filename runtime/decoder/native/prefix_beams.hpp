@@ -78,6 +78,7 @@ struct FrameScratch {
         double score;  // that no extension of the prefix exceeds, except for the log-probability of the label
         std::int32_t row;
     };
+    double threshold = 0.0;  // prefixes that score this much below the best are dropped
     Floor floor;
     std::vector<Stay> stays;
     std::vector<Extension> extensions;
@@ -121,7 +122,6 @@ private:
 
     std::int32_t blank_;
     std::size_t beam_width_;
-    double beam_threshold_;
     std::vector<double> label_scores_;
     std::vector<std::uint64_t> label_keys_;
     std::vector<unsigned char> is_bounded_;  // [labels], whether the look-ahead score after a label is an upper bound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import Structure, byref, c_bool, c_double, c_int32, c_int64, c_void_p, string_at
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -128,8 +129,8 @@ class NativeSearch:
         """Return the state before the first frame."""
         return NativeState(self, self._require(self.library.edgespeech_begin(self._pointer)), 0, 0, "")
 
-    def step(self, log_probs: npt.ArrayLike, state: NativeState) -> tuple[Partial, NativeState]:
-        """Process more frames without changing the state."""
+    def step(self, log_probs: npt.ArrayLike, state: NativeState, threshold: float = inf) -> tuple[Partial, NativeState]:
+        """Process more frames without changing the state; a threshold below the options' drops more prefixes."""
         self._check(state)
         values = np.asarray(log_probs)
         single = values.dtype == np.float32
@@ -138,7 +139,7 @@ class NativeSearch:
         values = np.ascontiguousarray(values)
         rows = Rows(values.ctypes.data, len(values), len(self._labels), single)
         result = StepResult()
-        failed = self.library.edgespeech_step(self._pointer, state.pointer, byref(rows), byref(result))
+        failed = self.library.edgespeech_step(self._pointer, state.pointer, byref(rows), threshold, byref(result))
         if failed > 0:
             check_log_probs(values, len(self._labels))
         if failed:

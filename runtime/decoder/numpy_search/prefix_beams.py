@@ -11,6 +11,7 @@ DNNs" (2014), algorithm 1; D. Amodei et al., "Deep Speech 2" (2015), sections 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +105,12 @@ class FrameSearch:
         self._beam_threshold = np.inf if beam_threshold is None else beam_threshold
         self._label_scores = label_scores
         self._keys = label_keys(len(ends_words))
+
+    def with_threshold(self, beam_threshold: float) -> FrameSearch:
+        """Return a search with the lower of two thresholds, this one and its own."""
+        search = copy(self)
+        search._beam_threshold = min(beam_threshold, self._beam_threshold)
+        return search
 
     def begin(self, history: History) -> Beams:
         """Return the beams before the first frame: the empty prefix alone."""

@@ -53,12 +53,12 @@ class NumpySearch:
         beams = self._search.begin(self._scorer.begin())
         return BeamState(0, beams, Trie(), self._prefix_states, nothing, nothing, np.zeros(0), "", np.zeros(0), NO_WORD)
 
-    def step(self, log_probs: npt.ArrayLike, state: BeamState) -> tuple[Partial, BeamState]:
-        """Process more frames without changing the state."""
+    def step(self, log_probs: npt.ArrayLike, state: BeamState, threshold: float = np.inf) -> tuple[Partial, BeamState]:
+        """Process more frames without changing the state; a threshold below the options' drops more prefixes."""
         rows = check_log_probs(log_probs, len(self._labels))
-        state = self._in_table(state)
+        state, search = self._in_table(state), self._search.with_threshold(threshold)
         for start in range(0, len(rows), _BLOCK_FRAMES):
-            state = self._advance(rows[start : start + _BLOCK_FRAMES], state)
+            state = self._advance(rows[start : start + _BLOCK_FRAMES], state, search)
         if self._grammar is None:
             return state.partial(self._labels), state
         best = int(state.beams.totals.argmax())
@@ -119,10 +119,10 @@ class NumpySearch:
         histories[:] = [history.without_cache() for history in beams.histories.tolist()]
         return replace(state, beams=Beams(beams.scores, prefixes, histories), prefix_states=states)
 
-    def _advance(self, rows: Floats, state: BeamState) -> BeamState:
+    def _advance(self, rows: Floats, state: BeamState, search: FrameSearch) -> BeamState:
         beams, trie, frame = state.beams, state.trie.copy(), state.frame
         for symbols in choose_symbols(rows, self._blank, self._symbol_mass, self._max_symbols, frame):
-            beams = self._search.advance(beams, symbols, trie, state.prefix_states)
+            beams = search.advance(beams, symbols, trie, state.prefix_states)
             frame += 1
             if frame % _TIDY_EVERY_FRAMES == 0:
                 state = replace(state, frame=frame, beams=beams, trie=trie)

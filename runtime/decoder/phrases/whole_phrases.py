@@ -62,7 +62,7 @@ class WholePhrases:
 
     def step(self, log_probs: npt.ArrayLike, state: object, search: Any) -> tuple[Partial, PhraseState]:
         """Process more frames by the search, and keep them."""
-        before = _require_state(state)
+        before = require_state(state)
         partial, after = search.step(log_probs, before.search)
         rows = before.rows
         if rows is not None:
@@ -71,7 +71,7 @@ class WholePhrases:
 
     def finish(self, state: object, search: Any, nbest: int | None) -> list[Hypothesis]:
         """Return the hypotheses at the end of a segment, best first."""
-        after = _require_state(state)
+        after = require_state(state)
         found: list[Hypothesis] = search.finish(after.search, None)
         if not after.rows:
             return found[:nbest]
@@ -265,7 +265,8 @@ def make_whole_phrases(plan: SearchPlan) -> WholePhrases | None:
     return phrases if phrases.beginnings <= _MAX_BEGINNINGS else None
 
 
-def _require_state(state: object) -> PhraseState:
+def require_state(state: object) -> PhraseState:
+    """Return a state, or raise UsageError if it is one of a search alone."""
     if not isinstance(state, PhraseState):
         raise UsageError("state is from another decoder; wanted one of this decoder")
     return state

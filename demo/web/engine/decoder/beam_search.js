@@ -18,6 +18,7 @@ import { WordScorer } from "./word_scorer.js";
 import { Agreement, anySpace, certainty, joinWords, separateWords } from "./word_times.js";
 
 const TIDY_EVERY_FRAMES = 64;
+const PREVIEW_THRESHOLD = 9; // that of the Python package
 
 /**
  * @typedef {import("../options.js").DecoderSettings} DecoderSettings
@@ -68,7 +69,7 @@ export class BeamSearch {
     this.#states = new PrefixStates(this.#scorer);
     this.#row = new Float64Array(labels.length);
     const labelScores = this.#grammar?.labelScores(labels, blank) ?? null;
-    this.#frames = new FrameSearch(this.#scorer, blank, settings.beamWidth, settings.beamThreshold, labelScores);
+    this.#frames = new FrameSearch(this.#scorer, blank, settings.beamWidth, labelScores);
   }
 
   /** What the user should know about the fit of the language model and the labels; often empty. */
@@ -103,6 +104,30 @@ export class BeamSearch {
    * @throws {EdgespeechError} The numbers cannot be log-probabilities over these labels.
    */
   step(logProbs, before) {
+    const state = this.#advance(logProbs, before, this.#settings.beamThreshold);
+    return { partial: this.#partial(state), state };
+  }
+
+  /**
+   * The text so far if these frames came next, which are not kept.
+   *
+   * More prefixes are dropped than in `step`, so the text can differ from its.
+   *
+   * @param {Float32Array | Float64Array} logProbs [frames, labels], natural logarithm.
+   * @param {BeamState} state From `initialState` or an earlier step; it is not changed.
+   * @throws {EdgespeechError} The numbers cannot be log-probabilities over these labels.
+   */
+  preview(logProbs, state) {
+    const threshold = Math.min(PREVIEW_THRESHOLD, this.#settings.beamThreshold);
+    return this.#partial(this.#advance(logProbs, state, threshold)).text;
+  }
+
+  /**
+   * @param {Float32Array | Float64Array} logProbs
+   * @param {BeamState} before
+   * @param {number} threshold Prefixes that score further below the best are dropped.
+   */
+  #advance(logProbs, before, threshold) {
     const labels = this.labels;
     checkLogProbs(logProbs, labels.length);
     const state = before.copy();
@@ -112,7 +137,7 @@ export class BeamSearch {
       this.#row.set(logProbs.subarray(start, start + labels.length));
       this.#symbols.choose(this.#row);
       const frame = { row: this.#row, symbols, count: this.#symbols.count, number: state.frame };
-      state.beams = this.#frames.advance(frame, state.beams, state.trie, state.states);
+      state.beams = this.#frames.advance(frame, state.beams, state.trie, state.states, threshold);
       if (++state.frame % TIDY_EVERY_FRAMES === 0) {
         state.compact();
         state.commit(labels, this.#wordPieces, this.#settings.maxTentative);
@@ -120,7 +145,7 @@ export class BeamSearch {
       }
     }
     state.compact();
-    return { partial: this.#partial(state), state };
+    return state;
   }
 
   /**

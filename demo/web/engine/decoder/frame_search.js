@@ -47,14 +47,13 @@ export class FrameSearch {
    * @param {import("./word_scorer.js").WordScorer} scorer
    * @param {number} blank
    * @param {number} beamWidth Number of prefixes kept.
-   * @param {number} beamThreshold Prefixes that score further below the best are dropped.
    * @param {Float64Array | null} labelScores [labels], natural log added for each label of a prefix, none above 0.
    */
-  constructor(scorer, blank, beamWidth, beamThreshold, labelScores) {
+  constructor(scorer, blank, beamWidth, labelScores) {
     this.#scorer = scorer;
     this.#blank = blank;
     this.#labelScores = labelScores;
-    this.#ranking = new Ranking(beamWidth, beamThreshold);
+    this.#ranking = new Ranking(beamWidth);
     this.#columnOf = new Int32Array(scorer.labels);
   }
 
@@ -69,12 +68,13 @@ export class FrameSearch {
    * @param {Beams} beams Overwritten later.
    * @param {Trie} trie
    * @param {PrefixStates} states
+   * @param {number} threshold Prefixes that score further below the best are dropped.
    * @returns {Beams} The beams of the next frame.
    */
-  advance(frame, beams, trie, states) {
+  advance(frame, beams, trie, states, threshold) {
     const ranking = this.#ranking;
     this.#reserve(beams.size, frame.count);
-    ranking.begin();
+    ranking.begin(threshold);
     this.#count = 0;
     this.#stay(frame, beams);
     let floor = -Infinity; // all beams stay if there is only the blank

@@ -2,20 +2,16 @@
 
 export class Ranking {
   #width;
-  #threshold;
+  #threshold = Infinity;
   #size = 0;
   #totals = new Float64Array(0);
   #bounds = new Float64Array(0);
   #taken = new Uint8Array(0);
   #ranked = new Float64Array(0);
 
-  /**
-   * @param {number} width Number of candidates that survive.
-   * @param {number} threshold Candidates that score further below the best are dropped.
-   */
-  constructor(width, threshold) {
+  /** @param {number} width Number of candidates that survive. */
+  constructor(width) {
     this.#width = width;
-    this.#threshold = threshold;
     /** Number of candidates with a bound. */
     this.bounds = 0;
     /** Number of candidates that the last choice took. */
@@ -30,7 +26,9 @@ export class Ranking {
     this.#ranked = new Float64Array(size);
   }
 
-  begin() {
+  /** @param {number} threshold Candidates that score further below the best are dropped. */
+  begin(threshold) {
+    this.#threshold = threshold;
     this.#size = this.bounds = 0;
   }
 

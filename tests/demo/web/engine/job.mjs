@@ -32,7 +32,7 @@ const jobs = {
     return { order: model.order, words: model.vocabulary.words, unigrams: [...model.unigrams], scored };
   },
 
-  // Partials and hypotheses of log-probabilities that come in several calls.
+  // Partials and hypotheses of log-probabilities that come in several calls, and previews of each call before it.
   search({ labels, blank, lm, options, logProbs, cuts, nbest }) {
     const defaults = { beam_width: 64, alpha: 0.5, beta: 1.5, unknown_score: -10, ...options.defaults };
     const { hotWords, grammar, ...settings } = options;
@@ -44,17 +44,20 @@ const jobs = {
     const values = doubles(logProbs);
     let state = search.initialState();
     const partials = [];
+    const previews = [];
     const began = process.cpuUsage();
     let first = 0;
     for (const end of [...cuts, values.length / labels.length]) {
-      const step = search.step(values.subarray(first * labels.length, end * labels.length), state);
+      const rows = values.subarray(first * labels.length, end * labels.length);
+      previews.push(search.preview(rows, state));
+      const step = search.step(rows, state);
       state = step.state;
       partials.push([step.partial.text, step.partial.committed, step.partial.tentative]);
       first = end;
     }
     const hypotheses = search.finish(state, nbest ?? Infinity);
     const { user, system } = process.cpuUsage(began);
-    return { partials, hypotheses, cpuSeconds: (user + system) / 1e6, committed: state.committed.labels.length };
+    return { partials, previews, hypotheses, cpuSeconds: (user + system) / 1e6, committed: state.committed.labels.length };
   },
 
   noise: ({ count, result }) => writeFileSync(result, standardNormal(count)),

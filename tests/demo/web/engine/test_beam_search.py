@@ -1,4 +1,4 @@
-"""The search in JavaScript against Python's: the same texts, labels, frames, partials, scores and confidences."""
+"""The search in JavaScript against Python's: the same hypotheses, partials, previews, scores and confidences."""
 
 from __future__ import annotations
 
@@ -73,8 +73,9 @@ def compare(
     """Decode with both, require equal results, and return what the job in JavaScript reports."""
     # The port has no exact scores of whole segments.
     decoder = BeamSearchDecoder(labels, 0, language_model(lm), frame_seconds=0.03, whole_phrases=False, **options)
-    state, partials = decoder.initial_state(), []
+    state, partials, previews = decoder.initial_state(), [], []
     for chunk in np.split(log_probs, cuts):
+        previews.append(decoder.preview(chunk, state))
         partial, state = decoder.step(chunk, state)
         partials.append([partial.text, partial.committed, partial.tentative])
     wanted = decoder.finish(state, nbest)
@@ -88,7 +89,7 @@ def compare(
         cuts=cuts,
         nbest=nbest,
     )
-    assert found["partials"] == partials
+    assert found["partials"] == partials and found["previews"] == previews
     assert [_exact(one) for one in found["hypotheses"]] == [_exact(_as_json(one)) for one in wanted]
     for one, other in zip(found["hypotheses"], wanted, strict=True):
         assert _numbers(one) == pytest.approx(_numbers(_as_json(other)), abs=TOLERANCE, rel=0.0)
