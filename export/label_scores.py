@@ -1,4 +1,4 @@
-"""Constants on the logits: what a CTC model that heard little speech expects too much is made less likely."""
+"""Constants on the logits: labels that a CTC model trained on little speech expects too often become less likely."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def require_blank_score(score: float) -> None:
 
 
 def require_prior_power(power: float, has_language_model: bool) -> None:
-    """Raise UsageError if a power is out of range, or if there is no language model to give the frequencies."""
+    """Raise UsageError if a power is out of range, or given without a language model, which has the frequencies."""
     if not 0.0 <= power <= 1.0:
         raise UsageError(f"prior power is {power:g}; wanted a number from 0 to 1, such as 0.3")
     if power and not has_language_model:
