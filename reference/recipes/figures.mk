@@ -14,8 +14,8 @@ model-card: .venv/.all ## measure the figures of docs/results/model-card.md agai
 
 QUANTIZED = work/quantization
 TABLES = docs/results/quantization.md
-# Settings of the default bundle: blank score, weights and beam width of the search.
-EXPORT_OPTIONS ?= --blank-score -0.75 --alpha 1 --beta 1 --unknown-score -80 --beam-width 512 --min-confidence 0.05
+# Settings of the default bundle: label scores, weights and beam width of the search.
+EXPORT_OPTIONS ?= --blank-score -0.75 --prior-power 0.4 --alpha 1 --beta 0.5 --unknown-score -80 --beam-width 512 --min-confidence 0.05
 # Number of utterances of the dev manifest; all if empty.
 DEV_LIMIT ?=
 QUANTIZE = $(IN) -m edgespeech.demo.cli quantize --speech $(SPEECH)/librispeech_many_speakers/train.jsonl \
@@ -47,7 +47,9 @@ recipe: work/pronunciations.tsv ## train the default model from nothing into wor
 	@$(call finished,edge)
 	$(TRAIN) reference/recipes/edge_tune.toml --resume
 	@$(call finished,edge_tune)
-	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt --half -o work/edge.pt --overwrite
+	$(TRAIN) reference/recipes/edge_words.toml --resume
+	@$(call finished,edge_words)
+	$(IN) -m edgespeech.demo.cli average work/edge_tune/best.pt work/edge_words/best.pt --half -o work/edge.pt --overwrite
 
 recipe-check: .venv/.all ## whether work/edge.pt differs from the default bundle by more than noise (ten minutes; SPEECH=)
 	$(IN) -m edgespeech.demo.cli export work/edge.pt -o work/recipe_bundle --overwrite $(EXPORT_OPTIONS) \

@@ -45,6 +45,8 @@ def average_checkpoints(paths: Sequence[Path], weights: Sequence[float]) -> tupl
             mean[name].add_(value, alpha=weight / sum(weights))
     model.load_state_dict(mean)
     averaged = {f"{path.parent.name}/{path.name}": weight for path, weight in zip(paths, weights, strict=True)}
+    if len(paths) > 1:  # figures of one of them are not those of the mean
+        provenance = {name: value for name, value in provenance.items() if not name.startswith("dev_")}
     return model, {**provenance, "train": list(manifests), "averaged": averaged}
 
 

@@ -37,7 +37,7 @@ def default() -> Recognizer:
 
 @pytest.fixture(scope="module")
 def clips() -> list[Samples]:
-    return [audio.read(utterance.path, 16000) for utterance in read_manifest(SAMPLE_CLIPS)[1:3]]
+    return [audio.read(utterance.path, 16000) for utterance in read_manifest(SAMPLE_CLIPS)[2:4]]
 
 
 @pytest.fixture

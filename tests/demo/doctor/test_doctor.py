@@ -299,7 +299,7 @@ def test_the_microphone_is_recorded_only_if_it_is_asked_for(
 
 def test_a_default_bundle_must_recognise_its_sample_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     (fine,) = doctor.check_recognition(load_bundle())
-    assert fine.state == "ok" and "14% word errors" in fine.found
+    assert fine.state == "ok" and "10% word errors" in fine.found
 
     class Untrained:
         def __init__(self, bundle: Bundle) -> None: ...

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import websockets
 
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 from tests.demo.server.clients import RATE, RunningServer, pieces, stream_text
 from tests.demo.server.conftest import Clip
 
@@ -57,7 +58,9 @@ def test_audio_needs_no_start(server: RunningServer, clips: list[Clip]) -> None:
 def test_a_segment_ends_when_the_client_wants_it(server: RunningServer, clips: list[Clip]) -> None:
     audio, end = clips[2].audio, {"type": "end_segment"}
     (_, *events), _ = talk(server.stream_url, {"type": "start", "endpoint": 0}, audio, end, audio, FINISH)
-    assert [event["text"] for event in events if event["type"] == "final"] == [clips[2].text, clips[2].text]
+    first, second = (event["text"] for event in events if event["type"] == "final")
+    # The acoustic state goes on, so a word may differ.
+    assert first == clips[2].text and word_edit_distance(first, second) <= 1
 
 
 def test_hot_words_and_grammars_are_spelled_as_people_write_them(server: RunningServer, clips: list[Clip]) -> None:

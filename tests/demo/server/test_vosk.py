@@ -11,6 +11,7 @@ import websockets
 
 from edgespeech.demo.server.vosk import ResultForm
 from edgespeech.runtime.decoder.hypothesis import Word
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 from edgespeech.runtime.transcript import Event
 from tests.demo.server.clients import RATE, RunningServer, pieces, vosk_results, vosk_text
 from tests.demo.server.conftest import Clip
@@ -63,10 +64,11 @@ def test_the_end_is_any_json_with_eof(server: RunningServer, eof: str) -> None:
 
 
 def test_reset_makes_a_final_and_goes_on(server: RunningServer, clips: list[Clip]) -> None:
-    audio = clips[2].audio
+    audio, text = clips[2].audio, clips[2].text
     replies = talk(server.vosk_url, CONFIG, audio, '{"reset":1}', audio, EOF)
     assert [set(one) for one in replies] == [{"partial"}, {"result", "text"}, {"partial"}, {"result", "text"}]
-    assert [replies[1]["text"], replies[3]["text"]] == [clips[2].text, clips[2].text]
+    # The acoustic state goes on, so a word may differ.
+    assert replies[1]["text"] == text and word_edit_distance(text, replies[3]["text"]) <= 1
     assert replies[1]["result"][-1]["end"] < replies[3]["result"][0]["start"]
 
 

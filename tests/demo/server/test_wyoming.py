@@ -106,7 +106,7 @@ def test_a_client_that_speaks_live_has_its_transcript_while_it_sends(server: Run
 
 
 def test_names_and_terms_are_hot_words(server: RunningServer, clips: list[Clip]) -> None:
-    assert "herbert" in clips[0].text
+    assert "warmer" not in clips[0].text
     terms = ["twentieth row", "Warmer", "a" * 10000] * 400
     wish = Transcribe(transcript_names=["Warmer", "Küche 7", "!"] * 9, transcript_terms=terms)
     events = exchange(server.wyoming_port, wish.event(), *request(clips[0].audio))

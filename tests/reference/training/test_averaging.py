@@ -24,7 +24,7 @@ def saved(model: Any, path: Path, seed: int) -> Path:
     with torch.no_grad():
         for value in model.state_dict().values():
             value.copy_(torch.randn(value.shape))
-    save_checkpoint(model, path, {"name": path.stem})
+    save_checkpoint(model, path, {"name": path.stem, "dev_wer": 0.25})
     return path
 
 
@@ -39,6 +39,7 @@ def test_parameters_and_statistics_are_averaged_by_their_weights(pair: list[Path
     for name, value in mean.state_dict().items():
         torch.testing.assert_close(value, 0.25 * first[name] + 0.75 * second[name])
     assert provenance["name"] == "1" and list(provenance["averaged"].values()) == [1.0, 3.0]
+    assert "dev_wer" not in provenance and average_checkpoints(pair[:1], [1.0])[1]["dev_wer"] == 0.25
 
 
 def test_a_training_state_counts_with_its_averaged_weights(

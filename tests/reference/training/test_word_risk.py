@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from edgespeech.errors import ConfigError
 from edgespeech.reference.data.config import DataConfig
+from edgespeech.reference.language_model.label_scores import label_scores
 from edgespeech.reference.model.checkpoint import load_checkpoint
 from edgespeech.reference.model.labels import BLANK, CHARACTERS, Labels
 from edgespeech.reference.training.config import OptimisationConfig, TrainingConfig
@@ -52,15 +53,18 @@ def expected_by_hand(log_probs: Tensor, hypotheses: int) -> tuple[float, int]:
     """Return the expected errors per word, one clip and one hypothesis after the other, and the number of texts."""
     bundle = load_bundle()
     decoder = bundle_decoder(bundle, RecognizerOptions(beam_width=BEAM_WIDTH))
-    shift = torch.zeros(log_probs.shape[-1])
-    shift[BLANK] = bundle.manifest.provenance["blank_score"]
+    given = {name: bundle.manifest.provenance[name] for name in ("blank_score", "prior_power")}
+    shift = torch.from_numpy(label_scores(Labels(CHARACTERS), **given, lm=bundle.language_model_path))
+    assert shift[BLANK] == given["blank_score"] and shift[CHARACTERS.index("z")] > 0.5
     total, texts = 0.0, 0
     for one, frames, text in zip(log_probs, FRAMES.tolist(), TEXTS, strict=True):
         rows = (one[:frames] + shift).log_softmax(-1)
         scores, errors = [], []
         for found in decoder.decode(rows.numpy(), hypotheses):
             targets = torch.tensor([found.labels])
-            loss = functional.ctc_loss(rows[:, None], targets, torch.tensor([frames]), torch.tensor([targets.shape[1]]))
+            loss = functional.ctc_loss(
+                rows[:, None], targets, torch.tensor([frames]), torch.tensor([targets.shape[1]]), reduction="sum"
+            )
             scores.append(-loss + found.score - found.acoustic_score)
             errors.append(word_edit_distance(text, found.text))
         texts += len(errors)
