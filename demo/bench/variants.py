@@ -19,6 +19,7 @@ from edgespeech.export.inputs import comparison_speech
 from edgespeech.export.request import ExportRequest, Form
 from edgespeech.export.streaming_graph import chunk_samples
 from edgespeech.quantization.bundle_quantization import MAX_CALIBRATION_SECONDS
+from edgespeech.reference.language_model.label_scores import recorded_settings
 from edgespeech.reference.model.deep_speech2 import DeepSpeech2
 from edgespeech.runtime.bundle import Bundle, require_bundle_folder
 from edgespeech.runtime.manifest import SAMPLE_CLIPS, read_manifest
@@ -126,8 +127,7 @@ def build_variants(request: VariantsRequest, seconds: Sequence[float]) -> list[P
                 form=form,
                 chunk_ms=chunk_ms,
                 speech=request.speech,
-                blank_score=float(like.provenance.get("blank_score", 0.0)),
-                prior_power=float(like.provenance.get("prior_power", 0.0)),
+                **recorded_settings(like.provenance),
                 lm=request.like.language_model_path,
                 decoder=like.decoder,
             )

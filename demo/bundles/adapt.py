@@ -18,6 +18,7 @@ from edgespeech.errors import CheckpointError, UsageError, VerificationError
 from edgespeech.export.request import ExportRequest
 from edgespeech.reference.adaptation.adapt import FILES, REPLAY, Adaptation, AdaptationRequest, AdaptationRun
 from edgespeech.reference.adaptation.cost import Cost
+from edgespeech.reference.language_model.label_scores import recorded_settings
 from edgespeech.reference.model.checkpoint import save_checkpoint
 from edgespeech.runtime.bundle import (
     PUNCTUATION,
@@ -196,8 +197,7 @@ def _export(adaptation: Adaptation, base: Bundle, work: Path, folder: Path) -> B
         form=manifest.graph.form,
         chunk_ms=1000.0 * manifest.audio.chunk_samples / manifest.audio.sample_rate,
         speech=speech,
-        blank_score=float(manifest.provenance.get("blank_score", 0.0)),
-        prior_power=float(manifest.provenance.get("prior_power", 0.0)),
+        **recorded_settings(manifest.provenance),
         lm=base.language_model_path,
         decoder=manifest.decoder,
         name=f"{manifest.name}-adapted",

@@ -7,7 +7,9 @@ in a search with both it counts twice. Dividing the label's frequency out, to a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,11 @@ def label_scores(
         scores[used] = -prior_power * (logs - np.average(logs, weights=counts[used]))
     scores[BLANK] = blank_score
     return scores
+
+
+def recorded_settings(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the provenance of a bundle records of the arguments of `label_scores`; 0.0 for what it does not."""
+    return {name: float(provenance.get(name, 0.0)) for name in ("blank_score", "prior_power")}
 
 
 def _count_labels(labels: Labels, lm: LanguageModel) -> NDArray[np.float64]:

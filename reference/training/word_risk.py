@@ -7,20 +7,21 @@ mean number of words that are wrong in them. Only differences count that change 
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.nn import functional
 
 from edgespeech.errors import ConfigError
-from edgespeech.reference.language_model.label_scores import label_scores
+from edgespeech.reference.language_model.label_scores import label_scores, recorded_settings
 from edgespeech.reference.model.labels import BLANK, Labels
 from edgespeech.runtime.bundle import load_bundle
 from edgespeech.runtime.bundle_decoder import bundle_decoder
 from edgespeech.runtime.decoder.hypothesis import Hypothesis
+from edgespeech.runtime.measure.word_errors import word_edit_distance
 from edgespeech.runtime.options import RecognizerOptions
 
 BEAM_WIDTH = 64
@@ -44,8 +45,8 @@ class WordRisk:
         if tuple(bundle.manifest.labels) != labels.symbols or bundle.manifest.blank != BLANK:
             raise ConfigError(f"the bundle {path} has other labels than the recipe; name one with the same in search")
         self._decoder = bundle_decoder(bundle, RecognizerOptions(beam_width=BEAM_WIDTH))
-        blank, power = (float(bundle.manifest.provenance.get(name, 0.0)) for name in ("blank_score", "prior_power"))
-        self._shift = torch.from_numpy(label_scores(labels, blank, power, bundle.language_model_path))
+        settings = recorded_settings(bundle.manifest.provenance)
+        self._shift = torch.from_numpy(label_scores(labels, **settings, lm=bundle.language_model_path))
         self._hypotheses = hypotheses
 
     def loss(self, log_probs: Tensor, frames: Tensor, texts: tuple[str, ...]) -> Tensor:
@@ -61,24 +62,20 @@ class WordRisk:
         found, clips, errors = self._search(shifted.detach().cpu(), frames, texts)
         if not found:
             return shifted.sum() * 0.0
-        turns = torch.tensor(clips, device=log_probs.device)
+        device = log_probs.device
         acoustic = -functional.ctc_loss(
-            shifted.transpose(0, 1)[:, turns],
-            torch.tensor([label for one in found for label in one.labels], device=log_probs.device),
+            shifted.transpose(0, 1)[:, clips],
+            torch.tensor([label for one in found for label in one.labels], device=device),
             frames[clips],
             torch.tensor([len(one.labels) for one in found]),
             reduction="none",
             zero_infinity=True,
         )
-        language = torch.tensor([one.score - one.acoustic_score for one in found], device=log_probs.device)
-        scores = torch.full((len(texts), self._hypotheses), -torch.inf, device=log_probs.device)
-        wrong = torch.zeros_like(scores)
-        places = torch.tensor([clips[:place].count(clip) for place, clip in enumerate(clips)], device=log_probs.device)
-        scores = scores.index_put((turns, places), acoustic + language)
-        wrong = wrong.index_put((turns, places), torch.tensor(errors, device=log_probs.device))
-        present = torch.unique(turns)
-        expected: Tensor = (scores[present].softmax(dim=1) * wrong[present]).sum()
-        return expected / max(1, words)
+        scores = acoustic + torch.tensor([one.score - one.acoustic_score for one in found], device=device)
+        sizes = list(Counter(clips).values())
+        of_clips = zip(torch.split(scores, sizes), torch.split(torch.tensor(errors, device=device), sizes), strict=True)
+        expected = torch.stack([(one.softmax(0) * wrong).sum() for one, wrong in of_clips])
+        return expected.sum() / max(1, words)
 
     def _search(
         self, log_probs: Tensor, frames: Tensor, texts: tuple[str, ...]
@@ -89,7 +86,7 @@ class WordRisk:
         errors: list[float] = []
         for clip, (one, length, text) in enumerate(zip(log_probs, frames.tolist(), texts, strict=True)):
             best = self._decoder.decode(np.asarray(one[:length]), self._hypotheses)
-            wrong = [float(Levenshtein.distance(text.split(), each.text.split())) for each in best]
+            wrong = [float(word_edit_distance(text, each.text)) for each in best]
             if len(set(wrong)) > 1:
                 found += best
                 clips += [clip] * len(best)
