@@ -138,8 +138,6 @@ def test_a_task_that_is_cancelled_leaves_the_stream_to_whoever_waits_for_its_thr
 
 
 @posix
-# Python drops what a handler raises inside a destructor, and pytest would count that as a failure.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_handler_that_raises_spoils_the_stream_and_nothing_else(recognizer: Recognizer, clip: Samples) -> None:
     wanted, interrupted = text_of(recognizer, clip), 0
 

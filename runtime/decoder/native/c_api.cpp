@@ -15,6 +15,8 @@
 namespace edgespeech {
 namespace {
 
+void* (*pointer_of)(void* capsule, const char* name) = nullptr;  // PyCapsule_GetPointer of the Python that runs
+
 template <typename Make>
 auto guarded(Make make) noexcept -> decltype(make().release()) {
     try {
@@ -62,6 +64,12 @@ struct StateSizes {
     std::int64_t beams, records, histories, committed_labels, table_bytes, bytes;
 };
 
+// The destructor of a capsule.
+template <typename Owned>
+void remove(void* capsule) {
+    delete static_cast<Owned*>(pointer_of(capsule, nullptr));
+}
+
 StepResult view(BeamState* state) {
     return {state,
             state->newly_committed.data(),
@@ -79,7 +87,10 @@ StepResult view(BeamState* state) {
 using namespace edgespeech;
 
 // Changes with every change of the functions or layouts below; library.py wants the same number.
-EDGESPEECH_API std::int32_t edgespeech_version() { return 5; }
+EDGESPEECH_API std::int32_t edgespeech_version() { return 6; }
+
+// Comes before the first capsule.
+EDGESPEECH_API void edgespeech_use_capsules(void* (*reader)(void*, const char*)) { pointer_of = reader; }
 
 // Return the number of words, or -1.
 EDGESPEECH_API std::int64_t edgespeech_sort_words(
@@ -96,19 +107,19 @@ EDGESPEECH_API KenlmTrie* edgespeech_open_lm(const LmLayout* layout) {
     return guarded([&] { return std::make_unique<KenlmTrie>(*layout); });
 }
 
-EDGESPEECH_API void edgespeech_close_lm(KenlmTrie* lm) { delete lm; }
+EDGESPEECH_API void edgespeech_close_lm(void* capsule) { remove<KenlmTrie>(capsule); }
 
 EDGESPEECH_API Search* edgespeech_open_search(const SearchLayout* layout, KenlmTrie* lm) {
     return guarded([&] { return std::make_unique<Search>(*layout, lm); });
 }
 
-EDGESPEECH_API void edgespeech_close_search(Search* search) { delete search; }
+EDGESPEECH_API void edgespeech_close_search(void* capsule) { remove<Search>(capsule); }
 
 EDGESPEECH_API BeamState* edgespeech_begin(Search* search) {
     return guarded([&] { return search->begin(); });
 }
 
-EDGESPEECH_API void edgespeech_free_state(BeamState* state) { delete state; }
+EDGESPEECH_API void edgespeech_free_state(void* capsule) { remove<BeamState>(capsule); }
 
 // Return 0, 1 if the rows are not log-probabilities, or -1.
 EDGESPEECH_API std::int32_t edgespeech_step(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from ctypes import CDLL, c_double, c_int32, c_int64, c_void_p
+from ctypes import CDLL, c_char_p, c_double, c_int32, c_int64, c_void_p, cast, py_object, pythonapi
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,22 +14,23 @@ from edgespeech.errors import UsageError
 # As in setup.py; none of the suffixes is that of an extension module.
 FILE = Path(__file__).with_name("_search" + {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so.1"))
 VARIABLE = "EDGESPEECH_SEARCH"
-_VERSION = 5  # that of c_api.cpp
+_VERSION = 6  # that of c_api.cpp
 
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "version": (c_int32, []),
+    "use_capsules": (None, [c_void_p]),
     "sort_words": (c_int64, [c_void_p, c_void_p, c_void_p, c_void_p, c_void_p]),
     "open_lm": (c_void_p, [c_void_p]),
-    "close_lm": (None, [c_void_p]),
     "open_search": (c_void_p, [c_void_p, c_void_p]),
-    "close_search": (None, [c_void_p]),
     "begin": (c_void_p, [c_void_p]),
-    "free_state": (None, [c_void_p]),
     "step": (c_int32, [c_void_p, c_void_p, c_void_p, c_double, c_void_p]),
     "finish": (c_int32, [c_void_p, c_void_p, c_int64, c_void_p]),
     "free_result": (None, [c_void_p]),
     "sizes": (None, [c_void_p, c_void_p]),
 }
+
+_new_capsule = pythonapi["PyCapsule_New"]
+_new_capsule.restype, _new_capsule.argtypes = py_object, [c_void_p, c_char_p, c_void_p]
 
 
 class SearchKind(NamedTuple):
@@ -73,6 +74,16 @@ def library() -> CDLL:
     return loaded
 
 
+def owned(pointer: int, destructor: str) -> object:
+    """Return an object whose end frees what the library made, with the function of the library of this name.
+
+    A method ``__del__`` would lose what the handler of a signal raises in it, for example KeyboardInterrupt: Python
+    only prints such exceptions. A capsule's destructor runs no Python code, so that the handler waits until it is over.
+    """
+    loaded = library()
+    return _new_capsule(pointer, None, cast(loaded[f"edgespeech_{destructor}"], c_void_p))
+
+
 @cache
 def _load() -> tuple[CDLL | None, str]:
     """Return the library, or why there is none."""
@@ -92,4 +103,5 @@ def _load() -> tuple[CDLL | None, str]:
         function = loaded[f"edgespeech_{name}"]
         function.restype, function.argtypes = result, arguments
         setattr(loaded, f"edgespeech_{name}", function)
+    loaded.edgespeech_use_capsules(cast(pythonapi.PyCapsule_GetPointer, c_void_p))
     return loaded, ""

@@ -13,7 +13,7 @@ from edgespeech.errors import DecodingError, UsageError
 from edgespeech.runtime.decoder.hypothesis import Hypothesis, Partial, Word, join_words
 from edgespeech.runtime.decoder.log_probs import check_log_probs
 from edgespeech.runtime.decoder.native.layouts import Memory
-from edgespeech.runtime.decoder.native.library import library
+from edgespeech.runtime.decoder.native.library import library, owned
 from edgespeech.runtime.decoder.numpy_search import prefix_states
 from edgespeech.runtime.decoder.search_plan import SearchPlan
 
@@ -83,18 +83,11 @@ class NativeState:
         text: Their text.
     """
 
-    __slots__ = ("_free", "committed_labels", "frame", "pointer", "search", "text")
+    __slots__ = ("_owned", "committed_labels", "frame", "pointer", "search", "text")
 
     def __init__(self, search: NativeSearch, pointer: int, frame: int, committed_labels: int, text: str) -> None:
-        self.search, self.pointer, self._free = search, pointer, search.library.edgespeech_free_state
+        self._owned, self.search, self.pointer = owned(pointer, "free_state"), search, pointer
         self.frame, self.committed_labels, self.text = frame, committed_labels, text
-
-    def __del__(self) -> None:
-        try:
-            free = self._free
-        except AttributeError:  # the handler of a signal raised before there was anything to free
-            return
-        free(self.pointer)
 
     def sizes(self) -> dict[str, int]:
         """Count what the state holds, and the bytes of its table of prefix states and of the rest."""
@@ -110,20 +103,17 @@ class NativeSearch:
         self.library = library()
         self._labels, self._frame_seconds = plan.labels, plan.options.frame_seconds
         self._grammar, self._gap = plan.grammar is not None, plan.gap
-        self._pointer = self._lm = None
+        self._lm: int | None = None
         self._memory = Memory()
+        self._owned = list[object]()
         trie = plan.scorer.lm.trie if plan.scorer.lm else None
         if trie is not None:
             layout = self._memory.lm(trie)
             self._lm = self._require(self.library.edgespeech_open_lm(byref(layout)))
+            self._owned.append(owned(self._lm, "close_lm"))
         search = self._memory.search(plan, prefix_states.TABLE_BYTES)
         self._pointer = self._require(self.library.edgespeech_open_search(byref(search), self._lm))
-
-    def __del__(self) -> None:
-        if self._pointer is not None:
-            self.library.edgespeech_close_search(self._pointer)
-        if self._lm is not None:
-            self.library.edgespeech_close_lm(self._lm)
+        self._owned.append(owned(self._pointer, "close_search"))
 
     def initial_state(self) -> NativeState:
         """Return the state before the first frame."""

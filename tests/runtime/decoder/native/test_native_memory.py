@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -92,6 +95,37 @@ def test_states_return_their_memory() -> None:
     for _ in range(20):
         use()
     assert anonymous_memory() - before <= 2_000_000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="timers of POSIX")
+def test_what_a_signal_handler_raises_while_memory_is_returned_is_not_lost() -> None:
+    search = decoder(512)
+    log_probs = chatter(LM, 0, 100)
+    handled = caught = 0
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_: object) -> NoReturn:
+        nonlocal handled
+        handled += 1
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for attempt in range(50):
+            _, state = search.step(log_probs, search.initial_state())
+            assert sizes(state)["beams"] == 512
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + attempt))
+                del state
+                while handled == attempt:
+                    pass
+            except Interrupted:
+                caught += 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert caught == handled == 50
 
 
 def test_a_step_leaves_the_state_that_it_begins_from() -> None:
