@@ -73,6 +73,11 @@ class Text:
     def __len__(self) -> int:
         return len(self.words)
 
+    def part(self, first: int, behind: int) -> Text:
+        """Return some of the words, with the same vocabulary."""
+        span = slice(first, behind)
+        return Text(self.vocabulary, self.words[span], self.marks[span], self.cases[span])
+
 
 @dataclass(frozen=True)
 class Speech:
@@ -109,15 +114,18 @@ class Simulation:
         self.forms = tuple(forms)
         self._rows = np.array([word_rows(form) for form in forms], np.int64).reshape(-1, WORD_COLUMNS)
 
-    def speak(self, known_pauses: float = 0.75, hesitation: float = 0.08, unit: int = 64) -> Speech:
+    def speak(
+        self, known_pauses: float = 0.75, hesitation: float = 0.08, unit: int = 64, part: Text | None = None
+    ) -> Speech:
         """Return speech.
 
         Args:
             known_pauses: Fraction of all stretches of ``unit`` words in which the pauses are known.
             hesitation: Fraction of pauses, and of ends of segments, that have nothing to do with the mark.
             unit: Words of a stretch.
+            part: Part of the text that is spoken; None for all of it.
         """
-        words, marks, cases = self._with_errors()
+        words, marks, cases = self._with_errors(self._text if part is None else part)
         causes = np.where(self._random.random(len(marks)) < hesitation, self._random.permutation(marks), marks)
         ends = self._random.random(len(words)) < np.take(SEGMENT_ENDS, np.maximum(causes, 0))
         ends[-1:] = True
@@ -134,9 +142,9 @@ class Simulation:
         stretches = self._random.random(len(marks) // unit + 1) < known
         return np.where(np.repeat(stretches, unit)[: len(marks)], classes, UNKNOWN_PAUSE)
 
-    def _with_errors(self) -> tuple[Integers, Integers, Integers]:
-        words, marks, cases = self._text.words.copy(), self._text.marks.copy(), self._text.cases.copy()
-        chance, size = self._random.random((2, len(words))), len(self._text.vocabulary)
+    def _with_errors(self, text: Text) -> tuple[Integers, Integers, Integers]:
+        words, marks, cases = text.words.copy(), text.marks.copy(), text.cases.copy()
+        chance, size = self._random.random((2, len(words))), len(text.vocabulary)
         rates = self._rates
         bad = chance[0] < rates.misspelled
         words[bad] = size + VARIANTS * words[bad] + self._random.integers(VARIANTS, size=int(bad.sum()))

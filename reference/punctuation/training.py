@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 LENGTHS = (16, 48, 64, 96)  # words of a window
 BATCH_WORDS = 3072
+PART_WORDS = 1_500_000  # of a text that are spoken at once, which takes 0.2 GB
 LEARNING_RATE = 1.5e-3
 CASE_WEIGHT = 0.5  # of the cases in the loss
 KNOWN_PAUSES = 0.85  # fraction of the text
@@ -166,10 +168,13 @@ def _step(
 def _batches(text: Text, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield windows of speech without end, each of which ends where a segment does."""
     simulation, random = Simulation(text, seed), np.random.default_rng(seed)
+    borders = np.linspace(0, len(text), 1 + -(-len(text) // PART_WORDS), dtype=int).tolist()
+    parts = list(itertools.pairwise(borders))
     while True:
-        speech = simulation.speak(KNOWN_PAUSES, HESITATION)
-        for _ in range(max(1, len(speech) // BATCH_WORDS)):
-            yield _windows(speech, int(random.choice(LENGTHS)), random)
+        for index in random.permutation(len(parts)).tolist():
+            speech = simulation.speak(KNOWN_PAUSES, HESITATION, part=text.part(*parts[index]))
+            for _ in range(max(1, len(speech) // BATCH_WORDS)):
+                yield _windows(speech, int(random.choice(LENGTHS)), random)
 
 
 def _windows(speech: Speech, length: int, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,10 +10,11 @@ import torch
 
 from edgespeech.errors import CheckpointError, ConfigError
 from edgespeech.export.punctuation_graph import export_tagger
+from edgespeech.reference.punctuation import training
 from edgespeech.reference.punctuation.checkpoint import load_training, tagger_of
-from edgespeech.reference.punctuation.model import Tagger, TaggerShape
+from edgespeech.reference.punctuation.model import Layer, Tagger, TaggerShape
 from edgespeech.reference.punctuation.printed_text import printed_words
-from edgespeech.reference.punctuation.speech import NO_ERRORS, UNKNOWN, Simulation, Text
+from edgespeech.reference.punctuation.speech import NO_ERRORS, UNKNOWN, Simulation, Speech, Text
 from edgespeech.reference.punctuation.training import TrainRequest, read_text, train_tagger
 from edgespeech.runtime.acoustic_model import import_onnxruntime
 from edgespeech.runtime.graph.limits import check_graph
@@ -59,6 +60,35 @@ def test_simulated_errors_change_words_and_keep_most_marks() -> None:
     assert abs(int((speech.marks > 0).sum()) - int((text.marks > 0).sum())) < 0.03 * len(text)
     assert speech.words.max() < len(simulation.forms)
     assert set(np.unique(speech.cases)) <= {UNKNOWN, 0, 1, 2}
+
+
+def test_a_large_text_is_spoken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "PART_WORDS", 500)
+    text = Text.of(run for line in lines(200) for run in printed_words(line))
+    spoken: list[tuple[int, ...]] = []
+    speak = Simulation.speak
+
+    def listen(simulation: Simulation, known: float, hesitation: float, *, part: Text) -> Speech:
+        spoken.append(tuple(part.words.tolist()))
+        return speak(simulation, known, hesitation, part=part)
+
+    monkeypatch.setattr(Simulation, "speak", listen)
+    batches = training._batches(text, 1)
+    whole = -(-len(text) // 500)
+    while len(spoken) <= whole:
+        features, marks, cases = next(batches)
+        assert features.shape[:2] == marks.shape == cases.shape
+    assert max(map(len, spoken)) <= 500
+    found = [index for part in spoken[:whole] for index in part]
+    assert sorted(found) == sorted(text.words.tolist()) and spoken[0] != tuple(text.words[:500].tolist())
+
+
+def test_a_layer_is_a_convolution() -> None:
+    torch.manual_seed(0)
+    layer = Layer(8, 4)
+    x = torch.randn(2, 7, 8)
+    wanted = x + torch.relu(layer.convolution(layer.norm(x).transpose(1, 2))).transpose(1, 2)
+    torch.testing.assert_close(layer(x), wanted)
 
 
 def test_a_tagger_learns_is_saved_and_continued(text: Path, tmp_path: Path) -> None:
