@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _OPEN_PATHS = frozenset({"/health"})  # without a token
 _CLOSE_SECONDS = 2.0  # for what is left when the streams have ended
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Server:
@@ -128,7 +128,8 @@ def _http_routes() -> list[web.RouteDef]:
 def serve(request: ServeRequest) -> int:
     """Run a server until a signal; return the exit code: 0, or that of the second signal.
 
-    The first SIGINT or SIGTERM ends it as `Server.stop` does, a second one at once.
+    The first SIGINT or SIGTERM ends it as `Server.stop` does, a second one at once. The process ignores those that come
+    after it has ended.
 
     Raises:
         EdgespeechError: The server does not start.
@@ -155,6 +156,7 @@ async def _serve(request: ServeRequest) -> int:
         return 0
     finally:
         await server.kill()
+        signals.ignore()
 
 
 def _log_addresses(server: Server) -> None:
@@ -170,12 +172,19 @@ class _Signals:
     def __init__(self) -> None:
         self.first, self._next = asyncio.Event(), asyncio.Event()
         self.number = 0
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if sys.platform == "win32":
-                signal.signal(number, lambda number, frame: loop.call_soon_threadsafe(self._take, number))
-            else:
-                loop.add_signal_handler(number, self._take, number)
+        self._loop = asyncio.get_running_loop()
+        # Not `loop.add_signal_handler`: a loop that closes shuts the socket that tells it of signals first, and Python
+        # then prints a traceback for a signal that comes before it has given its handlers back.
+        for number in _SIGNALS:
+            signal.signal(number, self._wake)
+
+    def ignore(self) -> None:
+        """Ignore what comes from here on."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _wake(self, number: int, _: object) -> None:
+        self._loop.call_soon_threadsafe(self._take, number)
 
     async def interrupt(self, work: Awaitable[None]) -> bool:
         """Complete the work, or end it at the next signal; return whether a signal came."""

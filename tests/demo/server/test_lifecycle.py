@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_a_second_signal_ends_at_once_and_a_killed_server_starts_again(clips: li
             stop(server)
     psutil.wait_procs(workers, timeout=60.0)
     assert [one for one in workers if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@posix
+def test_signals_that_come_until_the_end_are_no_trouble() -> None:
+    server = start_server()
+    try:
+        assert server.is_ready.wait(120.0), server.log
+        deadline = time.monotonic() + 120.0
+        while server.process.poll() is None and time.monotonic() < deadline:
+            server.signal(signal.SIGTERM)
+            time.sleep(0.0002)
+        assert server.process.wait(1.0) in (0, 128 + signal.SIGTERM)
+    finally:
+        stop(server)
+    assert server.log[-1]["message"].startswith(("stopped", "ended at once"))  # every line is JSON
 
 
 def test_a_port_that_is_taken_is_one_line(edgespeech: Callable[..., Outcome]) -> None:
