@@ -29,8 +29,11 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "sizes": (None, [c_void_p, c_void_p]),
 }
 
-_new_capsule = pythonapi["PyCapsule_New"]
-_new_capsule.restype, _new_capsule.argtypes = py_object, [c_void_p, c_char_p, c_void_p]
+
+class Library(CDLL):
+    """The compiled search; ``new_capsule`` is Python's PyCapsule_New."""
+
+    new_capsule: Any
 
 
 class SearchKind(NamedTuple):
@@ -66,7 +69,7 @@ def is_allowed() -> bool:
     return os.environ.get(VARIABLE) != "numpy" and _load()[0] is not None
 
 
-def library() -> CDLL:
+def library() -> Library:
     """Return the library; each call of its functions releases the interpreter's lock."""
     loaded, problem = _load()
     if loaded is None:
@@ -81,11 +84,12 @@ def owned(pointer: int, destructor: str) -> object:
     only prints such exceptions. A capsule's destructor runs no Python code, so that the handler waits until it is over.
     """
     loaded = library()
-    return _new_capsule(pointer, None, cast(loaded[f"edgespeech_{destructor}"], c_void_p))
+    capsule: object = loaded.new_capsule(pointer, None, cast(loaded[f"edgespeech_{destructor}"], c_void_p))
+    return capsule
 
 
 @cache
-def _load() -> tuple[CDLL | None, str]:
+def _load() -> tuple[Library | None, str]:
     """Return the library, or why there is none."""
     if sys.byteorder != "little":
         return None, "needs a little-endian processor"
@@ -93,8 +97,9 @@ def _load() -> tuple[CDLL | None, str]:
     if not FILE.exists():
         return None, f"was not compiled; {again}"
     try:
-        loaded = CDLL(str(FILE))
+        loaded = Library(str(FILE))
         version = loaded.edgespeech_version()
+        new_capsule, pointer_of = pythonapi["PyCapsule_New"], pythonapi["PyCapsule_GetPointer"]
     except (OSError, AttributeError) as error:
         return None, f"cannot be loaded ({error}); {again}"
     if version != _VERSION:
@@ -103,5 +108,7 @@ def _load() -> tuple[CDLL | None, str]:
         function = loaded[f"edgespeech_{name}"]
         function.restype, function.argtypes = result, arguments
         setattr(loaded, f"edgespeech_{name}", function)
-    loaded.edgespeech_use_capsules(cast(pythonapi.PyCapsule_GetPointer, c_void_p))
+    new_capsule.restype, new_capsule.argtypes = py_object, [c_void_p, c_char_p, c_void_p]
+    loaded.new_capsule = new_capsule
+    loaded.edgespeech_use_capsules(cast(pointer_of, c_void_p))
     return loaded, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from ctypes import CDLL
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def test_without_the_library_numpy_searches(
 def test_a_library_of_other_sources_is_not_used(loading: pytest.MonkeyPatch) -> None:
     loading.setattr(library, "_VERSION", -1)
     assert "compiled from other sources" in search_kind().reason
+
+
+@pytest.mark.usefixtures("native_search")
+def test_where_python_hides_its_functions_numpy_searches(loading: pytest.MonkeyPatch) -> None:
+    loading.setattr(library, "pythonapi", CDLL(str(library.FILE)))  # which has none of them
+    assert search_kind().name == "numpy" and "PyCapsule_New" in search_kind().reason
 
 
 @pytest.mark.usefixtures("native_search")
