@@ -128,13 +128,17 @@ def _http_routes() -> list[web.RouteDef]:
 def serve(request: ServeRequest) -> int:
     """Run a server until a signal; return the exit code: 0, or that of the second signal.
 
-    The first SIGINT or SIGTERM ends it as `Server.stop` does, a second one at once. The process ignores those that come
-    after it has ended.
+    The first SIGINT or SIGTERM ends it as `Server.stop` does, a second one at once.
 
     Raises:
         EdgespeechError: The server does not start.
     """
-    return asyncio.run(_serve(request))
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        return asyncio.run(_serve(request))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _serve(request: ServeRequest) -> int:
@@ -179,7 +183,7 @@ class _Signals:
             signal.signal(number, self._wake)
 
     def ignore(self) -> None:
-        """Ignore what comes from here on."""
+        """Ignore what comes until the loop is closed."""
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 

@@ -101,6 +101,7 @@ class SystemSource(DeviceSource):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(END_SECONDS)
             process.kill()
+            process.wait()
             if self._reader is not None:
                 self._reader.join(END_SECONDS)
             for pipe in (process.stdout, process.stderr):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,22 @@ def read_all(source: SystemSource, seconds: float = 0.9) -> Any:
             source.stop()
     source.close()
     return np.concatenate(blocks)
+
+
+def test_a_program_that_ignores_sigterm_is_killed(
+    programs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs("parec", tone())
+    monkeypatch.setattr(system_source, "END_SECONDS", 0.2)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a process that is started ignores it, too
+    try:
+        source = open_device("system", 16000)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert isinstance(source, SystemSource) and source._process is not None
+    process = source._process
+    source.close()
+    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(("channel", "gain"), [("mix", 0.375), (1, 0.5), (2, 0.25), ("each", None), (3, 0.0)])
