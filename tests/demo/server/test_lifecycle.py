@@ -145,7 +145,6 @@ def test_signals_that_come_until_the_end_are_no_trouble() -> None:
 
 
 def test_a_port_that_is_taken_is_one_line(edgespeech: Callable[..., Outcome]) -> None:
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -155,7 +154,6 @@ def test_a_port_that_is_taken_is_one_line(edgespeech: Callable[..., Outcome]) ->
             outcome = edgespeech("serve", f"--{name}-port={port}", *others)
             assert outcome.code == 2 and outcome.err.count("\n") == 1
             assert f"{name} cannot listen on 127.0.0.1:{port}" in outcome.err and f"--{name}-port" in outcome.err
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
 @pytest.mark.parametrize(
@@ -174,9 +172,11 @@ def test_a_port_that_is_taken_is_one_line(edgespeech: Callable[..., Outcome]) ->
     ],
 )
 def test_what_cannot_be_served_is_one_line(edgespeech: Callable[..., Outcome], options: list[str], wanted: str) -> None:
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     outcome = edgespeech("serve", "--http-port=any", "--vosk-port=any", "--wyoming-port=any", *options)
     assert outcome.code == 2 and wanted in outcome.err.splitlines()[-1]
     assert "Traceback" not in outcome.err
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
 def test_options_come_from_the_environment(edgespeech: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
